@@ -1,0 +1,75 @@
+package event
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+// Delivery is one hand-over of an event to a role.
+type Delivery struct {
+	Event
+	Attempt int // 1 on the first delivery; a replay starts at 1 again
+}
+
+// Handler takes one delivery. Its error decides the delivery's fate, in one
+// place for all roles (see Outcome):
+//
+//	nil             ack
+//	Permanent(err)  term: repeating cannot help, the event goes to the DLQ
+//	After(d, err)   redeliver after d
+//	any other       redeliver after a growing, jittered delay
+type Handler func(ctx context.Context, d Delivery) error
+
+type retryError struct {
+	error
+	after time.Duration
+}
+
+func (e retryError) Unwrap() error { return e.error }
+
+type permanentError struct{ error }
+
+func (e permanentError) Unwrap() error { return e.error }
+
+// After asks for redelivery after d.
+func After(d time.Duration, err error) error { return retryError{err, d} }
+
+// Permanent says that repeating cannot help.
+func Permanent(err error) error { return permanentError{err} }
+
+// Fate is what becomes of a delivery.
+type Fate int
+
+// Fates of a delivery.
+const (
+	Ack Fate = iota
+	Redeliver
+	Terminate
+)
+
+// Outcome maps a handler's error to the delivery's fate; delay is for
+// Redeliver.
+func Outcome(err error, attempt int) (fate Fate, delay time.Duration) {
+	var retry retryError
+	var permanent permanentError
+	switch {
+	case err == nil:
+		return Ack, 0
+	case errors.As(err, &permanent):
+		return Terminate, 0
+	case errors.As(err, &retry):
+		return Redeliver, retry.after
+	default:
+		return Redeliver, backoff(attempt)
+	}
+}
+
+// backoff grows from 0.5 s to 5 min, with up to a quarter of jitter so that
+// failed deliveries do not come back together.
+func backoff(attempt int) time.Duration {
+	d := 500 * time.Millisecond << min(max(attempt-1, 0), 10)
+	d = min(d, 5*time.Minute)
+	return d + rand.N(d/4)
+}

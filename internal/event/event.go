@@ -1,0 +1,171 @@
+// Package event defines what travels on the bus: the envelope, the payload of
+// each kind, and what a handler may answer to a delivery.
+//
+// Every event belongs to one lead and carries the lead's market and site, as
+// does its subject; Decode refuses an event whose subject says otherwise. The
+// payload's version stands in the type ("received.v1"); an old event must
+// still decode, so a payload only ever gains fields.
+package event
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"leadbus/internal/lead"
+	"leadbus/internal/roster"
+	"leadbus/internal/subjects"
+)
+
+// Event is one fact about one lead.
+type Event struct {
+	// ID is the message id: the same fact always has the same one, so the
+	// stream's duplicate window, Postgres and every handler can drop repeats.
+	ID   string
+	At   time.Time // when it happened, UTC
+	Lead subjects.Lead
+	Body any // a pointer to one of the payloads below
+
+	// Seq is the stream sequence; zero before publishing.
+	Seq uint64
+}
+
+// Payloads, one for each kind.
+type (
+	// Received is the agent's tool call (subjects.Received).
+	Received struct {
+		Lead lead.Lead       `json:"lead"`          // as the edge understood it
+		Raw  json.RawMessage `json:"raw,omitempty"` // the body as it came, so that nothing is lost
+	}
+
+	// Decided is the matcher's outcome (Matched, Amended, Unserved,
+	// ReviewRequested): the lead as understood from all its calls, and why.
+	Decided struct {
+		Lead     lead.Lead        `json:"lead"`
+		Reason   string           `json:"reason,omitempty"` // for unserved and review-requested
+		Offer    string           `json:"offer,omitempty"`
+		Provider *roster.Provider `json:"provider,omitempty"`
+		Trace    roster.Trace     `json:"trace,omitempty"`
+	}
+
+	// Queued is one message to be sent (MessageQueued).
+	Queued struct {
+		Message lead.Message `json:"message"`
+	}
+
+	// Told is the outcome of an attempt (MessageSent, MessageFailed,
+	// MessageDoubtful).
+	Told struct {
+		Message string        `json:"message"` // message id
+		Attempt string        `json:"attempt"`
+		Sent    *lead.Sent    `json:"sent,omitempty"`
+		Failure *lead.Failure `json:"failure,omitempty"`
+		// PossibleDouble marks a resend after an outcome that stayed unknown.
+		PossibleDouble bool `json:"possible_double,omitempty"`
+	}
+
+	// Reported is a vendor's receipt (ReceiptReceived).
+	Reported struct {
+		Receipt lead.Receipt `json:"receipt"`
+	}
+)
+
+// newBody is the payload type of each kind.
+var newBody = map[string]func() any{
+	subjects.Received:        func() any { return new(Received) },
+	subjects.ReviewRequested: func() any { return new(Decided) },
+	subjects.Unserved:        func() any { return new(Decided) },
+	subjects.Matched:         func() any { return new(Decided) },
+	subjects.Amended:         func() any { return new(Decided) },
+	subjects.MessageQueued:   func() any { return new(Queued) },
+	subjects.MessageSent:     func() any { return new(Told) },
+	subjects.MessageFailed:   func() any { return new(Told) },
+	subjects.MessageDoubtful: func() any { return new(Told) },
+	subjects.ReceiptReceived: func() any { return new(Reported) },
+}
+
+// wire is the envelope as JSON.
+type wire struct {
+	ID     string          `json:"id"`
+	Type   string          `json:"type"` // kind and payload version: "received.v1"
+	Market string          `json:"market"`
+	Site   string          `json:"site"` // domain
+	Lead   string          `json:"lead"`
+	At     time.Time       `json:"at"`
+	Body   json.RawMessage `json:"body"`
+}
+
+const version = ".v1"
+
+// Encode is the event's message body.
+func Encode(e Event) ([]byte, error) {
+	if err := e.Lead.Validate(); err != nil {
+		return nil, err
+	}
+	body, err := marshal(e.Body)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", e.Lead.Event, err)
+	}
+	return marshal(wire{
+		ID: e.ID, Type: e.Lead.Event + version, At: e.At.UTC(),
+		Market: e.Lead.Market, Site: e.Lead.Site, Lead: e.Lead.Lead, Body: body,
+	})
+}
+
+// Decode reads a message that came on subject with stream sequence seq. An
+// error means the message can never be understood.
+func Decode(subject string, seq uint64, data []byte) (Event, error) {
+	s, err := subjects.Parse(subject)
+	if err != nil {
+		return Event{}, err
+	}
+	var w wire
+	if err := json.Unmarshal(data, &w); err != nil {
+		return Event{}, fmt.Errorf("decode %s: %w", s.Event, err)
+	}
+	if w.Market != s.Market || w.Site != s.Site || w.Lead != s.Lead || w.Type != s.Event+version {
+		return Event{}, fmt.Errorf("decode %s: the envelope belongs to another subject", s.Event)
+	}
+	newB, ok := newBody[s.Event]
+	if !ok {
+		return Event{}, fmt.Errorf("decode: unknown event %q", s.Event)
+	}
+	e := Event{ID: w.ID, At: w.At, Lead: s, Body: newB(), Seq: seq}
+	if err := json.Unmarshal(w.Body, e.Body); err != nil {
+		return Event{}, fmt.Errorf("decode %s: %w", s.Event, err)
+	}
+	return e, nil
+}
+
+// ContentID derives a message id from a kind, the lead and the content: equal
+// content is the same fact.
+func ContentID(kind, leadID string, content any) (string, error) {
+	b, err := marshal(content)
+	if err != nil {
+		return "", fmt.Errorf("content id: %w", err)
+	}
+	h := sha256.Sum256(b)
+	return kind + "-" + leadID + "-" + hex.EncodeToString(h[:8]), nil
+}
+
+// marshal is json.Marshal without HTML escaping: bodies are read by people
+// with the nats CLI.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimRight(b.Bytes(), "\n"), nil
+}
+
+// Errors on which a role branches; the adapters wrap them.
+var (
+	ErrNotFound = errors.New("not found")
+	ErrConflict = errors.New("changed by another")
+)

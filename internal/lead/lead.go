@@ -1,0 +1,172 @@
+// Package lead holds the nouns of the trade: a lead, the offer of it to a
+// provider, and the messages that tell people; their identity and the states
+// they may pass through. It imports nothing of ours.
+package lead
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Request is what the agent's tool call said: cleaned of control characters
+// and cut to bounded length, but not interpreted. Every field may be empty.
+type Request struct {
+	ConversationID string    `json:"conversation_id,omitempty"`
+	AgentID        string    `json:"agent_id,omitempty"`
+	CallSID        string    `json:"call_sid,omitempty"`
+	CallerID       string    `json:"caller_id,omitempty"`
+	CalledNumber   string    `json:"called_number,omitempty"`
+	CalledAt       time.Time `json:"called_at,omitzero"`
+
+	CustomerName    string `json:"customer_name,omitempty"`
+	CallbackNumber  string `json:"callback_number,omitempty"`
+	Language        string `json:"language,omitempty"`
+	ServiceType     string `json:"service_type,omitempty"`
+	IssueSummary    string `json:"issue_summary,omitempty"`
+	Urgency         string `json:"urgency,omitempty"`
+	AddressLine     string `json:"address_line,omitempty"`
+	City            string `json:"city,omitempty"`
+	PostalCode      string `json:"postal_code,omitempty"`
+	PreferredWindow string `json:"preferred_window,omitempty"`
+	ContactConsent  *bool  `json:"contact_consent,omitempty"`
+
+	// Clicks are the advertising ids captured before the call (gclid,
+	// fbclid, utm_source, …), by their usual names.
+	Clicks map[string]string `json:"clicks,omitempty"`
+}
+
+// Over lays a later call of the same lead over this one: what the later call
+// left out keeps its earlier value.
+func (r Request) Over(later Request) Request {
+	out := r
+	for _, f := range []struct {
+		to   *string
+		from string
+	}{
+		{&out.ConversationID, later.ConversationID},
+		{&out.AgentID, later.AgentID},
+		{&out.CallSID, later.CallSID},
+		{&out.CallerID, later.CallerID},
+		{&out.CalledNumber, later.CalledNumber},
+		{&out.CustomerName, later.CustomerName},
+		{&out.CallbackNumber, later.CallbackNumber},
+		{&out.Language, later.Language},
+		{&out.ServiceType, later.ServiceType},
+		{&out.IssueSummary, later.IssueSummary},
+		{&out.Urgency, later.Urgency},
+		{&out.AddressLine, later.AddressLine},
+		{&out.City, later.City},
+		{&out.PostalCode, later.PostalCode},
+		{&out.PreferredWindow, later.PreferredWindow},
+	} {
+		if f.from != "" {
+			*f.to = f.from
+		}
+	}
+	if !later.CalledAt.IsZero() {
+		out.CalledAt = later.CalledAt
+	}
+	if later.ContactConsent != nil {
+		out.ContactConsent = later.ContactConsent
+	}
+	if len(later.Clicks) > 0 {
+		out.Clicks = later.Clicks
+	}
+	return out
+}
+
+// Lead is a customer's demand as understood so far. Its status is not part of
+// it: a status is a projection of the lead's events.
+type Lead struct {
+	ID         string    `json:"id"`
+	Ref        string    `json:"ref"` // short, speakable; for people, not unique
+	Market     string    `json:"market"`
+	Site       string    `json:"site"`       // domain
+	SourceURL  string    `json:"source_url"` // the website the number stands on
+	Tracker    string    `json:"tracker,omitempty"`
+	Language   string    `json:"language"` // resolved, one of the site's
+	ReceivedAt time.Time `json:"received_at"`
+
+	Request Request `json:"request"`
+	Service Service `json:"service"`
+	Place   Place   `json:"place"`
+	Phone   Phone   `json:"phone"`
+
+	// Flags mark what a person should look at: phone_check, place_unknown,
+	// service_unknown, missing_name, placeholder, cut, …
+	Flags []string `json:"flags,omitempty"`
+}
+
+// Service is the requested service: what was said and what it was taken for.
+type Service struct {
+	Raw    string `json:"raw,omitempty"`
+	ID     string `json:"id,omitempty"`     // category; empty when unknown
+	Method string `json:"method,omitempty"` // id, phrase, words, only, unknown
+	Name   string `json:"name,omitempty"`   // in the lead's language
+}
+
+// Place is where the work is: what was said and what it was taken for.
+type Place struct {
+	Raw        string  `json:"raw,omitempty"`
+	ID         string  `json:"id,omitempty"` // empty when unknown or out of area
+	Name       string  `json:"name,omitempty"`
+	Method     string  `json:"method,omitempty"` // postcode, alias, fuzzy, assumed, out_of_area, unknown
+	Score      float64 `json:"score,omitempty"`
+	Suggestion string  `json:"suggestion,omitempty"` // a place id near in sound, not taken
+}
+
+// Phone is the customer's number: what was said and what it was taken for.
+type Phone struct {
+	Raw        string `json:"raw,omitempty"`
+	E164       string `json:"e164,omitempty"`       // empty when no number is usable
+	Source     string `json:"source,omitempty"`     // dictated, caller_id, both, none
+	Confidence string `json:"confidence,omitempty"` // high, medium, low, none
+	Type       string `json:"type,omitempty"`       // mobile, fixed, fixed_or_mobile, special, unknown
+	CallerID   string `json:"caller_id,omitempty"`  // E.164, empty when withheld or invalid
+	Second     string `json:"second,omitempty"`     // the other number, when two differ
+	Check      bool   `json:"check,omitempty"`      // a person should confirm it
+}
+
+// Textable reports whether an SMS to the number makes sense.
+func (p Phone) Textable() bool {
+	return p.E164 != "" && (p.Type == "mobile" || p.Type == "fixed_or_mobile")
+}
+
+// NewID derives the lead's id from its site and conversation, so that the tool
+// call, its repeats, the post-call report and any repair meet on one lead
+// without a look-up. It collides only for the same conversation on the same
+// site, by intent.
+func NewID(site, conversation string) string { return derive("lead", site, conversation) }
+
+// SecondID derives the id of a second, different request made in the same
+// conversation: one per requested service.
+func SecondID(first, service string) string { return derive("second", first, service) }
+
+// OfferID derives the id of the offer of a lead to a provider.
+func OfferID(lead, provider string) string { return derive("offer", lead, provider) }
+
+// MessageID derives the key of the send ledger. Two sends collide exactly when
+// the same recipient is told the same thing about the same offer on the same
+// channel, and that must happen once.
+func MessageID(lead, purpose, recipient, channel, offer string) string {
+	return derive("message", lead, purpose, recipient, channel, offer)
+}
+
+// Ref is six digits that can be read out in any language, such as "482 913".
+func Ref(id string) string {
+	h := sha256.Sum256([]byte("ref\x00" + id))
+	n := (uint32(h[0])<<16 | uint32(h[1])<<8 | uint32(h[2])) % 1_000_000
+	return fmt.Sprintf("%03d %03d", n/1000, n%1000)
+}
+
+var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+
+// derive makes a 100-bit id of 20 lower-case characters, fit for a subject
+// token and a bucket key.
+func derive(parts ...string) string {
+	h := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return idEncoding.EncodeToString(h[:])[:20]
+}

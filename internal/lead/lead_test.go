@@ -1,0 +1,77 @@
+package lead
+
+import (
+	"testing"
+)
+
+func TestIdentity(t *testing.T) {
+	a := NewID("plombiersgeneve.ch", "conv_1")
+	if a != NewID("plombiersgeneve.ch", "conv_1") {
+		t.Fatal("the same conversation made two leads")
+	}
+	others := []string{
+		NewID("plombiersgeneve.ch", "conv_2"), NewID("dentiste.example", "conv_1"),
+		SecondID(a, "plumbing.leak"), OfferID(a, "p1"), MessageID(a, "offer", ToProvider, SMS, "o"),
+		NewID("plombiersgeneve.chconv_", "1"),
+	}
+	for _, b := range others {
+		if a == b {
+			t.Fatalf("%s stands for two things", a)
+		}
+	}
+	if len(Ref(a)) != len("482 913") || Ref(a) != Ref(a) {
+		t.Fatalf("Ref = %q", Ref(a))
+	}
+}
+
+func TestLeadStatusMovesOnlyAlongTheTable(t *testing.T) {
+	all := []Status{Pending, NeedsReview, Matched, Notified, Accepted, Unserved, Converted, Lost, Duplicate, Spam, Cancelled}
+	allowed := 0
+	for _, from := range all {
+		if from.MayBecome(from) {
+			t.Errorf("%s may become itself", from)
+		}
+		for _, to := range all {
+			if from.MayBecome(to) {
+				allowed++
+			}
+		}
+	}
+	// The trade's table has exactly these many moves; every pair outside it
+	// is refused.
+	if allowed != 40 {
+		t.Errorf("%d moves allowed, want 40", allowed)
+	}
+	for _, refused := range [][2]Status{{Pending, Notified}, {Pending, Accepted}, {Notified, Matched}, {Converted, Pending}, {Unserved, Notified}, {Lost, Matched}} {
+		if refused[0].MayBecome(refused[1]) {
+			t.Errorf("%s may become %s", refused[0], refused[1])
+		}
+	}
+}
+
+func TestMessageStateIsIndifferentToOrder(t *testing.T) {
+	reports := []MessageState{MessageSent, MessageDelivered, MessageRead}
+	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {1, 2, 0, 1}} {
+		s := MessageQueued
+		for _, i := range order {
+			s = s.Advance(reports[i])
+		}
+		if s != MessageRead {
+			t.Errorf("order %v ends at %s", order, s)
+		}
+	}
+	if s := MessageDelivered.Advance(MessageFailed); s != MessageDelivered {
+		t.Errorf("a late failure took back a delivery: %s", s)
+	}
+	if s := MessageSent.Advance(MessageFailed); s != MessageFailed {
+		t.Errorf("a failure after acceptance was dropped: %s", s)
+	}
+}
+
+func TestALaterCallKeepsWhatItLeavesOut(t *testing.T) {
+	first := Request{CustomerName: "Marta", ServiceType: "leak", City: "Carouge"}
+	got := first.Over(Request{City: "Champel", CallbackNumber: "0791234567"})
+	if got.CustomerName != "Marta" || got.ServiceType != "leak" || got.City != "Champel" || got.CallbackNumber != "0791234567" {
+		t.Fatalf("%+v", got)
+	}
+}

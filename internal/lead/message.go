@@ -1,0 +1,93 @@
+package lead
+
+import (
+	"fmt"
+	"time"
+)
+
+// Channels a message can take.
+const (
+	WhatsApp = "whatsapp"
+	SMS      = "sms"
+	Email    = "email"
+)
+
+// Recipients of a message, by role.
+const (
+	ToProvider = "provider"
+	ToCustomer = "customer"
+	ToOwner    = "owner"
+)
+
+// Message is one text or mail to one person on one channel, rendered and ready
+// to hand to a vendor.
+type Message struct {
+	ID        string `json:"id"` // see MessageID; the key of the send ledger
+	Lead      string `json:"lead"`
+	Market    string `json:"market"`
+	Site      string `json:"site"`
+	Offer     string `json:"offer,omitempty"`
+	Purpose   string `json:"purpose"`   // offer, update, confirmation, copy, alarm, …
+	Recipient string `json:"recipient"` // provider, customer, owner
+	Channel   string `json:"channel"`   // whatsapp, sms, email
+	Language  string `json:"language"`
+
+	From string `json:"from"` // sender: E.164, alphanumeric, or a mail address
+	To   string `json:"to"`   // E.164 or a mail address; WhatsApp's prefix is added by the adapter
+
+	Subject string `json:"subject,omitempty"` // e-mail
+	Text    string `json:"text,omitempty"`    // SMS body, or the mail's text part
+	HTML    string `json:"html,omitempty"`    // the mail's HTML part
+	Thread  string `json:"thread,omitempty"`  // mails of one lead share it
+
+	ContentSID       string            `json:"content_sid,omitempty"` // WhatsApp template
+	ContentVariables map[string]string `json:"content_variables,omitempty"`
+
+	// Of is how many messages were queued together, so that a watcher knows
+	// when all are told.
+	Of int `json:"of"`
+}
+
+// Sent is a vendor's acceptance.
+type Sent struct {
+	VendorID string    `json:"vendor_id"` // SM…, MM…, or a Mailgun message id; empty when the vendor's answer could not be read
+	At       time.Time `json:"at"`
+}
+
+// FailureClass says what a failure means for the next attempt.
+type FailureClass string
+
+// The classes of failure, over all vendors.
+const (
+	BadRecipient FailureClass = "recipient" // permanent for this address on this channel
+	OptedOut     FailureClass = "opted_out" // the recipient refused messages
+	OurFault     FailureClass = "account"   // our account, template, sender or a bug: alarm, retrying alone does not help
+	Transient    FailureClass = "transient" // certainly not sent; try again
+	Doubtful     FailureClass = "doubtful"  // the request left and the outcome is unknown: never resend blindly
+)
+
+// Failure is why a vendor did not (or may not) have taken a message. It holds
+// no personal data.
+type Failure struct {
+	Vendor     string        `json:"vendor"`           // twilio, mailgun
+	Code       string        `json:"code,omitempty"`   // the vendor's own code, or an HTTP status
+	Class      FailureClass  `json:"class"`            //
+	Reason     string        `json:"reason,omitempty"` // what the code means, from our table
+	RetryAfter time.Duration `json:"retry_after,omitempty"`
+}
+
+func (f *Failure) Error() string {
+	return fmt.Sprintf("%s %s (%s): %s", f.Vendor, f.Code, f.Class, f.Reason)
+}
+
+// Receipt is a vendor's later report on a message.
+type Receipt struct {
+	Message  string       `json:"message"` // message id
+	Vendor   string       `json:"vendor"`
+	VendorID string       `json:"vendor_id"`
+	Status   string       `json:"status"` // the vendor's word
+	State    MessageState `json:"state"`  // what it means; empty when it means nothing new
+	Attempt  string       `json:"attempt,omitempty"`
+	Failure  *Failure     `json:"failure,omitempty"`
+	At       time.Time    `json:"at"`
+}

@@ -1,0 +1,72 @@
+// Package roster holds the providers of a market and the pure choice of who
+// gets a lead, with the trace that explains it.
+package roster
+
+import "time"
+
+// Provider does the work. The owner edits providers in Postgres; the matcher
+// reads the copy in the market's roster bucket.
+type Provider struct {
+	ID       string `json:"id"` // stable key; never a phone number
+	Market   string `json:"market"`
+	Name     string `json:"name"`
+	Active   bool   `json:"active"`
+	Priority int    `json:"priority"` // 1 is asked first
+
+	Services  []string `json:"services"`  // service ids
+	Places    []string `json:"places"`    // place ids; a place covers its parts
+	Languages []string `json:"languages"` // the first one is written to
+
+	Hours      Hours   `json:"hours"`
+	AfterHours bool    `json:"after_hours"` // takes leads outside Hours
+	Leave      []Leave `json:"leave,omitempty"`
+	Caps       Caps    `json:"caps"`
+
+	WhatsApp string `json:"whatsapp,omitempty"` // E.164
+	SMS      string `json:"sms,omitempty"`      // E.164, a mobile number
+	Email    string `json:"email,omitempty"`
+}
+
+// Hours are opening hours by weekday, in the market's zone.
+type Hours map[time.Weekday][]Span
+
+// Span is one opening interval in minutes since local midnight; Until may be
+// over 1440 for a span that ends after midnight.
+type Span struct {
+	From  int `json:"from"`
+	Until int `json:"until"`
+}
+
+// Leave is an absence over whole local days, both included ("2006-01-02").
+type Leave struct {
+	From  string `json:"from"`
+	Until string `json:"until"`
+}
+
+// Caps limit the offers a provider gets; zero means no limit. Days and weeks
+// (Monday first) are the market's.
+type Caps struct {
+	Day  int `json:"day,omitempty"`
+	Week int `json:"week,omitempty"`
+}
+
+// Load is what a provider was offered so far, kept by the matcher.
+type Load struct {
+	Day         string    `json:"day,omitempty"`  // the local day DayOffers counts, "2006-01-02"
+	DayOffers   int       `json:"day_offers"`     //
+	Week        string    `json:"week,omitempty"` // the local Monday WeekOffers counts
+	WeekOffers  int       `json:"week_offers"`    //
+	LastOfferAt time.Time `json:"last_offer_at,omitzero"`
+}
+
+// Verdict says whether one provider was eligible, and why not.
+type Verdict struct {
+	Provider string `json:"provider"`
+	Name     string `json:"name"`
+	In       bool   `json:"in"`
+	Reason   string `json:"reason"` // chosen, eligible, or why it was out
+}
+
+// Trace is every provider of the market with its verdict, in the order they
+// would be asked; it answers "why did X not get it?".
+type Trace []Verdict

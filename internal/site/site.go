@@ -1,0 +1,154 @@
+// Package site loads and checks the configuration of markets and sites, and
+// answers who owns a domain, a dialled number or an agent.
+//
+// A configuration directory holds
+//
+//	markets/<id>.yaml   zone, languages, calendar, places and decoys
+//	sites/<name>.yaml   one website with its number, agent, services, senders
+//	services.yaml       the services of the trade, with phrases per language
+//	trackers.yaml       conversion trackers
+//	templates.yaml      approved WhatsApp content templates
+//	agents/<name>.md    prompts of the voice agents
+//	roster.yaml         an example roster covering every site
+package site
+
+import (
+	"time"
+
+	"leadbus/internal/place"
+)
+
+// Catalog is the whole configuration, checked.
+type Catalog struct {
+	Markets   map[string]*Market   // by id
+	Sites     map[string]*Site     // by domain; a broken site is not in it
+	Services  map[string]*Service  // by id
+	Trackers  map[string]*Tracker  // by id
+	Templates map[string]*Template // by content SID
+
+	// Broken names each site file with faults, by the domain it was for (or
+	// its file name where the domain itself is unreadable).
+	Broken map[string][]Fault
+}
+
+// Fault is one thing wrong in one place of the configuration.
+type Fault struct {
+	File         string
+	Line, Column int
+	Message      string // what is wrong and what to do
+}
+
+// Market is one country area with its own calendar and places: a tenant, the
+// unit of isolation.
+type Market struct {
+	ID        string        `yaml:"id"`
+	Name      string        `yaml:"name"`
+	Country   string        `yaml:"country"` // ISO 3166 alpha-2; the region dictated numbers are read in
+	Zone      string        `yaml:"zone"`    // IANA
+	Languages []string      `yaml:"languages"`
+	Holidays  []Holiday     `yaml:"holidays"`
+	Places    []place.Place `yaml:"places"`
+	Decoys    []place.Decoy `yaml:"decoys"`
+
+	Location *time.Location `yaml:"-"`
+}
+
+// Holiday is one dated day off. On a closed one (Nyepi) nothing happens at
+// all: not even after-hours providers are asked.
+type Holiday struct {
+	Date   string `yaml:"date"` // 2006-01-02
+	Name   string `yaml:"name"`
+	Closed bool   `yaml:"closed,omitempty"`
+}
+
+// Site is one website with its dialled number and voice agent.
+type Site struct {
+	Domain    string        `yaml:"domain"`
+	URL       string        `yaml:"url"`
+	Market    string        `yaml:"market"`
+	Brand     string        `yaml:"brand"` // how people know it, in texts
+	DID       string        `yaml:"did"`   // E.164
+	Agent     Agent         `yaml:"agent"`
+	Services  []SiteService `yaml:"services"`
+	Places    []string      `yaml:"places"`    // ids served; a place serves its parts
+	Languages []string      `yaml:"languages"` // the first one is the default
+	Tracker   string        `yaml:"tracker,omitempty"`
+	Senders   Senders       `yaml:"senders"`
+	Owner     Owner         `yaml:"owner"`
+
+	// Texts override message texts, by language and text name.
+	Texts map[string]map[string]string `yaml:"texts,omitempty"`
+}
+
+// Agent is the site's ElevenLabs voice agent.
+type Agent struct {
+	ID           string            `yaml:"id"`
+	Voice        string            `yaml:"voice"`
+	VoiceName    string            `yaml:"voice_name"`
+	Model        string            `yaml:"model"`
+	Prompt       string            `yaml:"prompt"`        // file in agents/
+	FirstMessage map[string]string `yaml:"first_message"` // by language, with the AI and recording disclosure
+	InitialWait  float64           `yaml:"initial_wait"`  // seconds; acts only where the first message is empty
+}
+
+// SiteService is a service the site offers, with phrases beyond the trade's.
+type SiteService struct {
+	ID      string              `yaml:"id"`
+	Phrases map[string][]string `yaml:"phrases,omitempty"` // by language
+}
+
+// Senders are the addresses a site writes from.
+type Senders struct {
+	SMS      Sender         `yaml:"sms"`
+	WhatsApp WhatsAppSender `yaml:"whatsapp"`
+	Mail     Sender         `yaml:"mail"`
+}
+
+// Sender is one address with its rate limit.
+type Sender struct {
+	From      string  `yaml:"from"`                 // E.164, alphanumeric sender, or mail address
+	PerSecond float64 `yaml:"per_second,omitempty"` // messages per second and process; default by channel
+}
+
+// WhatsAppSender is a WhatsApp number with its approved templates.
+type WhatsAppSender struct {
+	From      string                       `yaml:"from"` // E.164
+	PerSecond float64                      `yaml:"per_second,omitempty"`
+	Templates map[string]map[string]string `yaml:"templates"` // purpose (offer, update) → language → content SID
+}
+
+// Owner gets a copy of everything and the alarms.
+type Owner struct {
+	Email    string `yaml:"email"`
+	Phone    string `yaml:"phone,omitempty"` // E.164, for alarms by SMS
+	Language string `yaml:"language"`
+}
+
+// Service is one service of the trade.
+type Service struct {
+	ID        string              `yaml:"id"`
+	Names     map[string]string   `yaml:"names"`               // by language
+	Phrases   map[string][]string `yaml:"phrases"`             // by language
+	Sensitive bool                `yaml:"sensitive,omitempty"` // health: details stay out of SMS and WhatsApp
+}
+
+// Tracker is where conversions are counted.
+type Tracker struct {
+	ID   string `yaml:"id"`
+	Kind string `yaml:"kind"` // webhook, google_dm, ga4, meta
+}
+
+// Template is an approved WhatsApp content template. Its body is kept beside
+// its id so that variables and lengths can be checked before the vendor does.
+type Template struct {
+	SID      string `yaml:"sid"` // HX…
+	Name     string `yaml:"name"`
+	Purpose  string `yaml:"purpose"` // offer, update
+	Language string `yaml:"language"`
+	Body     string `yaml:"body"` // with {{1}}, {{2}}, …
+}
+
+// Resolution of names across the catalog.
+
+// MarketOf is the site's market.
+func (c *Catalog) MarketOf(s *Site) *Market { return c.Markets[s.Market] }

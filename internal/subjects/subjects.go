@@ -1,0 +1,179 @@
+// Package subjects is the only place that builds, parses or names anything on
+// the bus: lead subjects, streams, durables and buckets.
+//
+// A lead subject has five tokens:
+//
+//	lead.<market>.<site>.<event>.<lead>
+//	lead.ch.plombiersgeneve_ch.received.7k2mq9xe8tr5wz3hnd6y
+//
+// The market comes first because it is the unit of isolation (a NATS account);
+// the site is its domain with "." as "_" (reversible, since a host name has no
+// underscore); the lead comes last so that one person's events are
+// lead.*.*.*.<lead>. A subject never carries anything personal.
+//
+//	stream  LEADS   lead.<market>.>                       every event of the market
+//	stream  DLQ     advisories of the LEADS consumers     pointers to what gave up
+//	stream  TIMERS  timer.<market>.>                      message schedules
+//	bucket  roster  one key per provider                  copied from Postgres by the recorder
+//	bucket  load    one key per provider                  offers taken, kept by the matcher
+//	bucket  ledger  one key per message                   the send ledger, kept by the notifier
+//
+// Durables on LEADS carry the name of their role.
+package subjects
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Kinds of event, in the order a lead meets them.
+const (
+	Received        = "received"         // edge: the agent's tool call is durable
+	ReviewRequested = "review-requested" // matcher: place, service or phone not usable
+	Unserved        = "unserved"         // matcher: nobody on the roster is eligible
+	Matched         = "matched"          // matcher: a provider was chosen
+	Amended         = "amended"          // matcher: a matched lead's details changed
+	MessageQueued   = "message-queued"   // notifier: one text or mail is to be sent
+	MessageSent     = "message-sent"     // notifier: the vendor took it
+	MessageFailed   = "message-failed"   // notifier: the vendor refused it for good
+	MessageDoubtful = "message-doubtful" // notifier: it may or may not have been sent
+	ReceiptReceived = "receipt-received" // edge: a vendor reported on a message
+)
+
+// Streams, one set in each market's account.
+const (
+	StreamLeads  = "LEADS"
+	StreamDLQ    = "DLQ"
+	StreamTimers = "TIMERS"
+)
+
+// Key-value buckets, one set in each market's account.
+const (
+	BucketRoster = "roster"
+	BucketLoad   = "load"
+	BucketLedger = "ledger"
+)
+
+// Roles; a role's durable on LEADS carries its name.
+const (
+	Recorder = "recorder"
+	Matcher  = "matcher"
+	Notifier = "notifier"
+)
+
+// maxToken bounds a token: a DNS name has 253 characters, everything else is
+// shorter.
+const maxToken = 253
+
+// Lead addresses one event of one lead.
+type Lead struct {
+	Market string // market id, such as "ch"
+	Site   string // the site's domain, such as "plombiersgeneve.ch"
+	Event  string // one of the kinds above
+	Lead   string // lead id
+}
+
+// String is the subject. Every field must have passed Validate; a Lead that
+// came from Parse has.
+func (l Lead) String() string {
+	return "lead." + l.Market + "." + siteToken(l.Site) + "." + l.Event + "." + l.Lead
+}
+
+// Validate refuses any field that could add, widen or empty a token.
+func (l Lead) Validate() error {
+	for _, f := range []struct{ name, value string }{
+		{"market", l.Market}, {"event", l.Event}, {"lead", l.Lead},
+	} {
+		if !ValidToken(f.value) {
+			return fmt.Errorf("subject: %s is not a token of lower-case letters, digits and -", f.name)
+		}
+	}
+	if !ValidDomain(l.Site) {
+		return fmt.Errorf("subject: site is not a lower-case domain")
+	}
+	return nil
+}
+
+// Parse reads a lead subject.
+func Parse(subject string) (Lead, error) {
+	t := strings.Split(subject, ".")
+	if len(t) != 5 || t[0] != "lead" {
+		return Lead{}, fmt.Errorf("subject: want lead.<market>.<site>.<event>.<lead>, got %d tokens", len(t))
+	}
+	l := Lead{Market: t[1], Site: strings.ReplaceAll(t[2], "_", "."), Event: t[3], Lead: t[4]}
+	return l, l.Validate()
+}
+
+// Filter is a subject in which an empty field of l stands for any value.
+func Filter(l Lead) string {
+	any := func(s string) string {
+		if s == "" {
+			return "*"
+		}
+		return s
+	}
+	return "lead." + any(l.Market) + "." + any(siteToken(l.Site)) + "." + any(l.Event) + "." + any(l.Lead)
+}
+
+// Market covers every lead event of one market.
+func Market(market string) string { return "lead." + market + ".>" }
+
+// Timers covers every timer of one market.
+func Timers(market string) string { return "timer." + market + ".>" }
+
+// ValidToken reports whether s may stand as one token of a subject: 1 to 253
+// lower-case letters, digits or "-". So no dot, wildcard, space, "$" or "_"
+// (which stands for a dot in a site).
+func ValidToken(s string) bool {
+	if s == "" || len(s) > maxToken {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// ValidDomain reports whether s is a lower-case ASCII host name of at least
+// two labels; internationalised names are given in their xn-- form.
+func ValidDomain(s string) bool {
+	labels := strings.Split(s, ".")
+	if len(s) > maxToken || len(labels) < 2 {
+		return false
+	}
+	for _, l := range labels {
+		if len(l) > 63 || !ValidToken(l) || l[0] == '-' || l[len(l)-1] == '-' {
+			return false
+		}
+	}
+	return true
+}
+
+func siteToken(domain string) string { return strings.ReplaceAll(domain, ".", "_") }
+
+// Consumes lists the kinds of event a role's durable is filtered to; the
+// recorder takes all of them.
+func Consumes(role string) []string {
+	switch role {
+	case Matcher:
+		return []string{Received}
+	case Notifier:
+		return []string{Matched, Amended, Unserved, ReviewRequested, MessageQueued, ReceiptReceived}
+	default:
+		return nil
+	}
+}
+
+// Publishes lists the kinds of event a role may publish.
+func Publishes(role string) []string {
+	switch role {
+	case Matcher:
+		return []string{Received, ReviewRequested, Unserved, Matched, Amended}
+	case Notifier:
+		return []string{MessageQueued, MessageSent, MessageFailed, MessageDoubtful}
+	default:
+		return nil
+	}
+}
