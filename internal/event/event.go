@@ -166,6 +166,7 @@ func marshal(v any) ([]byte, error) {
 
 // Errors on which a role branches; the adapters wrap them.
 var (
-	ErrNotFound = errors.New("not found")
-	ErrConflict = errors.New("changed by another")
+	ErrNotFound        = errors.New("not found")
+	ErrConflict        = errors.New("changed by another")
+	ErrUnauthenticated = errors.New("signature or secret does not match")
 )
