@@ -73,3 +73,10 @@ func backoff(attempt int) time.Duration {
 	d = min(d, 5*time.Minute)
 	return d + rand.N(d/4)
 }
+
+// Entry is one value of a key-value bucket.
+type Entry struct {
+	Key      string
+	Value    []byte // nil when the key was deleted
+	Revision uint64
+}
