@@ -1,0 +1,161 @@
+// Package process is the life of one program: it starts named parts in order,
+// says when all are ready, ends the program when one part is lost, and stops
+// the parts last-started-first within a bound.
+//
+// A part that cannot go on (a lost subscription, a listener that broke) returns
+// an error and the whole process ends with it, so that a supervisor restarts
+// it: nothing limps on half-alive.
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/rs/zerolog"
+)
+
+// stopBound is how long an orderly stop may take in all.
+const stopBound = 30 * time.Second
+
+// Process holds the running parts. Its methods are safe for concurrent use.
+type Process struct {
+	Log      zerolog.Logger
+	Registry *prometheus.Registry
+
+	mu    sync.Mutex
+	stops []stop
+	ready []func() bool
+	lost  chan error
+	ended bool
+}
+
+type stop struct {
+	name string
+	f    func(context.Context) error
+}
+
+// New is a process without parts.
+func New(log zerolog.Logger) *Process {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return &Process{Log: log, Registry: r, lost: make(chan error, 1)}
+}
+
+// Main runs start under a context that ends on SIGINT or SIGTERM, waits for
+// the end or for a lost part, stops everything, and answers the exit code. A
+// second signal ends the process at once.
+func Main(p *Process, start func(ctx context.Context, p *Process) error) int {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	err := start(ctx, p)
+	if err == nil {
+		err = p.Wait(ctx)
+	} else if ctx.Err() != nil {
+		err = nil // asked to stop while starting
+	}
+	cancel() // a second signal now has its default effect
+	if err := errors.Join(err, p.Stop()); err != nil {
+		p.Log.Error().Err(err).Msg("ended with an error")
+		return 1
+	}
+	return 0
+}
+
+// OnStop registers the teardown of something that was just opened. Teardowns
+// run in reverse order.
+func (p *Process) OnStop(name string, f func(context.Context) error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stops = append(p.stops, stop{name, f})
+}
+
+// Go runs a part until the process stops. Its context is cancelled in its turn
+// of the stop order, which then waits for it to return. A part that returns
+// before that, with or without an error, ends the process.
+func (p *Process) Go(name string, f func(ctx context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		err := f(ctx)
+		if ctx.Err() == nil {
+			if err == nil {
+				err = errors.New("ended unasked")
+			}
+			select {
+			case p.lost <- fmt.Errorf("%s: %w", name, err):
+			default:
+			}
+			err = nil // told once, by the process
+		}
+		if errors.Is(err, context.Canceled) {
+			err = nil
+		}
+		done <- err
+	}()
+	p.OnStop(name, func(bound context.Context) error {
+		cancel()
+		select {
+		case err := <-done:
+			return err
+		case <-bound.Done():
+			return errors.New("did not stop in time")
+		}
+	})
+}
+
+// ReadyWhen adds a condition to Ready.
+func (p *Process) ReadyWhen(f func() bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ready = append(p.ready, f)
+}
+
+// Ready reports whether every part can do its work now; it turns false as soon
+// as the stop begins.
+func (p *Process) Ready() bool {
+	p.mu.Lock()
+	ready, ended := p.ready, p.ended
+	p.mu.Unlock()
+	for _, f := range ready {
+		if !f() {
+			return false
+		}
+	}
+	return !ended
+}
+
+// Wait returns nil when ctx ends and the error of a part that was lost.
+func (p *Process) Wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-p.lost:
+		return err
+	}
+}
+
+// Stop tears everything down, last-started-first, and joins what went wrong.
+// A second call does nothing.
+func (p *Process) Stop() error {
+	p.mu.Lock()
+	stops := p.stops
+	p.stops, p.ended = nil, true
+	p.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), stopBound)
+	defer cancel()
+	var errs []error
+	for i := len(stops) - 1; i >= 0; i-- {
+		if err := stops[i].f(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop %s: %w", stops[i].name, err))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,104 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+)
+
+func TestPartsStopLastStartedFirst(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	p := New(zerolog.Nop())
+	var order []string
+	for _, name := range []string{"database", "bus", "edge"} {
+		started := make(chan struct{})
+		p.Go(name, func(ctx context.Context) error {
+			close(started)
+			<-ctx.Done()
+			order = append(order, name)
+			return ctx.Err()
+		})
+		<-started
+	}
+	if err := p.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"edge", "bus", "database"}, order); d != "" {
+		t.Fatal(d)
+	}
+	if err := p.Stop(); err != nil {
+		t.Fatalf("second stop: %v", err)
+	}
+}
+
+func TestALostPartEndsTheProcess(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	for name, lost := range map[string]error{"with an error": errors.New("consumer deleted"), "silently": nil} {
+		p := New(zerolog.Nop())
+		p.Go("matcher", func(context.Context) error { return lost })
+		err := p.Wait(context.Background())
+		if err == nil || !strings.HasPrefix(err.Error(), "matcher: ") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := p.Stop(); err != nil {
+			t.Errorf("%s: stop: %v", name, err)
+		}
+	}
+}
+
+func TestReadiness(t *testing.T) {
+	p := New(zerolog.Nop())
+	var ready atomic.Bool
+	p.ReadyWhen(ready.Load)
+	addr, err := p.Listen("private", "127.0.0.1:0", p.Private())
+	if err != nil {
+		t.Fatal(err)
+	}
+	status := func(path string) int {
+		t.Helper()
+		res, err := http.Get("http://" + addr + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = res.Body.Close() }()
+		if _, err := io.Copy(io.Discard, res.Body); err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode
+	}
+	if got := status("/readyz"); got != http.StatusServiceUnavailable {
+		t.Errorf("not ready answers %d", got)
+	}
+	ready.Store(true)
+	for _, path := range []string{"/readyz", "/healthz", "/metrics", "/debug/pprof/"} {
+		if got := status(path); got != http.StatusOK {
+			t.Errorf("%s answers %d", path, got)
+		}
+	}
+	if err := p.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if p.Ready() {
+		t.Error("ready after the stop")
+	}
+}
+
+func TestATakenPortIsNamed(t *testing.T) {
+	p := New(zerolog.Nop())
+	defer func() { _ = p.Stop() }()
+	addr, err := p.Listen("edge", "127.0.0.1:0", http.NotFoundHandler())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Listen("edge", addr, http.NotFoundHandler()); err == nil || !strings.Contains(err.Error(), addr) {
+		t.Fatalf("a taken port: %v", err)
+	}
+}
