@@ -15,13 +15,24 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Listen serves h on addr (port 0 picks a free one) until the stop, which
-// finishes the requests in flight. It answers the address it got.
-func (p *Process) Listen(name, addr string, h http.Handler) (string, error) {
+// Bind takes addr (port 0 picks a free one) without answering yet: callers
+// wait in the backlog until Serve.
+func (p *Process) Bind(name, addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return "", fmt.Errorf("%s: listen on %s: %w; choose another address (port 0 picks a free one)", name, addr, err)
+		return nil, fmt.Errorf("%s: listen on %s: %w; choose another address (port 0 picks a free one)", name, addr, err)
 	}
+	p.OnStop(name+" listener", func(context.Context) error {
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	return l, nil
+}
+
+// Serve answers on l until the stop, which finishes the requests in flight.
+func (p *Process) Serve(name string, l net.Listener, h http.Handler) {
 	s := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -42,7 +53,6 @@ func (p *Process) Listen(name, addr string, h http.Handler) (string, error) {
 		defer cancel()
 		return errors.Join(s.Shutdown(bound), ctx.Err())
 	})
-	return l.Addr().String(), nil
 }
 
 // Private is the handler of the private listener: /healthz (the process runs),

@@ -58,10 +58,12 @@ func TestReadiness(t *testing.T) {
 	p := New(zerolog.Nop())
 	var ready atomic.Bool
 	p.ReadyWhen(ready.Load)
-	addr, err := p.Listen("private", "127.0.0.1:0", p.Private())
+	l, err := p.Bind("private", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.Serve("private", l, p.Private())
+	addr := l.Addr().String()
 	status := func(path string) int {
 		t.Helper()
 		res, err := http.Get("http://" + addr + path)
@@ -94,11 +96,12 @@ func TestReadiness(t *testing.T) {
 func TestATakenPortIsNamed(t *testing.T) {
 	p := New(zerolog.Nop())
 	defer func() { _ = p.Stop() }()
-	addr, err := p.Listen("edge", "127.0.0.1:0", http.NotFoundHandler())
+	l, err := p.Bind("edge", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Listen("edge", addr, http.NotFoundHandler()); err == nil || !strings.Contains(err.Error(), addr) {
+	addr := l.Addr().String()
+	if _, err := p.Bind("edge", addr); err == nil || !strings.Contains(err.Error(), addr) {
 		t.Fatalf("a taken port: %v", err)
 	}
 }
