@@ -18,7 +18,7 @@ import (
 // Bind takes addr (port 0 picks a free one) without answering yet: callers
 // wait in the backlog until Serve.
 func (p *Process) Bind(name, addr string) (net.Listener, error) {
-	l, err := net.Listen("tcp", addr)
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("%s: listen on %s: %w; choose another address (port 0 picks a free one)", name, addr, err)
 	}
@@ -49,7 +49,7 @@ func (p *Process) Serve(name string, l net.Listener, h http.Handler) {
 			return err
 		case <-ctx.Done():
 		}
-		bound, cancel := context.WithTimeout(context.Background(), stopBound/2)
+		bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopBound/2)
 		defer cancel()
 		return errors.Join(s.Shutdown(bound), ctx.Err())
 	})
