@@ -1,0 +1,39 @@
+# leadbus: 'make help' lists the targets.
+SHELL := /bin/sh
+GO ?= go
+export CGO_ENABLED ?= 1
+CACHE := .cache
+
+.DEFAULT_GOAL := help
+.PHONY: help run test bench lint fmt build postgres nats clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: postgres ## set up what is missing and run everything on this machine, with sandbox vendors
+	@$(GO) build -o bin/leadbus ./cmd/leadbus
+	@exec bin/leadbus run
+
+test: postgres ## set up what is missing and run every test with the race detector
+	$(GO) test -race -timeout 10m ./...
+
+bench: postgres ## measure accept rate and latency of edge, match and the whole way, beside the bare broker
+	$(GO) test -run '^$$' -bench . -benchtime 5s -timeout 20m ./test/
+
+lint: ## run the pinned linter (built on first use)
+	$(GO) tool -modfile=tools/go.mod golangci-lint run ./...
+
+fmt: ## format the code
+	$(GO) tool -modfile=tools/go.mod golangci-lint fmt ./...
+
+build: ## build every command into bin/
+	$(GO) build -trimpath -o bin/ ./cmd/...
+
+postgres: ## find Postgres binaries, or install or fetch them
+	@sh scripts/postgres.sh $(CACHE)/postgres
+
+nats: ## build the pinned nats CLI into bin/nats
+	cd tools/nats && $(GO) build -o ../../bin/nats github.com/nats-io/natscli/nats
+
+clean: ## remove binaries and caches; data stays
+	rm -rf bin $(CACHE)
