@@ -1,0 +1,170 @@
+// Package bus is the program's one door to NATS JetStream: it renders accounts
+// and permissions, runs the embedded server, provisions a market's streams,
+// durables and buckets, publishes events and runs a role's handler on its
+// durable. Nothing else imports nats.go.
+package bus
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/nats-io/nkeys"
+
+	"leadbus/internal/subjects"
+)
+
+// EdgeUser publishes into every market and reads nothing.
+const EdgeUser = "edge"
+
+// Users are all NATS users of a deployment: the edge, the system account, and
+// in each market one for each role and an operator with every right there.
+func Users(markets []string) []string {
+	users := []string{EdgeUser, "sys"}
+	for _, m := range markets {
+		for _, role := range []string{subjects.Recorder, subjects.Matcher, subjects.Notifier, "operator"} {
+			users = append(users, m+"-"+role)
+		}
+	}
+	return users
+}
+
+// SeedFile is where a user's private key stands in a key directory.
+func SeedFile(dir, user string) string { return filepath.Join(dir, user+".nk") }
+
+// EnsureKeys reads the public key of each user from its seed file and makes the
+// seeds that are missing (mode 0600).
+func EnsureKeys(dir string, users []string) (map[string]string, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	keys := make(map[string]string, len(users))
+	for _, user := range users {
+		key, err := ensureKey(SeedFile(dir, user))
+		if err != nil {
+			return nil, fmt.Errorf("nats key of %s: %w", user, err)
+		}
+		keys[user] = key
+	}
+	return keys, nil
+}
+
+func ensureKey(file string) (string, error) {
+	seed, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		pair, err := nkeys.CreateUser()
+		if err != nil {
+			return "", err
+		}
+		if seed, err = pair.Seed(); err != nil {
+			return "", err
+		}
+		tmp := file + ".tmp"
+		if err := os.WriteFile(tmp, append(seed, '\n'), 0o600); err != nil {
+			return "", err
+		}
+		if err := os.Rename(tmp, file); err != nil {
+			return "", err
+		}
+	} else if err != nil {
+		return "", err
+	}
+	pair, err := nkeys.FromSeed(bytes.TrimSpace(seed))
+	if err != nil {
+		return "", err
+	}
+	return pair.PublicKey()
+}
+
+// ConfigText renders accounts, users and permissions of the markets. The text
+// holds public keys only and nothing about a node, so the same text serves the
+// embedded server, one external server and every node of a cluster: a node's
+// own file sets name, port, store and routes, and includes this one.
+//
+// A role reaches its own durable, its own buckets and the kinds of event it
+// publishes; the JetStream API beyond that belongs to the operator. An account
+// per market makes the other markets unreachable rather than forbidden.
+func ConfigText(markets []string, keys map[string]string) string {
+	var b strings.Builder
+	b.WriteString("# Rendered by 'leadbus nats-config'; do not edit.\naccounts {\n")
+	b.WriteString("  SYS { users = [ { nkey: " + keys["sys"] + " } ] }\n")
+	b.WriteString("  EDGE {\n    users = [ { nkey: " + keys[EdgeUser] + ", permissions: {\n")
+	fmt.Fprintf(&b, "      publish: %s\n      subscribe: %s\n    } } ]\n    imports = [\n",
+		list("lead.*.*."+subjects.Received+".*", "lead.*.*."+subjects.ReceiptReceived+".*"), list(inbox(EdgeUser)+".>"))
+	for _, m := range markets {
+		fmt.Fprintf(&b, "      { service: { account: %s, subject: %q } }\n", account(m), subjects.Market(m))
+	}
+	b.WriteString("    ]\n  }\n")
+	for _, m := range markets {
+		fmt.Fprintf(&b, "  %s {\n", account(m))
+		b.WriteString("    jetstream { max_streams: 32, max_consumers: 256 }\n")
+		fmt.Fprintf(&b, "    exports = [ { service: %q, accounts: [EDGE] } ]\n    users = [\n", subjects.Market(m))
+		fmt.Fprintf(&b, "      { nkey: %s }\n", keys[m+"-operator"])
+		for _, role := range []string{subjects.Recorder, subjects.Matcher, subjects.Notifier} {
+			user := m + "-" + role
+			fmt.Fprintf(&b, "      { nkey: %s, permissions: {\n        publish: %s\n        subscribe: %s\n      } }\n",
+				keys[user], list(publishes(m, role)...), list(inbox(user)+".>"))
+		}
+		b.WriteString("    ]\n  }\n")
+	}
+	b.WriteString("}\nsystem_account: SYS\n")
+	return b.String()
+}
+
+// publishes lists what a role may publish to, the JetStream API included.
+func publishes(market, role string) []string {
+	p := []string{
+		"$JS.API.INFO",
+		"$JS.API.CONSUMER.INFO.LEADS." + role,
+		"$JS.API.CONSUMER.MSG.NEXT.LEADS." + role,
+		// Both forms of the ack subject: the server may switch to the second.
+		"$JS.ACK.LEADS." + role + ".>",
+		"$JS.ACK.*.*.LEADS." + role + ".>",
+	}
+	for _, kind := range subjects.Publishes(role) {
+		p = append(p, subjects.Filter(subjects.Lead{Market: market, Event: kind}))
+	}
+	switch role {
+	case subjects.Recorder:
+		p = append(p, bucketRights(subjects.BucketRoster)...)
+	case subjects.Matcher:
+		p = append(p, "$JS.API.STREAM.INFO.LEADS", "$JS.API.DIRECT.GET.LEADS", "$JS.API.DIRECT.GET.LEADS.>")
+		p = append(p, bucketRights(subjects.BucketLoad)...)
+		p = append(p, bucketReadRights(subjects.BucketRoster)...)
+	case subjects.Notifier:
+		p = append(p, bucketRights(subjects.BucketLedger)...)
+	}
+	return p
+}
+
+func bucketRights(bucket string) []string {
+	return append(bucketReadRights(bucket), "$KV."+bucket+".>")
+}
+
+// bucketReadRights cover get and watch; a watch is an ordered consumer.
+func bucketReadRights(bucket string) []string {
+	s := "KV_" + bucket
+	return []string{
+		"$JS.API.STREAM.INFO." + s,
+		"$JS.API.DIRECT.GET." + s, "$JS.API.DIRECT.GET." + s + ".>",
+		"$JS.API.CONSUMER.CREATE." + s, "$JS.API.CONSUMER.CREATE." + s + ".>",
+		"$JS.API.CONSUMER.DELETE." + s + ".>", "$JS.API.CONSUMER.INFO." + s + ".>",
+		"$JS.FC." + s + ".>", "$JS.FC.*.*." + s + ".>",
+	}
+}
+
+func account(market string) string { return "M_" + strings.ReplaceAll(market, "-", "_") }
+
+// inbox is the reply subject prefix of a user; nobody else may listen on it.
+func inbox(user string) string { return "_INBOX_" + user }
+
+func list(items ...string) string {
+	quoted := make([]string, len(items))
+	for i, s := range items {
+		quoted[i] = fmt.Sprintf("%q", s)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}

@@ -1,0 +1,96 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"leadbus/internal/subjects"
+)
+
+// Layout is how a market's streams are kept.
+type Layout struct {
+	Replicas int   // 1, or 3 on a cluster
+	MaxBytes int64 // of LEADS; 0 means 2 GiB, about 50,000 leads
+}
+
+// Sizes of a market's streams. LEADS refuses new messages when full rather
+// than dropping old ones: the edge then answers 503 and somebody notices.
+const (
+	leadsBytes = 2 << 30
+	leadsAge   = 90 * 24 * time.Hour
+	smallBytes = 256 << 20
+	// dupeWindow is how long the stream drops repeats of a message id; beyond
+	// it Postgres and the send ledger do.
+	dupeWindow = time.Hour
+)
+
+const (
+	ackWait = 30 * time.Second
+	// maxDeliver bounds attempts of matcher and notifier: with the growing
+	// delay of event.Outcome that is about eight hours, then the DLQ.
+	maxDeliver = 100
+)
+
+// Provision makes a market's streams, buckets and durables, or brings them to
+// this layout. Services only look them up: two versions of a service would
+// otherwise fight over the configuration. It is safe to repeat and to run
+// beside itself.
+func Provision(ctx context.Context, operator *Conn, market string, o Layout) error {
+	js := operator.js
+	replicas := max(o.Replicas, 1)
+	maxBytes := o.MaxBytes
+	if maxBytes == 0 {
+		maxBytes = leadsBytes
+	}
+	leads := jetstream.StreamConfig{
+		Name: subjects.StreamLeads, Subjects: []string{subjects.Market(market)},
+		Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
+		MaxBytes: maxBytes, MaxAge: leadsAge, Duplicates: dupeWindow, Replicas: replicas,
+		AllowDirect: true, AllowAtomicPublish: true,
+	}
+	advisories := "$JS.EVENT.ADVISORY.CONSUMER."
+	dlq := jetstream.StreamConfig{
+		Name: subjects.StreamDLQ, Storage: jetstream.FileStorage, Replicas: replicas, MaxBytes: smallBytes, MaxAge: leadsAge,
+		Subjects: []string{
+			advisories + "MAX_DELIVERIES." + subjects.StreamLeads + ".*",
+			advisories + "MSG_TERMINATED." + subjects.StreamLeads + ".*",
+		},
+	}
+	timers := jetstream.StreamConfig{
+		Name: subjects.StreamTimers, Subjects: []string{subjects.Timers(market)}, Storage: jetstream.FileStorage,
+		Discard: jetstream.DiscardOld, MaxBytes: smallBytes, Replicas: replicas, AllowMsgTTL: true, AllowMsgSchedules: true,
+	}
+	for _, c := range []jetstream.StreamConfig{leads, dlq, timers} {
+		if _, err := js.CreateOrUpdateStream(ctx, c); err != nil {
+			return fmt.Errorf("stream %s: %w", c.Name, err)
+		}
+	}
+	for _, bucket := range []string{subjects.BucketRoster, subjects.BucketLoad, subjects.BucketLedger} {
+		if _, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket: bucket, History: 1, Storage: jetstream.FileStorage, Replicas: replicas, MaxBytes: smallBytes,
+		}); err != nil {
+			return fmt.Errorf("bucket %s: %w", bucket, err)
+		}
+	}
+	for _, role := range []string{subjects.Recorder, subjects.Matcher, subjects.Notifier} {
+		c := jetstream.ConsumerConfig{
+			Durable: role, AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverAllPolicy,
+			AckWait: ackWait, MaxDeliver: maxDeliver, MaxAckPending: 1000, Replicas: replicas,
+		}
+		for _, kind := range subjects.Consumes(role) {
+			c.FilterSubjects = append(c.FilterSubjects, subjects.Filter(subjects.Lead{Market: market, Event: kind}))
+		}
+		if role == subjects.Recorder {
+			// The database may be away for days: its events wait, they do not
+			// use up deliveries.
+			c.MaxDeliver, c.MaxAckPending = -1, 4000
+		}
+		if _, err := js.CreateOrUpdateConsumer(ctx, subjects.StreamLeads, c); err != nil {
+			return fmt.Errorf("durable %s: %w", role, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/rs/zerolog"
+)
+
+// ServerOptions describe an embedded server.
+type ServerOptions struct {
+	Addr     string // host:port of the listener; port 0 picks a free one
+	StoreDir string // one server at a time: the caller holds a lock on it
+	Config   string // ConfigText
+	// SyncAlways puts every acknowledged message on the disk before its ack;
+	// otherwise it is in the kernel's hands, safe from a killed process but
+	// not from a power cut.
+	SyncAlways bool
+	Log        zerolog.Logger
+}
+
+// Server is an embedded NATS server.
+type Server struct{ s *server.Server }
+
+// StartServer starts a server and waits until it takes connections.
+func StartServer(o ServerOptions) (*Server, error) {
+	host, port, err := net.SplitHostPort(o.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("nats: address %s: %w", o.Addr, err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return nil, fmt.Errorf("nats: address %s: %w", o.Addr, err)
+	}
+	if n == 0 {
+		n = server.RANDOM_PORT
+	} else if l, err := net.Listen("tcp", o.Addr); err != nil { //nolint:noctx // closed at once
+		return nil, fmt.Errorf("nats: listen on %s: %w; choose another LEADBUS_NATS_ADDR (port 0 picks a free one)", o.Addr, err)
+	} else {
+		_ = l.Close()
+	}
+	opts := &server.Options{}
+	if err := opts.ProcessConfigString(o.Config); err != nil {
+		return nil, fmt.Errorf("nats: configuration: %w", err)
+	}
+	opts.ServerName, opts.Host, opts.Port = "leadbus", host, n
+	opts.JetStream, opts.StoreDir, opts.SyncAlways = true, o.StoreDir, o.SyncAlways
+	// Unset limits would take three quarters of memory and disk.
+	opts.JetStreamMaxMemory, opts.JetStreamMaxStore = 64<<20, 64<<30
+	opts.NoSigs, opts.NoLog = true, false // signals belong to the process
+	s, err := server.NewServer(opts)
+	if err != nil {
+		return nil, fmt.Errorf("nats: %w", err)
+	}
+	fatal := make(chan string, 1)
+	s.SetLoggerV2(serverLog{o.Log, fatal}, false, false, false)
+	s.Start()
+	for deadline := time.Now().Add(startTime); !s.ReadyForConnections(50 * time.Millisecond); {
+		reason := ""
+		select {
+		case reason = <-fatal:
+		default:
+			if time.Now().After(deadline) {
+				reason = fmt.Sprintf("not up on %s within %s", o.Addr, startTime)
+			}
+		}
+		if reason != "" {
+			s.Shutdown()
+			s.WaitForShutdown()
+			return nil, errors.New("nats: " + reason)
+		}
+	}
+	return &Server{s}, nil
+}
+
+// startTime is enough to recover a full store.
+const startTime = time.Minute
+
+// URL is where clients, the nats CLI among them, connect.
+func (s *Server) URL() string { return "nats://" + s.s.Addr().String() }
+
+// Close stops the server and waits until its files are closed.
+func (s *Server) Close() {
+	s.s.Shutdown()
+	s.s.WaitForShutdown()
+}
+
+// serverLog hands the server's lines on. Its notices are start-up chatter, its
+// fatal errors come back as errors of StartServer.
+type serverLog struct {
+	log   zerolog.Logger
+	fatal chan<- string
+}
+
+func (l serverLog) Noticef(f string, v ...any) { l.log.Debug().Msgf(f, v...) }
+func (l serverLog) Warnf(f string, v ...any)   { l.log.Warn().Msgf(f, v...) }
+func (l serverLog) Errorf(f string, v ...any)  { l.log.Error().Msgf(f, v...) }
+func (l serverLog) Fatalf(f string, v ...any) {
+	select {
+	case l.fatal <- fmt.Sprintf(f, v...):
+	default:
+		l.log.Error().Msgf(f, v...)
+	}
+}
+func (l serverLog) Debugf(f string, v ...any) { l.log.Debug().Msgf(f, v...) }
+func (l serverLog) Tracef(f string, v ...any) { l.log.Trace().Msgf(f, v...) }
