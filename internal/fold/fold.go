@@ -1,0 +1,48 @@
+// Package fold brings text into the one form in which spoken words, names and
+// aliases are compared.
+package fold
+
+import (
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// letters are those that Unicode does not take apart.
+var letters = map[rune]string{
+	'ß': "ss", 'æ': "ae", 'œ': "oe", 'ø': "o", 'ł': "l", 'đ': "d", 'ð': "d", 'þ': "th", 'ı': "i",
+}
+
+// Text is s in lower case, without diacritics, with everything but letters and
+// digits as single spaces, and trimmed: "Plan-les-Ouates" and "plan les ouates"
+// are one. Full-width and raised characters become plain ones.
+func Text(s string) string {
+	var b strings.Builder
+	b.Grow(len(s))
+	space := false
+	write := func(r rune) {
+		if space && b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		space = false
+		b.WriteRune(r)
+	}
+	for _, r := range norm.NFKD.String(s) {
+		r = unicode.ToLower(r)
+		switch {
+		case r < unicode.MaxASCII && ('a' <= r && r <= 'z' || '0' <= r && r <= '9'):
+			write(r)
+		case unicode.Is(unicode.Mn, r):
+		case letters[r] != "":
+			for _, l := range letters[r] {
+				write(l)
+			}
+		case unicode.IsLetter(r) || unicode.IsDigit(r):
+			write(r)
+		default:
+			space = true
+		}
+	}
+	return b.String()
+}
