@@ -8,7 +8,7 @@ func TestText(t *testing.T) {
 		"Plan-les-Ouates":        "plan les ouates",
 		"GRÜEZI Straße":          "gruezi strasse",
 		"cœur / Øre / Łódź":      "coeur ore lodz",
-		"１２２７ Carouge²":         "1227 carouge2",
+		"１２２７ Carouge²":          "1227 carouge2",
 		"İzmir":                  "izmir",
 		"":                       "",
 		" \x00\n—":               "",

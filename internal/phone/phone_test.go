@@ -140,6 +140,8 @@ func TestChoice(t *testing.T) {
 
 // One number dictated in the ways it is spoken and written down; there is no
 // caller id to lean on.
+//
+//nolint:misspell // French
 func TestSpokenNumbers(t *testing.T) {
 	for _, c := range []struct{ region, want, said string }{
 		{"CH", swissMobile, "41791234567"},

@@ -46,7 +46,7 @@ func vocabulary() map[string]word {
 		"hundred": {hundred, 100, false}, "seratus": {hundred, 100, false}, "ratus": {hundred, 100, false},
 		"septante": {value: 70}, "huitante": {value: 80}, "octante": {value: 80}, "nonante": {value: 90}, "vingts": {value: 20},
 		"zwo": {value: 2}, "fuenf": {value: 5}, "zwoelf": {value: 12}, "fuenfzehn": {value: 15}, "fuenfzig": {value: 50},
-		"fourty": {value: 40}, "lapan": {value: 8},
+		"lapan": {value: 8},
 	}
 	add := func(first, step int, list string) {
 		for i, s := range strings.Fields(list) {
@@ -54,7 +54,7 @@ func vocabulary() map[string]word {
 		}
 	}
 	add(0, 1, "zero un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize")
-	add(20, 10, "vingt trente quarante cinquante soixante")
+	add(20, 10, "vingt trente quarante cinquante soixante") //nolint:misspell // French
 	add(1, 1, "eins zwei drei vier funf sechs sieben acht neun zehn elf zwolf dreizehn vierzehn funfzehn sechzehn siebzehn achtzehn neunzehn")
 	add(20, 10, "zwanzig dreissig vierzig funfzig sechzig siebzig achtzig neunzig")
 	add(1, 1, "uno due tre quattro cinque sei sette otto nove dieci undici dodici tredici quattordici quindici sedici diciassette diciotto diciannove")
