@@ -1,0 +1,95 @@
+package mailgun
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/mail"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"leadbus/internal/exchange"
+	"leadbus/internal/lead"
+)
+
+const (
+	pageSize = 300 // the Events API's most
+	maxPages = 10
+	// clockSlack is how far Mailgun's clock and ours may differ.
+	clockSlack = time.Minute
+)
+
+// Find looks for a mail whose send may not have been answered, among the first
+// 3000 mails that Mailgun accepted for its recipient since a minute before
+// since. Events may take half an hour to be complete, so not finding it proves
+// nothing.
+//
+// It reads the Events API without the library, whose decoder fails on every
+// event name it does not know.
+func (c *Client) Find(ctx context.Context, m lead.Message, attempt string, since time.Time) (lead.Sent, bool, error) {
+	x := c.line.Begin(ctx)
+	defer x.End()
+	events := c.o.APIBase + "/" + domainOf(m.From) + "/events"
+	q := url.Values{
+		"event": {"accepted"}, "recipient": {addressOf(m.To)}, "ascending": {"yes"},
+		"begin": {strconv.FormatInt(since.Add(-clockSlack).Unix(), 10)},
+		"limit": {strconv.Itoa(pageSize)},
+	}
+	next := events + "?" + q.Encode()
+	for range maxPages {
+		items, following, err := c.page(x, next)
+		if err != nil {
+			return lead.Sent{}, false, fmt.Errorf("list events: %w", err)
+		}
+		for _, item := range items {
+			var h happening
+			if decode(item, &h) != nil {
+				continue
+			}
+			if v := h.UserVariables; v["message"] == m.ID && v["attempt"] == attempt {
+				return lead.Sent{VendorID: string(h.Message.Headers.MessageID), At: h.at(c.now())}, true, nil
+			}
+		}
+		// The key goes nowhere but to the address it is for.
+		if len(items) < pageSize || !strings.HasPrefix(following, events+"/") {
+			break
+		}
+		next = following
+	}
+	return lead.Sent{}, false, nil
+}
+
+func (c *Client) page(x *exchange.Exchange, address string) (items []json.RawMessage, next string, err error) {
+	r, err := http.NewRequestWithContext(x.Context(), http.MethodGet, address, nil)
+	if err != nil {
+		return nil, "", x.Failure()
+	}
+	r.SetBasicAuth("api", c.o.APIKey)
+	res, err := x.Client().Do(r)
+	if err != nil {
+		return nil, "", x.Failure()
+	}
+	body, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	var answer struct {
+		Items  []json.RawMessage `json:"items"`
+		Paging struct {
+			Next string `json:"next"`
+		} `json:"paging"`
+	}
+	if err != nil || !x.OK() || json.Unmarshal(body, &answer) != nil {
+		return nil, "", x.Failure()
+	}
+	return answer.Items, answer.Paging.Next, nil
+}
+
+func addressOf(s string) string {
+	if a, err := mail.ParseAddress(s); err == nil {
+		return a.Address
+	}
+	return s
+}

@@ -1,0 +1,117 @@
+package twilio
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"leadbus/internal/event"
+	"leadbus/internal/lead"
+	"leadbus/internal/subjects"
+)
+
+// states is what Twilio's statuses mean; a status that is not here changes
+// nothing.
+var states = map[string]lead.MessageState{
+	"sent":        lead.MessageSent,
+	"delivered":   lead.MessageDelivered,
+	"read":        lead.MessageRead,
+	"failed":      lead.MessageFailed,
+	"undelivered": lead.MessageFailed,
+	"canceled":    lead.MessageFailed,
+}
+
+// Receipt checks a status callback and reads it. The event of the subject is
+// subjects.ReceiptReceived. It answers event.ErrUnauthenticated for a request
+// that Twilio did not sign for this account, and event.ErrNotFound for one
+// that is not about a message of ours. The order of callbacks is not
+// guaranteed, and they may come twice.
+func (c *Client) Receipt(r *http.Request, body []byte) (subjects.Lead, lead.Receipt, error) {
+	form, err := c.authentic(r, body)
+	if err != nil {
+		return subjects.Lead{}, lead.Receipt{}, err
+	}
+	query := r.URL.Query()
+	to := subjects.Lead{
+		Market: query.Get("market"), Site: query.Get("site"),
+		Event: subjects.ReceiptReceived, Lead: query.Get("lead"),
+	}
+	message, attempt := query.Get("message"), query.Get("attempt")
+	if to.Validate() != nil || !subjects.ValidToken(message) || !subjects.ValidToken(attempt) {
+		return subjects.Lead{}, lead.Receipt{}, fmt.Errorf("twilio receipt: the address names no message of ours: %w", event.ErrNotFound)
+	}
+	id := first(form, "MessageSid", "SmsSid")
+	status := strings.ToLower(first(form, "MessageStatus", "SmsStatus"))
+	if id == "" || status == "" {
+		return subjects.Lead{}, lead.Receipt{}, errors.New("twilio receipt: MessageSid or MessageStatus is missing")
+	}
+	receipt := lead.Receipt{
+		Message: message, Vendor: vendor, VendorID: id, Status: status,
+		State: states[status], Attempt: attempt, At: time.Now().UTC(),
+	}
+	if receipt.State == lead.MessageFailed {
+		receipt.Failure = later(status, form.Get("ErrorCode"))
+	}
+	return to, receipt, nil
+}
+
+// authentic checks the signature over the address as Twilio knows it, built
+// from our own setting and never from a proxy's headers, and the account.
+func (c *Client) authentic(r *http.Request, body []byte) (url.Values, error) {
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, fmt.Errorf("twilio receipt: not a form: %w", event.ErrUnauthenticated)
+	}
+	address := c.publicURL + r.RequestURI
+	signature := r.Header.Get("X-Twilio-Signature")
+	if !c.validator.ValidateBody(address, body, signature) && !c.validator.Validate(address, repeated(form), signature) {
+		return nil, fmt.Errorf("twilio receipt: %w", event.ErrUnauthenticated)
+	}
+	if form.Get("AccountSid") != c.accountSID {
+		return nil, fmt.Errorf("twilio receipt: another account: %w", event.ErrUnauthenticated)
+	}
+	return form, nil
+}
+
+// repeated makes the validator, which signs each key with one value, sign
+// every distinct value of a repeated key, sorted, as Twilio's other libraries
+// do.
+func repeated(form url.Values) map[string]string {
+	signed := make(map[string]string, len(form))
+	for k, values := range form {
+		values = slices.Clone(values)
+		slices.Sort(values)
+		signed[k] = strings.Join(slices.Compact(values), k)
+	}
+	return signed
+}
+
+// later is a failure that Twilio reports after it took the message. A code
+// that is not in the table is worth another attempt, once.
+func later(status, code string) *lead.Failure {
+	f := &lead.Failure{Vendor: vendor, Code: status, Class: lead.Transient, Reason: "not delivered; Twilio gave no code"}
+	if status == "canceled" {
+		f.Class, f.Reason = lead.OurFault, "cancelled in the Twilio account"
+	}
+	if n, err := strconv.Atoi(code); err == nil {
+		f.Code, f.Reason = code, "not delivered; the code is not in our table"
+		if known, ok := codes[n]; ok {
+			f.Class, f.Reason = known.class, known.meaning
+		}
+	}
+	return f
+}
+
+func first(form url.Values, keys ...string) string {
+	for _, k := range keys {
+		if v := form.Get(k); v != "" {
+			return v
+		}
+	}
+	return ""
+}
