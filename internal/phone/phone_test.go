@@ -334,6 +334,7 @@ func FuzzResolve(f *testing.F) {
 	})
 }
 
+//nolint:misspell // French
 func BenchmarkResolve(b *testing.B) {
 	for name, said := range map[string]string{"digits": "079 123 45 77", "words": "zéro soixante-dix-neuf cent vingt-trois quarante-cinq soixante-sept"} {
 		b.Run(name, func(b *testing.B) {

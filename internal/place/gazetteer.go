@@ -1,0 +1,288 @@
+package place
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"leadbus/internal/fold"
+	"leadbus/internal/lead"
+)
+
+// Thresholds of the match by sound, measured on the traps in the tests: a
+// place is taken only when it is near, clearly nearer than any other and long
+// enough to mean something; what is merely near is a suggestion.
+const (
+	takeAt    = 0.92
+	margin    = 0.08
+	suggestAt = 0.80
+	minLetter = 5
+)
+
+// maxDepth bounds the way from a place up to its last ancestor.
+const maxDepth = 16
+
+// Gazetteer resolves what callers say about where, within one market. It is
+// built once and safe for concurrent use.
+type Gazetteer struct {
+	places    map[string]Place
+	postcodes map[string][]string // place ids
+	exact     map[string]named    // by folded name or alias
+	longest   int                 // words in the longest name
+	forms     []sounding
+}
+
+// named is what a name stands for; a decoy has no id.
+type named struct {
+	id, name string
+}
+
+// sounding is one name of a place for the match by sound.
+type sounding struct {
+	named
+	form
+}
+
+// NewGazetteer indexes a market's places and decoys. Of two equal names the
+// earlier one stands, and a place before a decoy.
+func NewGazetteer(places []Place, decoys []Decoy) *Gazetteer {
+	g := &Gazetteer{places: map[string]Place{}, postcodes: map[string][]string{}, exact: map[string]named{}}
+	for _, p := range places {
+		g.places[p.ID] = p
+		for _, code := range p.Postcodes {
+			g.postcodes[code] = append(g.postcodes[code], p.ID)
+		}
+		g.add(named{p.ID, p.Name}, append([]string{p.Name, p.ID}, p.Aliases...))
+	}
+	for _, d := range decoys {
+		g.add(named{name: d.Name}, append([]string{d.Name}, d.Aliases...))
+	}
+	return g
+}
+
+func (g *Gazetteer) add(n named, aliases []string) {
+	for _, alias := range aliases {
+		words := foldWords(alias)
+		key := strings.Join(words, " ")
+		if _, taken := g.exact[key]; taken || key == "" {
+			continue
+		}
+		g.exact[key] = n
+		g.longest = max(g.longest, len(words))
+		g.forms = append(g.forms, sounding{n, newForm(words)})
+	}
+}
+
+// Covers reports whether the place, or one it is part of, is among ids.
+func (g *Gazetteer) Covers(ids []string, id string) bool {
+	for range maxDepth {
+		if id == "" {
+			return false
+		}
+		if slices.Contains(ids, id) {
+			return true
+		}
+		id = g.places[id].Parent
+	}
+	return false
+}
+
+// Name is the name of a place of the market, empty for an unknown id.
+func (g *Gazetteer) Name(id string) string { return g.places[id].Name }
+
+// Resolve finds the place that was said, in this order: a postcode, an exact
+// name or id, a known place out of area, a name that sounds alike. A place that
+// is known but not among those served (ids; a place serves its parts) is out of
+// area and has a name only. A site that serves one place takes that one when
+// nothing is understood.
+func (g *Gazetteer) Resolve(said, postcode string, served []string) lead.Place {
+	p := lead.Place{Raw: strings.TrimSpace(said)}
+	if code := strings.TrimSpace(postcode); !strings.Contains(p.Raw, code) {
+		p.Raw = strings.TrimSpace(code + " " + p.Raw)
+	}
+	found := g.find(foldWords(said), foldWords(postcode), served)
+	p.Suggestion = found.suggestion
+	switch {
+	case found.id != "" && g.Covers(served, found.id):
+		p.ID, p.Name, p.Method, p.Score = found.id, found.name, found.method, found.score
+	case found.method != "" && !g.above(found.id, served):
+		p.Name, p.Method, p.Score = found.name, "out_of_area", found.score
+	case len(served) == 1:
+		p.ID, p.Name, p.Method = served[0], g.Name(served[0]), "assumed"
+	default: // nothing understood, or a region of which only parts are served
+		p.Name, p.Method = found.name, "unknown"
+	}
+	return p
+}
+
+// above reports whether one of the places served is part of the place.
+func (g *Gazetteer) above(id string, served []string) bool {
+	return id != "" && slices.ContainsFunc(served, func(s string) bool { return g.Covers([]string{id}, s) })
+}
+
+// find is what the text means, before it is held against the places served.
+// Without a method nothing was found; a decoy has no id.
+type find struct {
+	named
+	method     string
+	score      float64
+	suggestion string
+}
+
+func (g *Gazetteer) find(words, postcode, served []string) find {
+	said := g.named(words)
+	candidates := g.byPostcode(append(postcode, words...))
+	for _, id := range candidates {
+		if said.id != "" && g.Covers([]string{id}, said.id) {
+			return said // it says which part of the postcode's area
+		}
+	}
+	if len(candidates) == 1 {
+		return find{named: named{candidates[0], g.Name(candidates[0])}, method: "postcode", score: 1}
+	}
+	if len(candidates) == 0 || said.method != "" {
+		return said
+	}
+	return g.shared(candidates, said.suggestion, served)
+}
+
+// byPostcode are the places of the first known postcode among the words.
+func (g *Gazetteer) byPostcode(words []string) []string {
+	for _, w := range words {
+		if ids := g.postcodes[w]; len(ids) > 0 {
+			return ids
+		}
+	}
+	return nil
+}
+
+// shared is what a postcode of several places tells: the one that was nearly
+// said, else the place of which those served are parts, under their names.
+func (g *Gazetteer) shared(candidates []string, suggestion string, served []string) find {
+	if slices.Contains(candidates, suggestion) {
+		return find{named: named{suggestion, g.Name(suggestion)}, method: "postcode", score: 1}
+	}
+	if here := slices.DeleteFunc(slices.Clone(candidates), func(id string) bool { return !g.Covers(served, id) }); len(here) > 0 {
+		candidates = here
+	}
+	var names []string
+	for _, id := range candidates {
+		names = append(names, g.Name(id))
+	}
+	name := strings.Join(names, " / ")
+	region := candidates[0]
+	for range maxDepth {
+		if !slices.ContainsFunc(candidates, func(id string) bool { return !g.Covers([]string{region}, id) }) {
+			return find{named: named{region, name}, method: "postcode", score: 1}
+		}
+		region = g.places[region].Parent
+	}
+	return find{named: named{name: name}}
+}
+
+// named finds a place by its name in the text, exactly or by sound.
+func (g *Gazetteer) named(words []string) find {
+	var region, decoy, street find
+	for i := 0; i < len(words); {
+		n, length := g.longestName(words[i:])
+		if length == 0 {
+			i++
+			continue
+		}
+		hit := find{named: n, method: "alias", score: 1}
+		switch {
+		case inStreet(words, i, i+length):
+			street = find{suggestion: n.id}
+		case n.id == "":
+			decoy = hit
+		case region.id == "" || g.Covers([]string{region.id}, n.id): // the narrower of the two
+			region = hit
+		}
+		i += length
+	}
+	for _, hit := range []find{region, decoy} {
+		if hit.method != "" {
+			return hit
+		}
+	}
+	if street.suggestion != "" {
+		return street
+	}
+	return g.bySound(words)
+}
+
+// longestName is the longest name that the words begin with, and its length in
+// words.
+func (g *Gazetteer) longestName(words []string) (named, int) {
+	for length := min(g.longest, len(words)); length > 0; length-- {
+		if n, ok := g.exact[strings.Join(words[:length], " ")]; ok {
+			return n, length
+		}
+	}
+	return named{}, 0
+}
+
+// bySound finds the place whose name is nearest in writing and sound.
+func (g *Gazetteer) bySound(words []string) find {
+	words = slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w[0] >= '0' && w[0] <= '9' })
+	said := newForm(words)
+	if len(said.text) == 0 || len(said.text) > maxFuzzy {
+		return find{}
+	}
+	var first sounding
+	var firstScore, secondScore float64
+	for _, s := range g.forms {
+		score := likeness(said, s.form)
+		switch {
+		case score > firstScore:
+			if s.named != first.named {
+				secondScore = firstScore
+			}
+			first, firstScore = s, score
+		case score > secondScore && s.named != first.named:
+			secondScore = score
+		}
+	}
+	switch {
+	case first.id == "" || firstScore < suggestAt: // nothing, or nearest to a place out of area
+		return find{}
+	case firstScore >= takeAt && firstScore-secondScore >= margin && len(said.text) >= minLetter:
+		return find{named: first.named, method: "fuzzy", score: math.Round(firstScore*100) / 100}
+	default:
+		return find{suggestion: first.id}
+	}
+}
+
+// fillers are articles and prepositions around a place name.
+var fillers = set(`le la les l the in di a au aux en du de des d pres quartier commune near area desa
+	im bei nahe vicino presso dekat daerah`)
+
+// streets are words that make a place name the name of a street: "rue de
+// Carouge" is not in Carouge.
+var streets = set(`rue route rte chemin ch avenue av boulevard bd quai place pont jalan jl jln raya gang gg
+	via viale piazza weg strasse str street st road rd lane`)
+
+// inStreet reports whether the name at words[from:to] is part of a street's.
+func inStreet(words []string, from, to int) bool {
+	return from > 0 && streets[words[from-1]] ||
+		to < len(words) && slices.Contains([]string{"street", "road", "lane", "strasse"}, words[to])
+}
+
+// foldWords are the words of a text without fillers; text of nothing but
+// fillers keeps them.
+func foldWords(s string) []string {
+	all := strings.Fields(fold.Text(s))
+	kept := slices.DeleteFunc(slices.Clone(all), func(w string) bool { return fillers[w] })
+	if len(kept) == 0 {
+		return all
+	}
+	return kept
+}
+
+func set(list string) map[string]bool {
+	m := map[string]bool{}
+	for _, s := range strings.Fields(list) {
+		m[s] = true
+	}
+	return m
+}

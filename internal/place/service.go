@@ -1,0 +1,110 @@
+package place
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"leadbus/internal/fold"
+)
+
+// Offered is a service of a site with what callers call it: names and phrases
+// in every language, since callers mix them.
+type Offered struct {
+	ID      string
+	Phrases []string
+}
+
+// Services resolves what callers say they need to a service of one site. It is
+// built once and safe for concurrent use.
+type Services struct {
+	ids     map[string]string // folded id → id
+	phrases []phrase          // longest first
+	only    string            // the service of a site that offers one
+}
+
+type phrase struct {
+	words  []string
+	length int // letters
+	id     string
+}
+
+// NewServices indexes what a site offers. Of two equal phrases the one of the
+// earlier service stands.
+func NewServices(offered []Offered) *Services {
+	s := &Services{ids: map[string]string{}}
+	for _, o := range offered {
+		s.ids[fold.Text(o.ID)] = o.ID
+		for _, text := range o.Phrases {
+			text = fold.Text(text)
+			if text != "" {
+				s.phrases = append(s.phrases, phrase{strings.Fields(text), utf8.RuneCountInString(text), o.ID})
+			}
+		}
+	}
+	slices.SortStableFunc(s.phrases, func(a, b phrase) int { return cmp.Compare(b.length, a.length) })
+	if len(offered) == 1 {
+		s.only = offered[0].ID
+	}
+	return s
+}
+
+// Resolve answers the id of the service the texts ask for, the first text first,
+// and how it was found: "id" (the agent sent one), "phrase" (the longest one the
+// text contains), "words" (all words of a phrase, in any order), "only" (the
+// site offers nothing else) or "unknown". Likeness in sound or spelling is never
+// enough.
+func (s *Services) Resolve(texts ...string) (id, method string) {
+	for _, text := range texts {
+		text = fold.Text(text)
+		if id := s.ids[text]; id != "" {
+			return id, "id"
+		}
+		words := strings.Fields(text)
+		for _, p := range s.phrases {
+			if p.in(words) {
+				return p.id, "phrase"
+			}
+		}
+		for _, p := range s.phrases {
+			if len(p.words) > 1 && p.scattered(words) {
+				return p.id, "words"
+			}
+		}
+	}
+	if s.only != "" {
+		return s.only, "only"
+	}
+	return "", "unknown"
+}
+
+// in reports whether the phrase stands in the text word by word.
+func (p phrase) in(text []string) bool {
+	for ; len(text) >= len(p.words); text = text[1:] {
+		if slices.EqualFunc(text[:len(p.words)], p.words, means) {
+			return true
+		}
+	}
+	return false
+}
+
+// scattered reports whether every word of the phrase stands somewhere in the
+// text.
+func (p phrase) scattered(text []string) bool {
+	for _, w := range p.words {
+		if !slices.ContainsFunc(text, func(said string) bool { return means(said, w) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// means reports whether a spoken word is the one listed, a form of it (fuites,
+// leaking: at most three letters more) or a compound with it
+// (Wasserrohrbruch). Short words have to be equal.
+func means(said, listed string) bool {
+	return said == listed ||
+		len(listed) >= 4 && strings.HasPrefix(said, listed) && len(said) <= len(listed)+3 ||
+		len(listed) >= 6 && strings.Contains(said, listed)
+}
