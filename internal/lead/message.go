@@ -27,9 +27,11 @@ type Message struct {
 	Market    string `json:"market"`
 	Site      string `json:"site"`
 	Offer     string `json:"offer,omitempty"`
-	Purpose   string `json:"purpose"`   // offer, update, confirmation, copy, alarm, …
-	Recipient string `json:"recipient"` // provider, customer, owner
-	Channel   string `json:"channel"`   // whatsapp, sms, email
+	Ref       string `json:"ref,omitempty"`      // the lead's, for people
+	Provider  string `json:"provider,omitempty"` // provider id, when the recipient is one
+	Purpose   string `json:"purpose"`            // offer, update, confirmation, copy, alarm, …
+	Recipient string `json:"recipient"`          // provider, customer, owner
+	Channel   string `json:"channel"`            // whatsapp, sms, email
 	Language  string `json:"language"`
 
 	From string `json:"from"` // sender: E.164, alphanumeric, or a mail address

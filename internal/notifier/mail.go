@@ -1,0 +1,67 @@
+package notifier
+
+import (
+	htmltemplate "html/template"
+	"strings"
+	"text/template"
+
+	"leadbus/internal/roster"
+)
+
+// mail is the content of an e-mail; one layout makes its text part, another its
+// HTML part, and what a customer said is escaped by that layout.
+type mail struct {
+	Lang, Title, Badge, Intro string
+	Brand, Ref                string
+	Call                      *call
+	Notes                     []string // what to do, or to watch out for
+	Sections                  []section
+	Footer                    string
+}
+
+// call is the button that dials the customer.
+type call struct{ Label, Number string }
+
+// section shows one of the three.
+type section struct {
+	Title string
+	Facts []fact
+	Trace roster.Trace
+	Texts []quote
+}
+
+type fact struct{ Label, Value string }
+
+// quote is a message as it was sent.
+type quote struct {
+	Head  string
+	Lines []string
+}
+
+var (
+	textLayout = template.Must(template.ParseFS(shipped, "texts/mail.txt"))
+	htmlLayout = htmltemplate.Must(htmltemplate.ParseFS(shipped, "texts/mail.html"))
+)
+
+// parts are the two bodies of the mail.
+func (m mail) parts() (text, html string, err error) {
+	var t, h strings.Builder
+	if err := textLayout.Execute(&t, m); err != nil {
+		return "", "", err
+	}
+	if err := htmlLayout.Execute(&h, m); err != nil {
+		return "", "", err
+	}
+	return t.String(), h.String(), nil
+}
+
+// facts drops what has no value.
+func facts(all ...fact) []fact {
+	var out []fact
+	for _, f := range all {
+		if f.Value != "" {
+			out = append(out, f)
+		}
+	}
+	return out
+}

@@ -1,0 +1,183 @@
+package notifier
+
+import (
+	"strings"
+
+	"leadbus/internal/lead"
+)
+
+// owner starts a mail to the owner; ok is false when the site has nobody to
+// write to.
+func (w *writer) owner(purpose string) (m lead.Message, t *texts, ok bool) {
+	lang := language(w.texts, append([]string{w.site.Owner.Language}, w.site.Languages...)...)
+	t = w.texts[lang]
+	m = lead.Message{
+		Purpose: purpose, Recipient: lead.ToOwner, Language: lang, To: w.site.Owner.Email,
+		Subject: t.OwnerSubject.say(w.open(lang, true)),
+	}
+	return m, t, w.site.Owner.Email != "" && w.site.Senders.Mail.From != ""
+}
+
+// toOwner copies everything known and everything written so far to the owner.
+func (w *writer) toOwner(purpose string, head func(*texts) (title, intro text)) {
+	m, t, ok := w.owner(purpose)
+	if !ok {
+		return
+	}
+	v := w.words(m.Language)
+	title, intro := head(t)
+	sent := w.quotes(func(lead.Message) bool { return true })
+	if purpose == purposeCopy && !w.of.Lead.Phone.Textable() {
+		sent = append(sent, quote{Head: "SMS", Lines: []string{t.NotTexted.say(v)}})
+	}
+	w.addMail(m, mail{
+		Title: title.say(v), Intro: intro.say(v), Footer: t.OwnerFooter.say(v),
+		Notes: t.flagTexts(w.of.Lead.Flags),
+		Sections: append(w.everything(t, v),
+			section{Title: t.AsSent.say(v), Texts: sent},
+			section{Title: t.Support.say(v), Facts: w.supportFacts()}),
+	})
+}
+
+// everything shows the request, how it was understood, and who was asked.
+func (w *writer) everything(t *texts, v words) []section {
+	all := []section{
+		{Title: t.Request.say(v), Facts: w.requestFacts(t, v)},
+		{Title: t.Understood.say(v), Facts: w.understoodFacts(t, v)},
+	}
+	if len(w.of.Trace) > 0 {
+		all = append(all, section{Title: t.Trace.say(v), Trace: w.of.Trace})
+	}
+	return all
+}
+
+// copyOfText shows the owner what the customer was texted.
+func (w *writer) copyOfText() {
+	m, t, ok := w.owner(purposeCopyOfText)
+	if !ok {
+		return
+	}
+	v := w.words(m.Language)
+	w.addMail(m, mail{
+		Title: t.ConfirmationTitle.say(v), Intro: t.ConfirmationIntro.say(v), Footer: t.OwnerFooter.say(v),
+		Sections: []section{
+			{Title: t.AsSent.say(v), Texts: w.quotes(func(m lead.Message) bool { return m.Recipient == lead.ToCustomer })},
+			{Title: t.Support.say(v), Facts: w.supportFacts()},
+		},
+	})
+}
+
+// quotes show messages written so far as their recipients see them.
+func (w *writer) quotes(which func(lead.Message) bool) []quote {
+	var out []quote
+	for _, m := range w.messages {
+		if !which(m) {
+			continue
+		}
+		body := m.Text
+		if m.Channel == lead.WhatsApp {
+			if t := w.catalog.Templates[m.ContentSID]; t != nil {
+				body = fill(t.Body, m.ContentVariables)
+			}
+		}
+		head := channelName(m.Channel) + " → " + m.To
+		if m.Subject != "" {
+			head += ": " + m.Subject
+		}
+		out = append(out, quote{head, strings.Split(strings.TrimSpace(body), "\n")})
+	}
+	return out
+}
+
+// channelName is the channel as people write it.
+func channelName(channel string) string {
+	switch channel {
+	case lead.WhatsApp:
+		return "WhatsApp"
+	case lead.Email:
+		return "e-mail"
+	default:
+		return strings.ToUpper(channel)
+	}
+}
+
+// alarm calls the owner: by mail for each new state of the request, by SMS
+// once.
+func (w *writer) alarm(purpose, suffix string) {
+	m, t, ok := w.owner(purpose + suffix)
+	v := w.words(m.Language)
+	title, intro, todo := t.ReviewTitle, t.ReviewIntro, w.todo(t)
+	if purpose == purposeUnserved {
+		title, intro, todo = t.UnservedTitle, t.UnservedIntro, []text{t.UnservedTodo}
+	}
+	short := w.open(m.Language, ok)
+	short.Reason = title.say(short)
+	if ok {
+		var notes []string
+		for _, x := range todo {
+			notes = append(notes, x.say(v))
+		}
+		m.Subject = t.AlarmSubject.say(short)
+		w.addMail(m, mail{
+			Title: title.say(v), Intro: intro.say(v), Footer: t.OwnerFooter.say(v), Call: w.call(t),
+			Notes:    append(notes, t.flagTexts(w.of.Lead.Flags)...),
+			Sections: append(w.everything(t, v), section{Title: t.Support.say(v), Facts: w.supportFacts()}),
+		})
+	}
+	if w.site.Owner.Phone != "" && w.site.Senders.SMS.From != "" {
+		w.add(lead.Message{
+			Purpose: purpose, Recipient: lead.ToOwner, Language: m.Language,
+			Channel: lead.SMS, From: w.site.Senders.SMS.From, To: w.site.Owner.Phone,
+			Text: sms(t, t.AlarmSMS, short, ok),
+		})
+	}
+}
+
+// todo says what a person has to look at before the lead can go on.
+func (w *writer) todo(t *texts) []text {
+	l := w.of.Lead
+	var out []text
+	if l.Phone.E164 == "" {
+		out = append(out, t.TodoPhone)
+	}
+	if l.Service.ID == "" {
+		out = append(out, t.TodoService)
+	}
+	if l.Place.ID == "" {
+		out = append(out, t.TodoPlace)
+	}
+	return out
+}
+
+// undelivered tells the owner that a provider's message failed for good.
+func (w *writer) undelivered(e entry, f lead.Failure) {
+	m, t, ok := w.owner(purposeUndelivered + "-" + e.Channel)
+	if !ok {
+		return
+	}
+	v := words{
+		Brand: w.site.Brand, Site: w.site.Domain, Lead: w.of.Lead.ID, Ref: w.of.Lead.Ref,
+		Provider: e.Provider, Channel: channelName(e.Channel), Code: f.Code,
+	}
+	todo := t.UndeliveredTodoOther
+	switch f.Class {
+	case lead.BadRecipient:
+		todo = t.UndeliveredTodoRecipient
+	case lead.OptedOut:
+		todo = t.UndeliveredTodoOptedOut
+	case lead.OurFault:
+		todo = t.UndeliveredTodoAccount
+	}
+	v.Reason = t.UndeliveredReason.say(v)
+	m.Subject = strings.TrimSpace(t.AlarmSubject.say(v))
+	w.addMail(m, mail{
+		Title: t.UndeliveredTitle.say(v), Intro: t.UndeliveredIntro.say(v), Footer: t.OwnerFooter.say(v),
+		Notes: []string{todo.say(v)},
+		Sections: []section{{Facts: facts(
+			fact{t.Provider.say(v), e.Provider},
+			fact{t.Reason.say(v), line(f.Reason, maxLine)},
+			fact{t.Code.say(v), strings.TrimSpace(f.Vendor + " " + f.Code)},
+			fact{"trace", "leadbus trace " + w.of.Lead.ID},
+		)}},
+	})
+}

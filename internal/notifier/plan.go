@@ -1,0 +1,61 @@
+package notifier
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	"leadbus/internal/event"
+	"leadbus/internal/lead"
+	"leadbus/internal/subjects"
+)
+
+// Purposes of messages. An update, the copy of one, and an alarm by e-mail end
+// in a short hash of their event, so that each new fact is told once.
+const (
+	purposeOffer        = "offer"
+	purposeUpdate       = "update"
+	purposeConfirmation = "confirmation"
+	purposeCopy         = "copy"
+	purposeCopyOfText   = "copy-confirmation"
+	purposeUnserved     = "alarm-unserved"
+	purposeReview       = "alarm-review"
+	purposeUndelivered  = "alarm-undelivered" // and the channel
+)
+
+// plan writes every message that an outcome of the matcher calls for.
+func (n *Notifier) plan(e event.Event, decided event.Decided) ([]lead.Message, error) {
+	w, err := n.writer(e.Lead, decided)
+	if err != nil {
+		return nil, err
+	}
+	hash := sha256.Sum256([]byte(e.ID))
+	suffix := "-" + hex.EncodeToString(hash[:4])
+	switch e.Lead.Event {
+	case subjects.Matched:
+		w.toProvider(purposeOffer, purposeOffer)
+		texted := w.toCustomer()
+		w.toOwner(purposeCopy, func(t *texts) (title, intro text) { return t.CopyTitle, t.CopyIntro })
+		if texted {
+			w.copyOfText()
+		}
+	case subjects.Amended:
+		w.toProvider(purposeUpdate, purposeUpdate+suffix)
+		w.toOwner(purposeCopy+suffix, func(t *texts) (title, intro text) { return t.UpdateCopyTitle, t.UpdateCopyIntro })
+	case subjects.Unserved:
+		w.alarm(purposeUnserved, suffix)
+	case subjects.ReviewRequested:
+		w.alarm(purposeReview, suffix)
+	}
+	return w.done()
+}
+
+// writer prepares the messages about a lead of a site.
+func (n *Notifier) writer(l subjects.Lead, decided event.Decided) (*writer, error) {
+	s := n.catalog.Sites[l.Site]
+	if s == nil {
+		return nil, fmt.Errorf("plan messages: site %s is not configured, or its file is broken", l.Site)
+	}
+	decided.Lead.ID, decided.Lead.Market, decided.Lead.Site = l.Lead, l.Market, l.Site
+	return &writer{catalog: n.catalog, site: s, texts: n.texts[l.Site], of: decided}, nil
+}

@@ -1,0 +1,84 @@
+package notifier
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"leadbus/internal/event"
+	"leadbus/internal/lead"
+	"leadbus/internal/site"
+)
+
+// defaultRates are messages per second and sender: Twilio's for an
+// alphanumeric SMS sender and for a WhatsApp sender, and a polite one for mail.
+var defaultRates = map[string]float64{lead.SMS: 10, lead.WhatsApp: 80, lead.Email: 50}
+
+const (
+	// burst is how many seconds' worth may go out at once; the vendors queue
+	// for hours, so the rate only matters over longer times.
+	burst = 20
+	// shortWait is waited out in the handler; a longer one frees its worker.
+	shortWait = 2 * time.Second
+)
+
+var errRate = errors.New("the sender's rate is used up")
+
+// rates limits each sender of the market. The senders come from the
+// configuration, so their number is bounded; an event with another sender
+// (from before a change of configuration) shares one limiter per channel.
+type rates map[string]*rate.Limiter
+
+func newRates(c *site.Catalog, market string) rates {
+	r := rates{}
+	add := func(channel, from string, perSecond float64) {
+		if perSecond <= 0 {
+			perSecond = defaultRates[channel]
+		}
+		key := channel + " " + from
+		// Sites that share a sender share its limit, the strictest of theirs.
+		if l := r[key]; l == nil || l.Limit() > rate.Limit(perSecond) {
+			r[key] = rate.NewLimiter(rate.Limit(perSecond), max(int(burst*perSecond), 1))
+		}
+	}
+	for channel := range defaultRates {
+		add(channel, "", 0)
+	}
+	for _, s := range c.Sites {
+		if s.Market == market {
+			add(lead.SMS, s.Senders.SMS.From, s.Senders.SMS.PerSecond)
+			add(lead.WhatsApp, s.Senders.WhatsApp.From, s.Senders.WhatsApp.PerSecond)
+			add(lead.Email, s.Senders.Mail.From, s.Senders.Mail.PerSecond)
+		}
+	}
+	return r
+}
+
+// wait takes the message's place in its sender's line. When the turn is far
+// off, the place is kept and the delivery asked for again at that time; so a
+// redelivery does not wait a second time.
+func (r rates) wait(ctx context.Context, m lead.Message, attempt int) error {
+	if attempt > 1 {
+		return nil
+	}
+	l := r[m.Channel+" "+m.From]
+	if l == nil {
+		l = r[m.Channel+" "]
+	}
+	place := l.Reserve()
+	switch delay := place.Delay(); {
+	case delay == 0:
+		return nil
+	case delay > shortWait:
+		return event.After(delay, errRate)
+	default:
+		select {
+		case <-time.After(delay):
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

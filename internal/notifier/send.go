@@ -1,0 +1,263 @@
+package notifier
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"leadbus/internal/event"
+	"leadbus/internal/lead"
+	"leadbus/internal/subjects"
+)
+
+// Times of a send. The claim, the request and its record together fit into the
+// lease; a claim older than the lease has lost its sender. Notifiers on several
+// machines need clocks that agree to within a few seconds.
+const (
+	lease      = 20 * time.Second
+	sendTime   = 13 * time.Second
+	recordTime = 5 * time.Second
+	findTime   = 10 * time.Second
+)
+
+// looks are the ages of a doubtful attempt at which the vendor is asked for it.
+// At the first one the rule for the purpose decides; what must not go twice is
+// looked for again, since a vendor's list may lag by half an hour.
+var looks = []time.Duration{45 * time.Second, 5 * time.Minute, 35 * time.Minute}
+
+// maxRepeats bounds sends after a doubtful one: with a vendor that never
+// answers, the third message would help nobody.
+const maxRepeats = 2
+
+var (
+	errClaimed  = errors.New("another attempt is under way")
+	errDoubtful = errors.New("the outcome of the last attempt is not known yet")
+)
+
+// repeatable is the rule for a message of unknown outcome that neither a
+// receipt nor the vendor settles: providers and alarms may hear twice, a
+// customer and the owner's copies never.
+func repeatable(e entry) bool {
+	return e.Recipient == lead.ToProvider || strings.HasPrefix(e.Purpose, "alarm-")
+}
+
+// send brings one message a step further in the ledger.
+func (n *Notifier) send(ctx context.Context, d event.Delivery, m lead.Message) error {
+	if !subjects.ValidToken(m.ID) || n.vendors[m.Channel] == nil || m.Lead != d.Lead.Lead || m.Market != d.Lead.Market || m.Site != d.Lead.Site {
+		return event.Permanent(errors.New("the message has no usable id or channel, or belongs to another lead"))
+	}
+	e, rev, err := n.ledger.get(ctx, m.ID)
+	if err != nil {
+		return err
+	}
+	switch e.State {
+	case sent, failed:
+		// A first delivery is a replay; the outcome was published long ago.
+		// A later one may follow a crash just before that.
+		if d.Attempt == 1 {
+			return nil
+		}
+		return n.finish(ctx, d.Lead, m.ID, e)
+	case claimed:
+		if wait := e.At.Add(lease).Sub(n.now()); wait > 0 {
+			return event.After(wait, errClaimed)
+		}
+		e.State, e.At = doubtful, n.now()
+		e.Failure = &lead.Failure{Vendor: "leadbus", Class: lead.Doubtful, Reason: "the sender stopped in the middle"}
+		if rev, err = n.ledger.put(ctx, m.ID, e, rev); err != nil {
+			return conflictSoon(err)
+		}
+		return n.resolve(ctx, d, m, e, rev)
+	case doubtful:
+		return n.resolve(ctx, d, m, e, rev)
+	default:
+		return n.attempt(ctx, d, m, e, rev)
+	}
+}
+
+// conflictSoon comes back soon when another notifier was faster.
+func conflictSoon(err error) error {
+	if errors.Is(err, event.ErrConflict) {
+		return event.After(time.Second, err)
+	}
+	return err
+}
+
+// attempt claims the message, hands it to the vendor and records the outcome.
+func (n *Notifier) attempt(ctx context.Context, d event.Delivery, m lead.Message, before entry, rev uint64) error {
+	if err := n.rates.wait(ctx, m, d.Attempt); err != nil {
+		return err
+	}
+	now := n.now()
+	e := entry{
+		State: claimed, At: now, Attempt: strings.ToLower(rand.Text()), Claimed: now, Since: now, Repeats: before.Repeats,
+		Purpose: m.Purpose, Recipient: m.Recipient, Channel: m.Channel, Offer: m.Offer, Provider: m.Provider, Ref: m.Ref,
+	}
+	if e.Repeats > 0 {
+		e.Since = before.Since
+	}
+	claim, cancel := context.WithTimeout(ctx, claimTime)
+	rev, err := n.ledger.put(claim, m.ID, e, rev)
+	cancel()
+	if err != nil {
+		return conflictSoon(err)
+	}
+
+	start := time.Now()
+	request, cancel := context.WithTimeout(ctx, sendTime)
+	taken, err := n.vendors[m.Channel].Send(request, m, e.Attempt)
+	cancel()
+
+	// What the vendor said is recorded even when the role is being stopped.
+	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), recordTime)
+	defer cancel()
+	e.At = n.now()
+	if err == nil {
+		e.State, e.Sent = sent, &taken
+	} else {
+		e.Failure = failureOf(err)
+		e.State = afterFailure(e.Failure.Class)
+	}
+	line := n.log.Debug()
+	if e.Failure != nil {
+		line = n.log.Warn().Err(e.Failure)
+	}
+	line.Str("lead", m.Lead).Str("message", m.ID).Str("attempt", e.Attempt).Str("channel", m.Channel).Str("recipient", m.Recipient).
+		Str("purpose", m.Purpose).Str("outcome", e.State).Int("repeats", e.Repeats).Dur("took_ms", time.Since(start)).Msg("send")
+	if e, err = n.ledger.settle(ctx, m.ID, e, rev); err != nil {
+		return err
+	}
+	return n.outcome(ctx, d, m.ID, e)
+}
+
+// failureOf reads a vendor's error. One that says nothing may mean anything.
+func failureOf(err error) *lead.Failure {
+	var f *lead.Failure
+	if errors.As(err, &f) {
+		return f
+	}
+	return &lead.Failure{Vendor: "leadbus", Class: lead.Doubtful, Reason: "the adapter gave no reason"}
+}
+
+// afterFailure is the state after a failure. A fault of ours must not lose the
+// message: it waits for the correction like a vendor's own trouble.
+func afterFailure(c lead.FailureClass) string {
+	switch c {
+	case lead.BadRecipient, lead.OptedOut:
+		return failed
+	case lead.Transient, lead.OurFault:
+		return free
+	default:
+		return doubtful
+	}
+}
+
+// outcome publishes what stands in the ledger and decides when to come back.
+func (n *Notifier) outcome(ctx context.Context, d event.Delivery, id string, e entry) error {
+	switch e.State {
+	case sent, failed:
+		return n.finish(ctx, d.Lead, id, e)
+	case doubtful:
+		if err := n.publish(ctx, d.Lead, subjects.MessageDoubtful, id, e); err != nil {
+			return err
+		}
+		return event.After(max(e.Claimed.Add(looks[0]).Sub(n.now()), time.Second), errDoubtful)
+	case free:
+		if e.Failure.Class == lead.OurFault {
+			// Nothing is published: the message is still to be sent, until
+			// the durable gives up on the event. The owner hears of it once
+			// it is more than a slip.
+			if d.Attempt >= alarmAttempt {
+				if err := n.alarmUndelivered(ctx, d.Lead, e, *e.Failure); err != nil {
+					return err
+				}
+			}
+			return event.After(max(e.Failure.RetryAfter, time.Duration(min(d.Attempt, 5))*time.Minute), e.Failure)
+		}
+		if e.Failure.RetryAfter > 0 {
+			return event.After(e.Failure.RetryAfter, e.Failure)
+		}
+		return e.Failure
+	default: // another attempt claimed it meanwhile
+		return event.After(lease, errClaimed)
+	}
+}
+
+// alarmAttempt is the delivery at which a fault of ours reaches the owner,
+// about three minutes after the first.
+const alarmAttempt = 3
+
+// resolve settles a doubtful message: by the receipt, which changes the entry
+// by itself; by a look at the vendor; by the rule for its purpose.
+func (n *Notifier) resolve(ctx context.Context, d event.Delivery, m lead.Message, e entry, rev uint64) error {
+	if e.Looks >= len(looks) {
+		return nil // given up; a late receipt still settles it
+	}
+	if err := n.publish(ctx, d.Lead, subjects.MessageDoubtful, m.ID, e); err != nil {
+		return err
+	}
+	if wait := e.Claimed.Add(looks[e.Looks]).Sub(n.now()); wait > 0 {
+		return event.After(wait, errDoubtful)
+	}
+	look, cancel := context.WithTimeout(ctx, findTime)
+	taken, found, err := n.vendors[m.Channel].Find(look, m, e.Attempt, e.Since)
+	cancel()
+	switch {
+	case err != nil:
+		return fmt.Errorf("look for the message at the vendor: %w", err)
+	case found:
+		e.State, e.At, e.Sent = sent, n.now(), &taken
+		if e, err = n.ledger.settle(ctx, m.ID, e, rev); err != nil {
+			return err
+		}
+		return n.outcome(ctx, d, m.ID, e)
+	case repeatable(e) && e.Repeats < maxRepeats:
+		e.Repeats++
+		return n.attempt(ctx, d, m, e, rev)
+	}
+	e.Looks++
+	if _, err := n.ledger.put(ctx, m.ID, e, rev); err != nil {
+		return conflictSoon(err)
+	}
+	if e.Looks == len(looks) {
+		n.log.Warn().Str("lead", m.Lead).Str("message", m.ID).Str("purpose", m.Purpose).Msg("the message stays doubtful: it is not sent again")
+		return nil
+	}
+	return event.After(e.Claimed.Add(looks[e.Looks]).Sub(n.now()), errDoubtful)
+}
+
+// finish publishes a final state; that a provider was not reached, to the owner
+// too.
+func (n *Notifier) finish(ctx context.Context, l subjects.Lead, id string, e entry) error {
+	if e.State == sent {
+		return n.publish(ctx, l, subjects.MessageSent, id, e)
+	}
+	if err := n.publish(ctx, l, subjects.MessageFailed, id, e); err != nil {
+		return err
+	}
+	return n.alarmUndelivered(ctx, l, e, *e.Failure)
+}
+
+// publish tells the stream where a message stands. The id repeats with the
+// fact, so publishing again after a crash adds nothing.
+func (n *Notifier) publish(ctx context.Context, l subjects.Lead, kind, id string, e entry) error {
+	l.Event = kind
+	told := &event.Told{Message: id, Attempt: e.Attempt, PossibleDouble: e.Repeats > 0}
+	eventID := kind + "-" + id
+	switch kind {
+	case subjects.MessageSent:
+		told.Sent = e.Sent
+	case subjects.MessageDoubtful:
+		told.Failure = e.Failure
+		eventID += "-" + e.Attempt
+	default:
+		told.Failure = e.Failure
+	}
+	if err := n.stream.Publish(ctx, event.Event{ID: eventID, At: e.At, Lead: l, Body: told}); err != nil {
+		return fmt.Errorf("publish %s: %w", kind, err)
+	}
+	return nil
+}

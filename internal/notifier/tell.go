@@ -1,0 +1,148 @@
+package notifier
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf16"
+
+	"leadbus/internal/lead"
+)
+
+// toProvider writes to every channel of the provider that the site can write
+// on.
+func (w *writer) toProvider(kind, purpose string) {
+	p := w.of.Provider
+	if p == nil {
+		return
+	}
+	lang := language(w.texts, slices.Concat(p.Languages, w.site.Languages)...)
+	t := w.texts[lang]
+	m := lead.Message{Purpose: purpose, Recipient: lead.ToProvider, Provider: p.ID, Language: lang}
+	withMail := p.Email != "" && w.site.Senders.Mail.From != ""
+
+	if p.WhatsApp != "" && w.site.Senders.WhatsApp.From != "" {
+		w.whatsApp(m, kind, p.Languages, withMail)
+	}
+	if p.SMS != "" && w.site.Senders.SMS.From != "" {
+		x := t.ProviderSMS
+		if kind == purposeUpdate {
+			x = t.ProviderUpdateSMS
+		}
+		m := m
+		m.Channel, m.From, m.To = lead.SMS, w.site.Senders.SMS.From, p.SMS
+		m.Text = sms(t, x, w.open(lang, withMail), withMail)
+		w.add(m)
+	}
+	if withMail {
+		v := w.words(lang)
+		m := m
+		m.To, m.Subject = p.Email, t.ProviderSubject.say(w.open(lang, true))
+		c := mail{
+			Title: t.ProviderTitle.say(v), Intro: t.ProviderIntro.say(v), Footer: t.ProviderFooter.say(v), Call: w.call(t),
+			Sections: []section{{Title: t.Request.say(v), Facts: w.requestFacts(t, v)}},
+		}
+		if kind == purposeUpdate {
+			c.Title, c.Intro = t.ProviderUpdateTitle.say(v), t.ProviderUpdateIntro.say(v)
+		}
+		if v.Urgent {
+			c.Badge = strings.ToUpper(t.Urgency.say(v))
+		}
+		if w.of.Lead.Phone.Check {
+			c.Notes = []string{t.CheckPhone.say(v)}
+		}
+		w.addMail(m, c)
+	}
+}
+
+// call is the button that dials the customer; nil without a usable number.
+func (w *writer) call(t *texts) *call {
+	number := w.of.Lead.Phone.E164
+	if number == "" {
+		return nil
+	}
+	return &call{t.CallButton.say(words{Phone: number}), number}
+}
+
+// WhatsApp allows 1024 characters after substitution (Twilio error 63021).
+const longestWhatsApp = 1024
+
+// utf16Units is the cost of a character where a vendor may count UTF-16.
+func utf16Units(r rune) int { return max(utf16.RuneLen(r), 1) }
+
+// whatsApp fills the site's template for the purpose, in the provider's first
+// language that has one, else in English, else in any. Without a template there
+// is no message: the vendor refuses free text outside a conversation.
+func (w *writer) whatsApp(m lead.Message, kind string, languages []string, withMail bool) {
+	lang, sid := content(w.site.Senders.WhatsApp.Templates[kind], languages)
+	if sid == "" {
+		return
+	}
+	m.Language = language(w.texts, lang)
+	v, l := w.open(m.Language, withMail), w.of.Lead
+	body := ""
+	if t := w.catalog.Templates[sid]; t != nil {
+		body = t.Body
+	}
+	vars := map[string]string{
+		"1": v.Service, "2": v.Place, "3": v.Name, "4": v.Phone, "5": l.Ref,
+	}
+	if v.Details != "" {
+		room := longestWhatsApp - length(fill(body, vars), utf16Units) - len(" ()")
+		if details := cut(v.Details, min(room, 600), utf16Units, "…"); details != "" {
+			vars["5"] = details + " (" + l.Ref + ")"
+		}
+	}
+	for k, value := range vars {
+		switch {
+		case body != "" && !strings.Contains(body, "{{"+k+"}}"):
+			delete(vars, k) // one too many is refused (63028)
+		case value == "":
+			vars[k] = "-"
+		}
+	}
+	m.Channel, m.From, m.To = lead.WhatsApp, w.site.Senders.WhatsApp.From, w.of.Provider.WhatsApp
+	m.ContentSID, m.ContentVariables = sid, vars
+	w.add(m)
+}
+
+// content picks a content SID and its language.
+func content(byLanguage map[string]string, wanted []string) (lang, sid string) {
+	for _, l := range append(wanted[:len(wanted):len(wanted)], fallback) {
+		l, _, _ = strings.Cut(strings.ToLower(l), "-")
+		if sid := byLanguage[l]; sid != "" {
+			return l, sid
+		}
+	}
+	for _, l := range slices.Sorted(maps.Keys(byLanguage)) {
+		return l, byLanguage[l]
+	}
+	return "", ""
+}
+
+// fill puts variables into a template's body, in one pass: what a customer
+// said is not looked at again.
+func fill(body string, vars map[string]string) string {
+	var pairs []string
+	for k, v := range vars {
+		pairs = append(pairs, "{{"+k+"}}", v)
+	}
+	return strings.NewReplacer(pairs...).Replace(body)
+}
+
+// toCustomer confirms by SMS when the number can take one.
+func (w *writer) toCustomer() bool {
+	l := w.of.Lead
+	if !l.Phone.Textable() || w.site.Senders.SMS.From == "" {
+		return false
+	}
+	lang := language(w.texts, append([]string{l.Language}, w.site.Languages...)...)
+	v := w.open(lang, false)
+	v.Dial = w.site.DID
+	w.add(lead.Message{
+		Purpose: purposeConfirmation, Recipient: lead.ToCustomer, Language: lang,
+		Channel: lead.SMS, From: w.site.Senders.SMS.From, To: l.Phone.E164,
+		Text: sms(w.texts[lang], w.texts[lang].CustomerSMS, v, false),
+	})
+	return true
+}
