@@ -3,16 +3,25 @@
 //
 // A configuration directory holds
 //
-//	markets/<id>.yaml   zone, languages, calendar, places and decoys
-//	sites/<name>.yaml   one website with its number, agent, services, senders
-//	services.yaml       the services of the trade, with phrases per language
-//	trackers.yaml       conversion trackers
-//	templates.yaml      approved WhatsApp content templates
-//	agents/<name>.md    prompts of the voice agents
-//	roster.yaml         an example roster covering every site
+//	markets/<id>.yaml     zone, languages, calendar, places and decoys
+//	sites/<domain>.yaml   one website with its number, agent, services, senders
+//	services.yaml         the services of the trade, with phrases per language
+//	trackers.yaml         conversion trackers
+//	templates.yaml        approved WhatsApp content templates
+//	agents/<name>.md      prompts of the voice agents
+//	roster.yaml           an example roster covering every site; not read here
+//
+// Every file is checked against schema.json, which editors use as well, and
+// then for what it refers to. All faults are found at once, each with its
+// place. A fault in a site file takes that one site out of service; a fault
+// anywhere else is an error, since every site may depend on it.
 package site
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"leadbus/internal/place"
@@ -26,8 +35,8 @@ type Catalog struct {
 	Trackers  map[string]*Tracker  // by id
 	Templates map[string]*Template // by content SID
 
-	// Broken names each site file with faults, by the domain it was for (or
-	// its file name where the domain itself is unreadable).
+	// Broken holds the faults of each site file that has any, by the domain
+	// the file is named after.
 	Broken map[string][]Fault
 }
 
@@ -36,6 +45,27 @@ type Fault struct {
 	File         string
 	Line, Column int
 	Message      string // what is wrong and what to do
+}
+
+func (f Fault) String() string {
+	return fmt.Sprintf("%s:%d:%d: %s", f.File, f.Line, f.Column, f.Message)
+}
+
+// Faults are all things wrong with a configuration, one a line, in the order of
+// files and lines.
+type Faults []Fault
+
+func (f Faults) Error() string {
+	lines := make([]string, len(f))
+	for i, one := range f {
+		lines[i] = one.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Faults are the faults of every site file.
+func (c *Catalog) Faults() []Fault {
+	return sorted(slices.Concat(slices.Collect(maps.Values(c.Broken))...))
 }
 
 // Market is one country area with its own calendar and places: a tenant, the
@@ -92,7 +122,7 @@ type Agent struct {
 }
 
 // SiteService is a service the site offers, with phrases beyond the trade's.
-type SiteService struct {
+type SiteService struct { //nolint:revive // Service is a service of the trade
 	ID      string              `yaml:"id"`
 	Phrases map[string][]string `yaml:"phrases,omitempty"` // by language
 }
@@ -147,8 +177,6 @@ type Template struct {
 	Language string `yaml:"language"`
 	Body     string `yaml:"body"` // with {{1}}, {{2}}, …
 }
-
-// Resolution of names across the catalog.
 
 // MarketOf is the site's market.
 func (c *Catalog) MarketOf(s *Site) *Market { return c.Markets[s.Market] }

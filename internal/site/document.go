@@ -1,0 +1,309 @@
+package site
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+	"go.yaml.in/yaml/v4"
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+)
+
+//go:embed schema.json
+var schemaJSON []byte
+
+// schemaURL names the schema inside the process; nothing is fetched.
+const schemaURL = "https://leadbus.example/schema.json"
+
+// Kinds of file: the definitions of the schema.
+const (
+	marketFile    = "market"
+	siteFile      = "site"
+	servicesFile  = "services"
+	trackersFile  = "trackers"
+	templatesFile = "templates"
+)
+
+// schemas are the compiled definitions by kind of file, and the plain document
+// they were made from, for what the validator's errors leave out.
+type schemas struct {
+	byKind map[string]*jsonschema.Schema
+	plain  any
+}
+
+func compileSchemas() (*schemas, error) {
+	plain, err := jsonschema.UnmarshalJSON(bytes.NewReader(schemaJSON))
+	if err != nil {
+		return nil, fmt.Errorf("schema: %w", err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource(schemaURL, plain); err != nil {
+		return nil, fmt.Errorf("schema: %w", err)
+	}
+	s := &schemas{byKind: map[string]*jsonschema.Schema{}, plain: plain}
+	for _, k := range []string{marketFile, siteFile, servicesFile, trackersFile, templatesFile} {
+		if s.byKind[k], err = c.Compile(schemaURL + "#/$defs/" + k); err != nil {
+			return nil, fmt.Errorf("schema of %s: %w", k, err)
+		}
+	}
+	return s, nil
+}
+
+// at is the definition an error of the validator points to.
+func (s *schemas) at(url string) map[string]any {
+	_, pointer, _ := strings.Cut(url, "#/")
+	here := s.plain
+	for step := range strings.SplitSeq(pointer, "/") {
+		m, _ := here.(map[string]any)
+		here = m[step]
+	}
+	m, _ := here.(map[string]any)
+	if ref, ok := m["$ref"].(string); ok {
+		return s.at(ref)
+	}
+	return m
+}
+
+// document is one file: its nodes and what is wrong with it.
+type document struct {
+	file   string
+	root   *yaml.Node // the top mapping; nil when the file is not readable as YAML
+	faults []Fault
+	form   int // how many of the faults are of form, found by parse
+}
+
+// where leads to a node: keys and indices.
+type where []any
+
+// parse reads a file into out, as far as that is possible, and collects every
+// fault of its form: syntax, unknown and repeated keys, kinds of values.
+func (s *schemas) parse(file, fileKind string, data []byte, out any) *document {
+	d := &document{file: file}
+	defer func() { d.form = len(d.faults) }()
+	var node yaml.Node
+	if err := yaml.Load(data, &node); err != nil {
+		d.loadFaults(err)
+		return d
+	}
+	d.root = node.Content[0]
+	value, ok := d.plain(d.root)
+	if !ok {
+		return d
+	}
+	var invalid *jsonschema.ValidationError
+	if err := s.byKind[fileKind].Validate(value); errors.As(err, &invalid) {
+		d.violations(s, invalid)
+	}
+	// The schema has seen every unknown key and wrong kind; what remains are
+	// keys given twice.
+	if err := yaml.Load(data, out, yaml.WithKnownFields()); err != nil {
+		d.loadFaults(err)
+	}
+	return d
+}
+
+// loadFaults takes over what the YAML library found, except on lines that have
+// a fault already.
+func (d *document) loadFaults(err error) {
+	var all *yaml.LoadErrors
+	var one *yaml.LoadError
+	var found []*yaml.LoadError
+	switch {
+	case errors.As(err, &all):
+		found = all.Errors
+	case errors.As(err, &one):
+		found = []*yaml.LoadError{one}
+	default:
+		found = []*yaml.LoadError{{Message: err.Error()}}
+	}
+	before := len(d.faults)
+	for _, e := range found {
+		line := max(e.Mark.Line, 1)
+		if slices.ContainsFunc(d.faults[:before], func(f Fault) bool { return f.Line == line }) {
+			continue
+		}
+		d.faults = append(d.faults, Fault{
+			File: d.file, Line: line, Column: max(e.Mark.Column, 1),
+			Message: strings.TrimPrefix(e.Message, "yaml: "),
+		})
+	}
+}
+
+// plain is the node as the values of JSON, which the schema is written for. A
+// node that has no such value is a fault.
+func (d *document) plain(n *yaml.Node) (any, bool) {
+	ok := true
+	refuse := func(n *yaml.Node, message string) {
+		ok = false
+		d.faults = append(d.faults, Fault{File: d.file, Line: n.Line, Column: n.Column, Message: message})
+	}
+	var walk func(n *yaml.Node) any
+	walk = func(n *yaml.Node) any {
+		switch n.Kind {
+		case yaml.MappingNode:
+			m := make(map[string]any, len(n.Content)/2)
+			for i := 0; i+1 < len(n.Content); i += 2 {
+				key := n.Content[i]
+				if key.Kind != yaml.ScalarNode || key.ShortTag() == "!!merge" {
+					refuse(key, "a key is a plain word; anchors and merges are not used in this configuration")
+					continue
+				}
+				m[key.Value] = walk(n.Content[i+1])
+			}
+			return m
+		case yaml.SequenceNode:
+			s := make([]any, len(n.Content))
+			for i, c := range n.Content {
+				s[i] = walk(c)
+			}
+			return s
+		case yaml.ScalarNode:
+			return scalar(n)
+		default:
+			refuse(n, "write the value out; anchors and merges are not used in this configuration")
+			return nil
+		}
+	}
+	return walk(n), ok
+}
+
+func scalar(n *yaml.Node) any {
+	switch n.ShortTag() {
+	case "!!null":
+		return nil
+	case "!!bool":
+		return strings.EqualFold(n.Value, "true")
+	case "!!int", "!!float":
+		var f float64
+		if err := n.Decode(&f); err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+			return n.Value
+		}
+		return f
+	default: // dates too: the structs hold them as text
+		return n.Value
+	}
+}
+
+// violations turns the validator's tree of errors into faults.
+func (d *document) violations(s *schemas, e *jsonschema.ValidationError) {
+	at := make(where, len(e.InstanceLocation))
+	for i, step := range e.InstanceLocation {
+		at[i] = step
+	}
+	def := s.at(e.SchemaURL)
+	switch k := e.ErrorKind.(type) {
+	case *kind.AdditionalProperties:
+		known, _ := def["properties"].(map[string]any)
+		patterns, _ := def["patternProperties"].(map[string]any)
+		for _, key := range k.Properties {
+			hint := didYouMean(key, known)
+			for pattern := range patterns {
+				hint = "; want one of " + strings.ReplaceAll(strings.Trim(pattern, "^$()"), "|", ", ")
+			}
+			d.keyFault(append(slices.Clone(at), key), "unknown key %q%s", key, hint)
+		}
+	case *kind.Required:
+		for _, key := range k.Missing {
+			d.fault(at, "%q is missing", key)
+		}
+	case *kind.Type:
+		hint := ""
+		if slices.Contains(k.Want, "string") && (k.Got == "number" || k.Got == "boolean") {
+			hint = "; put it in quotes"
+		}
+		d.fault(at, "want %s, got %s%s", strings.Join(k.Want, " or "), k.Got, hint)
+	case *kind.Enum, *kind.Pattern, *kind.AnyOf, *kind.MinLength, *kind.MaxLength, *kind.ExclusiveMinimum:
+		d.fault(at, "want %s", wanted(def))
+	default:
+		if len(e.Causes) == 0 {
+			d.fault(at, "%s", e.ErrorKind.LocalizedString(printer))
+		}
+		for _, cause := range e.Causes {
+			d.violations(s, cause)
+		}
+	}
+}
+
+var printer = message.NewPrinter(language.English)
+
+// wanted says in words what a definition asks for.
+func wanted(def map[string]any) string {
+	if values, ok := def["enum"].([]any); ok {
+		words := make([]string, len(values))
+		for i, v := range values {
+			words[i] = fmt.Sprint(v)
+		}
+		return "one of " + strings.Join(words, ", ")
+	}
+	return fmt.Sprint(def["description"])
+}
+
+// fault notes what is wrong with the value a path leads to, or with the
+// nearest thing above it that exists.
+func (d *document) fault(p where, format string, args ...any) {
+	key, value := d.find(p)
+	n := key
+	if n == nil || value.Kind == yaml.ScalarNode && value.Value != "" {
+		n = value
+	}
+	d.add(n, format, args...)
+}
+
+// keyFault notes what is wrong with the key a path leads to.
+func (d *document) keyFault(p where, format string, args ...any) {
+	key, value := d.find(p)
+	if key == nil {
+		key = value
+	}
+	d.add(key, format, args...)
+}
+
+func (d *document) add(n *yaml.Node, format string, args ...any) {
+	f := Fault{File: d.file, Line: 1, Column: 1, Message: fmt.Sprintf(format, args...)}
+	if n != nil {
+		f.Line, f.Column = max(n.Line, 1), max(n.Column, 1)
+	}
+	if slices.ContainsFunc(d.faults[:d.form], func(g Fault) bool { return g.Line == f.Line && g.Column == f.Column }) {
+		return // a value of the wrong form means nothing either
+	}
+	d.faults = append(d.faults, f)
+}
+
+// find walks a path as far as it leads: to a value, and the key it stands
+// under (nil for an item of a list and for the whole document).
+func (d *document) find(p where) (key, value *yaml.Node) {
+	value = d.root
+	if value == nil {
+		return nil, nil
+	}
+	for _, step := range p {
+		switch value.Kind {
+		case yaml.MappingNode:
+			i := 0
+			for i < len(value.Content) && value.Content[i].Value != fmt.Sprint(step) {
+				i += 2
+			}
+			if i >= len(value.Content) {
+				return key, value
+			}
+			key, value = value.Content[i], value.Content[i+1]
+		case yaml.SequenceNode:
+			i, err := strconv.Atoi(fmt.Sprint(step))
+			if err != nil || i >= len(value.Content) {
+				return key, value
+			}
+			key, value = nil, value.Content[i]
+		default:
+			return key, value
+		}
+	}
+	return key, value
+}

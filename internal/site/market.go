@@ -1,0 +1,112 @@
+package site
+
+import (
+	"time"
+
+	"github.com/nyaruka/phonenumbers"
+
+	"leadbus/internal/fold"
+)
+
+func (l *loader) market(name, stem string) {
+	m := &Market{}
+	d := l.read(name, marketFile, m)
+	if m.ID != "" && m.ID != stem {
+		d.fault(where{"id"}, "the file of market %q is named %s.yaml", m.ID, m.ID)
+	}
+	if m.Country != "" && phonenumbers.GetCountryCodeForRegion(m.Country) == 0 {
+		d.fault(where{"country"}, "no country %q with a numbering plan", m.Country)
+	}
+	if m.Zone != "" {
+		loc, err := time.LoadLocation(m.Zone)
+		if err != nil {
+			d.fault(where{"zone"}, "no time zone %q", m.Zone)
+		}
+		m.Location = loc
+	}
+	holidays(d, m)
+	places(d, m)
+	l.Markets[stem] = m
+	l.done(name, d)
+}
+
+func holidays(d *document, m *Market) {
+	seen := map[string]bool{}
+	for i, h := range m.Holidays {
+		if h.Date == "" {
+			continue
+		}
+		if _, err := time.Parse(time.DateOnly, h.Date); err != nil {
+			d.fault(where{"holidays", i, "date"}, "%q is no date; want one such as 2027-01-31", h.Date)
+		}
+		if seen[h.Date] {
+			d.fault(where{"holidays", i, "date"}, "%s stands here twice", h.Date)
+		}
+		seen[h.Date] = true
+	}
+}
+
+// places checks that the table is a forest and that everything a caller may say
+// has one meaning.
+func places(d *document, m *Market) {
+	parents := map[string]string{}
+	for i, p := range m.Places {
+		if _, twice := parents[p.ID]; twice && p.ID != "" {
+			d.fault(where{"places", i, "id"}, "place %q stands here twice", p.ID)
+			continue
+		}
+		parents[p.ID] = p.Parent
+	}
+	means := map[string]string{}
+	say := func(at where, words, id string) {
+		folded := fold.Text(words)
+		if folded == "" {
+			return
+		}
+		if other, taken := means[folded]; taken && other != id {
+			d.fault(at, "%q already means place %q; an alias means one place", words, other)
+			return
+		}
+		means[folded] = id
+	}
+	for i, p := range m.Places {
+		if p.Parent != "" {
+			if _, ok := parents[p.Parent]; !ok {
+				d.fault(where{"places", i, "parent"}, "no place %q in this file%s", p.Parent, didYouMean(p.Parent, parents))
+			} else if cyclic(parents, p.ID) {
+				d.fault(where{"places", i, "parent"}, "place %q is part of itself through its parents", p.ID)
+			}
+		}
+		say(where{"places", i, "name"}, p.Name, p.ID)
+	}
+	for i, p := range m.Places {
+		for j, a := range p.Aliases {
+			say(where{"places", i, "aliases", j}, a, p.ID)
+		}
+	}
+	for i, decoy := range m.Decoys {
+		if id, served := means[fold.Text(decoy.Name)]; served {
+			d.fault(where{"decoys", i, "name"}, "%q means place %q; a decoy is out of area", decoy.Name, id)
+		}
+		for j, a := range decoy.Aliases {
+			if id, served := means[fold.Text(a)]; served {
+				d.fault(where{"decoys", i, "aliases", j}, "%q means place %q; a decoy is out of area", a, id)
+			}
+		}
+	}
+}
+
+// cyclic reports whether a place is its own ancestor.
+func cyclic(parents map[string]string, id string) bool {
+	here := parents[id]
+	for range parents {
+		if here == "" {
+			return false
+		}
+		if here == id {
+			return true
+		}
+		here = parents[here]
+	}
+	return false
+}
