@@ -1,0 +1,232 @@
+package sandbox
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"net/http"
+	"net/mail"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	maxMail       = 25 << 20
+	eventsDefault = 100
+	eventsMost    = 300
+)
+
+// keyed checks Mailgun's basic authentication.
+func (s *Sandbox) keyed(w http.ResponseWriter, r *http.Request) bool {
+	user, key, _ := r.BasicAuth()
+	if user != "api" || !equal(key, s.o.MailgunKey) {
+		http.Error(w, "Forbidden", http.StatusUnauthorized)
+		return false
+	}
+	return true
+}
+
+func mailgunRefuses(w http.ResponseWriter, status int, text string) {
+	writeJSON(w, status, map[string]string{"message": text})
+}
+
+// sendMail is POST /v3/{domain}/messages, for one recipient per call.
+func (s *Sandbox) sendMail(w http.ResponseWriter, r *http.Request) {
+	if !s.keyed(w, r) {
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxMail)
+	if err := r.ParseMultipartForm(1 << 20); err != nil {
+		mailgunRefuses(w, http.StatusBadRequest, "the request is not a multipart form")
+		return
+	}
+	f, domain := r.PostForm, r.PathValue("domain")
+	to, err := mail.ParseAddress(f.Get("to"))
+	_, fromErr := mail.ParseAddress(f.Get("from"))
+	switch {
+	case !strings.Contains(domain, "."):
+		mailgunRefuses(w, http.StatusNotFound, "Domain not found: "+domain)
+		return
+	case fromErr != nil:
+		mailgunRefuses(w, http.StatusBadRequest, "from parameter is not a valid address. please check documentation")
+		return
+	case err != nil || len(f["to"]) != 1:
+		mailgunRefuses(w, http.StatusBadRequest, "to parameter is not a valid address. please check documentation")
+		return
+	case f.Get("text") == "" && f.Get("html") == "":
+		mailgunRefuses(w, http.StatusBadRequest, "Need at least one of 'text', 'html', 'amp-html' or 'template' parameters specified")
+		return
+	}
+	now := time.Now().UTC()
+	m := message{
+		ID:     now.Format("20060102150405") + ".1." + strings.ToUpper(newToken()[:16]) + "@" + domain,
+		Vendor: "mailgun", Channel: "email", From: f.Get("from"), To: to.Address,
+		Subject: f.Get("subject"), Text: f.Get("text"), HTML: f.Get("html"), Tags: f["o:tag"],
+		IDs: prefixed(f, "v:"), Headers: prefixed(f, "h:"),
+		Status: "accepted", Told: "accepted", CreatedAt: now,
+		Fate: mailFate(to.Address),
+	}
+	if earlier := s.suppressed(m); earlier != "" {
+		m.Fate = earlier
+	}
+	s.take(m)
+	writeJSON(w, http.StatusOK, map[string]string{"id": "<" + m.ID + ">", "message": "Queued. Thank you."})
+}
+
+// prefixed are the form's fields with a prefix, without it.
+func prefixed(f url.Values, prefix string) map[string]string {
+	out := map[string]string{}
+	for k := range f {
+		if name, ok := strings.CutPrefix(k, prefix); ok {
+			out[name] = f.Get(k)
+		}
+	}
+	return out
+}
+
+// suppressed is why Mailgun will not even try: what the recipient did with an
+// earlier mail.
+func (s *Sandbox) suppressed(m message) string {
+	reasons := map[string]string{
+		"bounce": "suppress-bounce", "complained": "suppress-complaint", "unsubscribed": "suppress-unsubscribe",
+	}
+	if m.Fate == "" || reasons[m.Fate] == "" {
+		return "" // only the addresses that misbehave are ever suppressed
+	}
+	earlier := s.store.newest(1, func(e *message) bool {
+		return e.To == m.To && reasons[e.ErrorCode] != "" && domainOf(e.ID) == domainOf(m.ID)
+	})
+	if len(earlier) == 0 {
+		return ""
+	}
+	return reasons[earlier[0].ErrorCode]
+}
+
+func domainOf(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }
+
+// listEvents is GET /v3/{domain}/events and its further pages, whose token is
+// the query with an offset.
+func (s *Sandbox) listEvents(w http.ResponseWriter, r *http.Request) {
+	if !s.keyed(w, r) {
+		return
+	}
+	q, domain := r.URL.Query(), r.PathValue("domain")
+	if page := r.PathValue("page"); page != "" {
+		b, err := base64.RawURLEncoding.DecodeString(page)
+		if err == nil {
+			q, err = url.ParseQuery(string(b))
+		}
+		if err != nil {
+			mailgunRefuses(w, http.StatusBadRequest, "the page is not valid")
+			return
+		}
+	}
+	begin, hasBegin := mailgunTime(q.Get("begin"))
+	end, hasEnd := mailgunTime(q.Get("end"))
+	items := []map[string]any{}
+	for _, m := range s.store.newest(keep, func(m *message) bool {
+		return m.Vendor == "mailgun" && domainOf(m.ID) == domain && (q.Get("recipient") == "" || strings.EqualFold(q.Get("recipient"), m.To)) &&
+			(q.Get("message-id") == "" || q.Get("message-id") == m.ID)
+	}) {
+		for status, at := range m.reached() {
+			if (hasBegin && at.Before(begin)) || (hasEnd && at.After(end)) {
+				continue
+			}
+			if e := happened(m, status); q.Get("event") == "" || q.Get("event") == e["event"] {
+				items = append(items, e)
+			}
+		}
+	}
+	older := func(a, b map[string]any) int {
+		x, _ := a["timestamp"].(float64)
+		y, _ := b["timestamp"].(float64)
+		return cmp.Compare(x, y)
+	}
+	slices.SortStableFunc(items, older)
+	if q.Get("ascending") != "yes" && !(hasBegin && !hasEnd) {
+		slices.Reverse(items)
+	}
+	limit, err := strconv.Atoi(q.Get("limit"))
+	if err != nil || limit <= 0 {
+		limit = eventsDefault
+	}
+	limit = min(limit, eventsMost)
+	offset, _ := strconv.Atoi(q.Get("offset"))
+	offset = min(max(offset, 0), len(items))
+	last := min(offset+limit, len(items))
+	link := func(offset int) string {
+		q.Set("offset", strconv.Itoa(offset))
+		return s.MailgunURL() + "/" + domain + "/events/" + base64.RawURLEncoding.EncodeToString([]byte(q.Encode()))
+	}
+	writeJSON(w, http.StatusOK, map[string]any{
+		"items": items[offset:last],
+		"paging": map[string]string{
+			"next": link(last), "previous": link(max(offset-limit, 0)), "first": link(0), "last": link(max(len(items)-limit, 0)),
+		},
+	})
+}
+
+// mailgunTime reads the API's two forms, seconds and RFC 2822.
+func mailgunTime(v string) (time.Time, bool) {
+	if f, err := strconv.ParseFloat(v, 64); err == nil {
+		return time.UnixMicro(int64(f * 1e6)), true
+	}
+	t, err := mail.ParseDate(v)
+	return t, err == nil
+}
+
+// reached are the statuses a mail has been through, with their times.
+func (m message) reached() map[string]time.Time {
+	out := map[string]time.Time{"accepted": m.CreatedAt}
+	if !m.DeliveredAt.IsZero() {
+		out["delivered"] = m.DeliveredAt
+	}
+	_, fails := mailFailures[m.Fate]
+	switch {
+	case m.FailedAt.IsZero():
+	case fails:
+		out["failed"] = m.FailedAt
+	case m.Fate == "temporary":
+		out["temporary_fail"] = m.FailedAt
+	default:
+		out[m.Fate] = m.FailedAt
+	}
+	return out
+}
+
+// happened is the event of a mail's status as Mailgun writes it.
+func happened(m message, status string) map[string]any {
+	at := m.reached()[status]
+	id := sha256.Sum256([]byte(m.ID + "\x00" + status))
+	var variables any = m.IDs
+	if len(m.IDs) == 0 {
+		variables = []string{} // as Mailgun does
+	}
+	e := map[string]any{
+		"event": status, "id": hex.EncodeToString(id[:11]), "timestamp": float64(at.UnixMicro()) / 1e6,
+		"log-level": "info", "recipient": m.To, "recipient-domain": domainOf(m.To), "tags": m.Tags,
+		"campaigns": []string{}, "user-variables": variables, "flags": map[string]any{"is-test-mode": false},
+		"message": map[string]any{
+			"headers":     map[string]string{"to": m.To, "from": m.From, "subject": m.Subject, "message-id": m.ID},
+			"attachments": []string{}, "size": len(m.Text) + len(m.HTML),
+		},
+	}
+	switch status {
+	case "accepted":
+		e["method"] = "HTTP"
+	case "delivered":
+		e["delivery-status"] = map[string]any{"code": 250, "message": "OK", "attempt-no": 1, "tls": true, "mx-host": "mx." + domainOf(m.To)}
+	case "failed":
+		f := mailFailures[m.Fate]
+		e["log-level"], e["severity"], e["reason"] = "error", "permanent", m.Fate
+		e["delivery-status"] = map[string]any{"code": f.code, "message": f.message, "attempt-no": 1}
+	case "temporary_fail":
+		e["event"], e["log-level"], e["severity"], e["reason"] = "failed", "warn", "temporary", "generic"
+		e["delivery-status"] = map[string]any{"code": 452, "enhanced-code": "4.2.2", "message": "4.2.2 mailbox full", "attempt-no": 1, "retry-seconds": 600}
+	}
+	return e
+}

@@ -1,0 +1,128 @@
+package sandbox
+
+import (
+	"embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+//go:embed page
+var files embed.FS
+
+var page = template.Must(template.ParseFS(files, "page/index.html"))
+
+const (
+	onPage = 600                    // messages a page shows
+	beat   = 200 * time.Millisecond // between two updates of a page
+	pulse  = 20 * time.Second       // a sign of life when nothing happens
+)
+
+// pages serves what people and tests look at.
+func (s *Sandbox) pages(mux *http.ServeMux) {
+	mux.HandleFunc("GET /{$}", s.front)
+	mux.Handle("GET /page/", guarded(http.FileServerFS(files)))
+	mux.HandleFunc("GET /mail/{id}", s.mailHTML)
+	mux.HandleFunc("GET /api/messages", s.apiMessages)
+	mux.HandleFunc("GET /api/requests", s.apiRequests)
+	mux.HandleFunc("GET /api/live", s.stream)
+}
+
+// guarded keeps a page from loading anything from elsewhere.
+func guarded(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-store")
+		h.ServeHTTP(w, r)
+	})
+}
+
+func (s *Sandbox) front(w http.ResponseWriter, r *http.Request) {
+	guarded(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_ = page.Execute(w, map[string]any{
+			"Refused": refused, "Failing": failing, "Unfit": unfit, "Mailboxes": mailboxes,
+		})
+	})).ServeHTTP(w, r)
+}
+
+// mailHTML is a mail's HTML part, in a frame of its own that runs nothing and
+// loads nothing.
+func (s *Sandbox) mailHTML(w http.ResponseWriter, r *http.Request) {
+	m, ok := s.store.get(r.PathValue("id"))
+	if !ok || m.HTML == "" {
+		http.NotFound(w, r)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	_, _ = w.Write([]byte(m.HTML))
+}
+
+// apiMessages lists every remembered message, newest last.
+func (s *Sandbox) apiMessages(w http.ResponseWriter, _ *http.Request) {
+	all := s.store.newest(keep, func(*message) bool { return true })
+	slices.Reverse(all)
+	writeJSON(w, http.StatusOK, all)
+}
+
+// apiRequests counts the requests since the start by vendor and route.
+func (s *Sandbox) apiRequests(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	writeJSON(w, http.StatusOK, s.requests)
+}
+
+// shown is a message on the page.
+type shown struct {
+	message
+	HTML   bool   `json:"html,omitempty"` // it has an HTML part, at /mail/{id}
+	Thread string `json:"thread,omitempty"`
+}
+
+// stream sends the messages to one page as server-sent events: "start" with the newest
+// messages, then "change" with those that changed.
+func (s *Sandbox) stream(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	rc := http.NewResponseController(w)
+	name, rev := "start", uint64(0)
+	tick := time.NewTicker(pulse)
+	defer tick.Stop()
+	for {
+		changed, now, total, next := s.store.since(rev, onPage)
+		list := make([]shown, 0, len(changed))
+		for _, m := range changed {
+			thread := strings.Trim(m.Headers["In-Reply-To"], "<>")
+			m.Headers = nil
+			list = append(list, shown{message: m, HTML: m.HTML != "", Thread: thread})
+		}
+		data, err := json.Marshal(map[string]any{"total": total, "messages": list})
+		if err == nil {
+			_, err = fmt.Fprintf(w, "event: %s\ndata: %s\n\n", name, data)
+		}
+		if err != nil || rc.Flush() != nil {
+			return
+		}
+		name, rev = "change", now
+		if !s.pause(beat) {
+			return
+		}
+		select {
+		case <-next:
+		case <-tick.C:
+		case <-r.Context().Done():
+			return
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,162 @@
+// Package sandbox is Twilio and Mailgun on this machine: servers that speak
+// their APIs, check credentials, remember what they took, and report on it
+// with signed callbacks and the vendors' own repeats. Nothing leaves the
+// machine. Certain numbers and addresses fail as they would in life; the page
+// at / lists them beside every handset and inbox.
+//
+//	POST /2010-04-01/Accounts/{account}/Messages.json       Twilio
+//	GET  /2010-04-01/Accounts/{account}/Messages.json
+//	GET  /2010-04-01/Accounts/{account}/Messages/{sid}.json
+//	POST /v3/{domain}/messages                              Mailgun
+//	GET  /v3/{domain}/events
+//	GET  /, /api/messages, /api/requests, /api/live         people and tests
+package sandbox
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// Options are where the sandbox listens and reports, and the secrets that it
+// and its callers share.
+type Options struct {
+	Addr              string // host:port; port 0 picks a free one
+	EdgeURL           string // Mailgun's webhooks go there; empty: nowhere
+	Dir               string // remembers messages over a restart; empty: in memory only
+	AccountSID        string
+	AuthToken         string
+	MailgunKey        string
+	MailgunSigningKey string
+	Templates         map[string]string // content SID → body with {{1}}, {{2}}, …
+	Log               zerolog.Logger
+}
+
+// Sandbox is the running vendors. It is safe for concurrent use.
+type Sandbox struct {
+	o      Options
+	url    string
+	store  *store
+	server *http.Server
+	client *http.Client // to the edge
+	served chan error
+
+	ctx    context.Context // of the lives of messages
+	cancel context.CancelFunc
+	lives  sync.WaitGroup
+
+	mu       sync.Mutex
+	requests map[string]map[string]int // vendor → route → count
+}
+
+// Start listens and goes on with the messages that were under way when a
+// sandbox on the same directory stopped.
+func Start(o Options) (*Sandbox, error) {
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", o.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: listen on %s: %w; choose another address (port 0 picks a free one)", o.Addr, err)
+	}
+	kept, err := openStore(o.Dir)
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	s := &Sandbox{
+		o: o, url: "http://" + l.Addr().String(), store: kept,
+		served:   make(chan error, 1),
+		requests: map[string]map[string]int{"twilio": {}, "mailgun": {}},
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	transport := &http.Transport{MaxConnsPerHost: 64, MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second}
+	s.client = &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	s.server = &http.Server{
+		Handler: s.routes(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+	}
+	go func() { s.served <- s.server.Serve(l) }()
+	for _, m := range kept.newest(keep, func(m *message) bool { return m.Told != m.Status || m.next() != "" }) {
+		s.lives.Go(func() { s.live(m.ID) })
+	}
+	return s, nil
+}
+
+// URL is the page; TwilioURL and MailgunURL are the vendors' API bases.
+func (s *Sandbox) URL() string { return s.url }
+
+// TwilioURL is the base of Twilio's API.
+func (s *Sandbox) TwilioURL() string { return s.url }
+
+// MailgunURL is the base of Mailgun's API, with its version.
+func (s *Sandbox) MailgunURL() string { return s.url + "/v3" }
+
+// Close stops answering, within a second, and leaves messages under way to
+// the next start.
+func (s *Sandbox) Close() {
+	s.cancel() // ends the lives and the live pages
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	err := s.server.Shutdown(ctx)
+	if err != nil {
+		err = s.server.Close()
+	}
+	if served := <-s.served; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	s.lives.Wait()
+	s.client.CloseIdleConnections()
+	if err = errors.Join(err, s.store.close()); err != nil {
+		s.o.Log.Error().Err(err).Msg("the sandbox did not close cleanly")
+	}
+}
+
+func (s *Sandbox) routes() http.Handler {
+	mux := http.NewServeMux()
+	s.vendor(mux, "twilio", "POST /2010-04-01/Accounts/{account}/Messages.json", s.createMessage)
+	s.vendor(mux, "twilio", "GET /2010-04-01/Accounts/{account}/Messages.json", s.listMessages)
+	s.vendor(mux, "twilio", "GET /2010-04-01/Accounts/{account}/Messages/{sid}", s.fetchMessage)
+	s.vendor(mux, "mailgun", "POST /v3/{domain}/messages", s.sendMail)
+	s.vendor(mux, "mailgun", "GET /v3/{domain}/events", s.listEvents)
+	s.vendor(mux, "mailgun", "GET /v3/{domain}/events/{page}", s.listEvents)
+	s.pages(mux)
+	return mux
+}
+
+// vendor serves a route of a vendor's API: every request to a vendor passes
+// here.
+func (s *Sandbox) vendor(mux *http.ServeMux, name, route string, h http.HandlerFunc) {
+	mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		s.requests[name][route]++
+		s.mu.Unlock()
+		h(w, r)
+	})
+}
+
+func equal(got, want string) bool {
+	return want != "" && subtle.ConstantTimeCompare([]byte(got), []byte(want)) == 1
+}
+
+func newToken() string {
+	b := make([]byte, 25)
+	_, _ = rand.Read(b) // never fails
+	return hex.EncodeToString(b)
+}
+
+func newSID(prefix string) string { return prefix + newToken()[:32] }
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the caller is gone
+}

@@ -1,0 +1,263 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const whatsAppPrefix = "whatsapp:"
+
+var (
+	e164 = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
+	// A sender name has at most 11 letters, digits and spaces, one of them a
+	// letter (Twilio documentation, "Alphanumeric Sender ID").
+	senderName  = regexp.MustCompile(`^[A-Za-z0-9 ]{0,10}[A-Za-z][A-Za-z0-9 ]{0,10}$`)
+	placeholder = regexp.MustCompile(`\{\{\s*([0-9A-Za-z_]+)\s*\}\}`)
+)
+
+// twilioError is Twilio's error answer.
+type twilioError struct {
+	Code     int    `json:"code"`
+	Message  string `json:"message"`
+	MoreInfo string `json:"more_info"`
+	Status   int    `json:"status"`
+}
+
+func refuse(w http.ResponseWriter, status, code int, message string) {
+	writeJSON(w, status, twilioError{code, message, "https://www.twilio.com/docs/errors/" + strconv.Itoa(code), status})
+}
+
+// signedIn checks the account's credentials; the path must name the account.
+func (s *Sandbox) signedIn(w http.ResponseWriter, r *http.Request) bool {
+	user, token, _ := r.BasicAuth()
+	if !equal(user, s.o.AccountSID) || !equal(token, s.o.AuthToken) || r.PathValue("account") != s.o.AccountSID {
+		refuse(w, http.StatusUnauthorized, 20003, "Authenticate")
+		return false
+	}
+	return true
+}
+
+// createMessage is POST …/Messages.json.
+func (s *Sandbox) createMessage(w http.ResponseWriter, r *http.Request) {
+	if !s.signedIn(w, r) {
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, 256<<10)
+	if err := r.ParseForm(); err != nil {
+		refuse(w, http.StatusBadRequest, 20001, "Unparseable form")
+		return
+	}
+	m, refusal := s.compose(r.PostForm)
+	if refusal != nil {
+		refuse(w, http.StatusBadRequest, refusal.Code, refusal.Message)
+		return
+	}
+	m.CreatedAt = time.Now().UTC()
+	s.take(m)
+	writeJSON(w, http.StatusCreated, s.resource(m))
+}
+
+// compose checks a create in Twilio's manner and makes the message.
+func (s *Sandbox) compose(f url.Values) (message, *twilioError) {
+	no := func(code int, text string) (message, *twilioError) {
+		return message{}, &twilioError{Code: code, Message: text}
+	}
+	to, toWhatsApp := strings.CutPrefix(f.Get("To"), whatsAppPrefix)
+	from, fromWhatsApp := strings.CutPrefix(f.Get("From"), whatsAppPrefix)
+	body, sid, variables := f.Get("Body"), f.Get("ContentSid"), f.Get("ContentVariables")
+	switch {
+	case to == "":
+		return no(21604, "A 'To' phone number is required.")
+	case from == "" && f.Get("MessagingServiceSid") != "":
+		return no(21705, "The Messaging Service Sid is invalid") // this account has none
+	case from == "":
+		return no(21603, "A 'From' phone number is required.")
+	case toWhatsApp != fromWhatsApp:
+		return no(21910, "Invalid From and To pair. From and To should be of the same channel")
+	case !e164.MatchString(to):
+		return no(21211, "Invalid 'To' Phone Number: "+to)
+	case !e164.MatchString(from) && (toWhatsApp || !senderName.MatchString(from)):
+		return no(21212, "Invalid 'From' Phone Number: "+from)
+	case !validCallback(f.Get("StatusCallback")):
+		return no(21609, "The 'StatusCallback' URL is not a valid URL.")
+	case sid == "" && variables != "":
+		return no(21654, "ContentSid Required")
+	case sid == "" && body == "":
+		return no(21602, "Message body is required.")
+	case len([]rune(body)) > 1600:
+		return no(21617, "The concatenated message body exceeds the 1600 character limit")
+	}
+	m := message{
+		ID: newSID("SM"), Vendor: "twilio", Channel: "sms", From: from, To: to, Text: body,
+		Status: "queued", Told: "queued", // a first status has no callback
+		Callback: f.Get("StatusCallback"),
+	}
+	if u, err := url.Parse(m.Callback); err == nil {
+		m.IDs = firstValues(u.Query())
+	}
+	if toWhatsApp {
+		m.Channel = "whatsapp"
+		m.Fate = "63016"
+	} else if code, ok := refusalOf(from, to); ok {
+		return no(code, fmt.Sprintf("%s: 'From' %s, 'To' %s", meaningOf(strconv.Itoa(code)), from, to))
+	}
+	if sid != "" {
+		template, ok := s.o.Templates[sid]
+		if !ok {
+			return no(21655, "The ContentSid is Invalid")
+		}
+		values := map[string]string{}
+		if variables != "" && json.Unmarshal([]byte(variables), &values) != nil {
+			return no(21656, "The ContentVariables Parameter is invalid")
+		}
+		m.ID, m.ContentSID = newSID("MM"), sid
+		m.Text, m.Fate = render(template, values)
+	}
+	if code, ok := unreachable(failing, m.Channel, to); ok {
+		m.Fate = code
+	}
+	return m, nil
+}
+
+// refusalOf is the code with which Twilio refuses an SMS between two numbers.
+func refusalOf(from, to string) (int, bool) {
+	code := testNumbers.From[from]
+	if code == "" {
+		code = testNumbers.To[to]
+	}
+	if code == "" {
+		code, _ = unreachable(refused, "sms", to)
+	}
+	n, err := strconv.Atoi(code)
+	return n, err == nil
+}
+
+// render fills a content template, and tells with which code WhatsApp will
+// refuse the outcome.
+func render(template string, values map[string]string) (text, fate string) {
+	text = placeholder.ReplaceAllStringFunc(template, func(p string) string {
+		v, ok := values[placeholder.FindStringSubmatch(p)[1]]
+		switch {
+		case !ok:
+			fate = "63028"
+		case fate == "" && (strings.ContainsAny(v, "\n\r\t") || strings.Contains(v, "     ")):
+			fate = "63013"
+		}
+		return v
+	})
+	if fate == "" && len([]rune(text)) > 1024 {
+		fate = "63021"
+	}
+	return text, fate
+}
+
+// validCallback: a host name has no underscore (Twilio error 21609).
+func validCallback(address string) bool {
+	if address == "" {
+		return true
+	}
+	u, err := url.Parse(address)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && !strings.Contains(u.Host, "_")
+}
+
+// listMessages is GET …/Messages.json, newest first.
+func (s *Sandbox) listMessages(w http.ResponseWriter, r *http.Request) {
+	if !s.signedIn(w, r) {
+		return
+	}
+	q := r.URL.Query()
+	size, _ := strconv.Atoi(q.Get("PageSize"))
+	if size <= 0 {
+		size = 50
+	}
+	size = min(size, 1000)
+	page, _ := strconv.Atoi(q.Get("Page"))
+	page = min(max(page, 0), keep)
+	matches := s.store.newest((page+1)*size+1, func(m *message) bool {
+		return m.Vendor == "twilio" &&
+			(q.Get("To") == "" || q.Get("To") == addressed(m, m.To)) &&
+			(q.Get("From") == "" || q.Get("From") == addressed(m, m.From))
+	})
+	start := min(page*size, len(matches))
+	end := min(start+size, len(matches))
+	answer := map[string]any{
+		"page": page, "page_size": size, "start": start, "end": max(end-1, start), "uri": r.URL.RequestURI(),
+		"first_page_uri": r.URL.RequestURI(), "next_page_uri": nil, "previous_page_uri": nil,
+	}
+	if len(matches) > end {
+		q.Set("Page", strconv.Itoa(page+1))
+		q.Set("PageToken", "PA"+matches[end-1].ID)
+		answer["next_page_uri"] = r.URL.Path + "?" + q.Encode()
+	}
+	list := make([]map[string]any, 0, size)
+	for _, m := range matches[start:end] {
+		list = append(list, s.resource(m))
+	}
+	answer["messages"] = list
+	writeJSON(w, http.StatusOK, answer)
+}
+
+// fetchMessage is GET …/Messages/{sid}.json.
+func (s *Sandbox) fetchMessage(w http.ResponseWriter, r *http.Request) {
+	if !s.signedIn(w, r) {
+		return
+	}
+	m, ok := s.store.get(strings.TrimSuffix(r.PathValue("sid"), ".json"))
+	if !ok || m.Vendor != "twilio" {
+		refuse(w, http.StatusNotFound, 20404, "The requested resource "+r.URL.Path+" was not found")
+		return
+	}
+	writeJSON(w, http.StatusOK, s.resource(m))
+}
+
+// resource is a message as Twilio's API shows it.
+func (s *Sandbox) resource(m message) map[string]any {
+	stamp := func(t time.Time) any {
+		if t.IsZero() {
+			return nil
+		}
+		return t.Format(time.RFC1123Z)
+	}
+	orNull := func(v string) any {
+		if v == "" {
+			return nil
+		}
+		return v
+	}
+	var code any
+	if n, err := strconv.Atoi(m.ErrorCode); err == nil {
+		code = n
+	}
+	path := "/2010-04-01/Accounts/" + s.o.AccountSID + "/Messages/" + m.ID
+	return map[string]any{
+		"account_sid": s.o.AccountSID, "api_version": "2010-04-01", "body": m.Text,
+		"date_created": stamp(m.CreatedAt), "date_sent": stamp(m.SentAt), "date_updated": stamp(m.CreatedAt),
+		"direction": "outbound-api", "error_code": code, "error_message": orNull(m.Error),
+		"from": addressed(&m, m.From), "messaging_service_sid": nil, "num_media": "0", "num_segments": "1",
+		"price": nil, "price_unit": "USD", "sid": m.ID, "status": m.Status,
+		"subresource_uris": map[string]string{"media": path + "/Media.json"},
+		"to":               addressed(&m, m.To), "uri": path + ".json",
+	}
+}
+
+// addressed is a number as the API writes it.
+func addressed(m *message, number string) string {
+	if m.Channel == "whatsapp" {
+		return whatsAppPrefix + number
+	}
+	return number
+}
+
+func firstValues(q url.Values) map[string]string {
+	out := make(map[string]string, len(q))
+	for k := range q {
+		out[k] = q.Get(k)
+	}
+	return out
+}
