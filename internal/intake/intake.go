@@ -1,0 +1,169 @@
+// Package intake turns the voice agent's tool call into a lead, and the lead
+// into what the agent should say and ask next.
+//
+//	body ─ Decode ─ lead.Request ─ Reader.Understand ─ lead.Lead ─ Reader.Reply ─ {ok, ref, say, ask}
+//
+// What a caller said is kept as it was said beside what it was taken for, and
+// doubt becomes a flag and a question, never a refusal. Understanding is pure:
+// the same request gives the same lead, so the matcher can repeat it on all the
+// calls of a conversation.
+package intake
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"leadbus/internal/fold"
+	"leadbus/internal/lead"
+	"leadbus/internal/phone"
+	"leadbus/internal/place"
+	"leadbus/internal/site"
+)
+
+// Flags that Reply asks about.
+const (
+	flagMissingName = "missing_name"
+	flagPlaceholder = "placeholder"
+)
+
+// placeholder is a name, folded, that stands for none.
+var placeholder = regexp.MustCompile(`^(unknown|n a|na|none|null|nil|undefined|test|client|cliente|customer|caller|user|` +
+	`inconnue?|non precise|pas donne|unbekannt|keine angabe|sconosciut[oa]|non fornito|tidak diketahui|tidak ada|[a-z]|0+|1+|2+|3+|4+|5+|6+|7+|8+|9+)$`)
+
+// Reader understands requests. It is built once and safe for concurrent use.
+type Reader struct {
+	catalog *site.Catalog
+	places  map[string]*place.Gazetteer // by market
+	sites   map[string]index            // by domain
+}
+
+// index is what is looked up for each request of a site.
+type index struct {
+	services  *place.Services
+	languages languages
+}
+
+// New indexes the places of every market and the services and languages of
+// every site.
+func New(c *site.Catalog) *Reader {
+	r := &Reader{catalog: c, places: map[string]*place.Gazetteer{}, sites: map[string]index{}}
+	for id, m := range c.Markets {
+		r.places[id] = place.NewGazetteer(m.Places, m.Decoys)
+	}
+	for domain, s := range c.Sites {
+		var offered []place.Offered
+		for _, own := range s.Services {
+			o := place.Offered{ID: own.ID}
+			trade := c.Services[own.ID]
+			for _, name := range trade.Names {
+				o.Phrases = append(o.Phrases, name)
+			}
+			for _, phrases := range []map[string][]string{trade.Phrases, own.Phrases} {
+				for _, list := range phrases {
+					o.Phrases = append(o.Phrases, list...)
+				}
+			}
+			offered = append(offered, o)
+		}
+		r.sites[domain] = index{place.NewServices(offered), newLanguages(s.Languages)}
+	}
+	return r
+}
+
+// Understand makes the lead with the given id of what was said to a site of the
+// catalog, received at at. Flags are those of Decode and of whoever names the
+// lead; to them it adds, or takes away where they no longer hold:
+//
+//	phone_check      a person should confirm the number
+//	no_phone         no number is usable
+//	place_unknown    not understood where
+//	out_of_area      a known place the site does not serve
+//	service_unknown  not understood what
+//	missing_name     nobody's name
+//	placeholder      a word for no name, such as "unknown"
+//	agent_mismatch   another agent than the site's called
+func (r *Reader) Understand(s *site.Site, id string, req lead.Request, at time.Time, flags []string) lead.Lead {
+	ix := r.sites[s.Domain]
+	l := lead.Lead{
+		ID: id, Ref: lead.Ref(id), Market: s.Market, Site: s.Domain, SourceURL: s.URL, Tracker: s.Tracker,
+		Language: ix.languages.match(req.Language), ReceivedAt: at, Request: req,
+		Place: r.where(s, req), Phone: r.number(s, req),
+	}
+	l.Service = lead.Service{Raw: req.ServiceType}
+	l.Service.ID, l.Service.Method = ix.services.Resolve(req.ServiceType, req.IssueSummary)
+	l.Service.Name = r.serviceName(l.Service.ID, l.Language)
+
+	name := fold.Text(req.CustomerName)
+	l.Flags = slices.Clone(flags)
+	for _, f := range []struct {
+		flag string
+		set  bool
+	}{
+		{"phone_check", l.Phone.Check},
+		{"no_phone", l.Phone.E164 == ""},
+		{"place_unknown", l.Place.Method == "unknown"},
+		{"out_of_area", l.Place.Method == "out_of_area"},
+		{"service_unknown", l.Service.ID == ""},
+		{flagMissingName, req.CustomerName == ""},
+		{flagPlaceholder, req.CustomerName != "" && (name == "" || placeholder.MatchString(name))},
+		{"agent_mismatch", req.AgentID != "" && req.AgentID != s.Agent.ID},
+	} {
+		l.Flags = slices.DeleteFunc(l.Flags, func(flag string) bool { return flag == f.flag })
+		if f.set {
+			l.Flags = append(l.Flags, f.flag)
+		}
+	}
+	slices.Sort(l.Flags)
+	l.Flags = slices.Compact(l.Flags)
+	return l
+}
+
+// where resolves the place from the city and postcode, and where those tell
+// nothing from an exact name or postcode in the address.
+func (r *Reader) where(s *site.Site, req lead.Request) lead.Place {
+	places := r.places[s.Market]
+	p := places.Resolve(req.City, req.PostalCode, s.Places)
+	if p.Method != "unknown" && p.Method != "assumed" || req.AddressLine == "" {
+		return p
+	}
+	switch a := places.Resolve(req.AddressLine, "", s.Places); {
+	case a.Method == "postcode" || a.Method == "alias",
+		p.Raw == "" && a.Method != "assumed":
+		return a
+	}
+	return p
+}
+
+// number resolves the customer's number. The site's own number, which an agent
+// may take for the caller's, is never it.
+func (r *Reader) number(s *site.Site, req lead.Request) lead.Phone {
+	region := r.catalog.MarketOf(s).Country
+	caller := req.CallerID
+	p := phone.Resolve(req.CallbackNumber, caller, region)
+	if p.CallerID == s.DID {
+		caller = ""
+		p = phone.Resolve(req.CallbackNumber, caller, region)
+	}
+	if p.E164 == s.DID || p.Second == s.DID {
+		said := p.Raw
+		p = phone.Resolve("", caller, region)
+		p.Raw, p.Check = said, true
+	}
+	return p
+}
+
+// serviceName is the name of a service in a language, or the nearest to it.
+func (r *Reader) serviceName(id, lang string) string {
+	if id == "" {
+		return ""
+	}
+	names := r.catalog.Services[id].Names
+	for _, l := range []string{lang, "en"} {
+		if name := names[l]; name != "" {
+			return name
+		}
+	}
+	return strings.ReplaceAll(id, ".", " ")
+}
