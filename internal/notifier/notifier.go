@@ -96,7 +96,7 @@ func New(o Options) (*Notifier, error) {
 			return nil, fmt.Errorf("notifier: no vendor for %s", channel)
 		}
 	}
-	base, err := loadTexts()
+	base, err := shippedTexts()
 	if err != nil {
 		return nil, fmt.Errorf("notifier: %w", err)
 	}

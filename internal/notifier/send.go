@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/subjects"
@@ -115,17 +117,15 @@ func (n *Notifier) attempt(ctx context.Context, d event.Delivery, m lead.Message
 	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), recordTime)
 	defer cancel()
 	e.At = n.now()
+	level := zerolog.DebugLevel
 	if err == nil {
 		e.State, e.Sent = sent, &taken
 	} else {
 		e.Failure = failureOf(err)
 		e.State = afterFailure(e.Failure.Class)
+		level, err = zerolog.WarnLevel, e.Failure
 	}
-	line := n.log.Debug()
-	if e.Failure != nil {
-		line = n.log.Warn().Err(e.Failure)
-	}
-	line.Str("lead", m.Lead).Str("message", m.ID).Str("attempt", e.Attempt).Str("channel", m.Channel).Str("recipient", m.Recipient).
+	n.log.WithLevel(level).Err(err).Str("lead", m.Lead).Str("message", m.ID).Str("attempt", e.Attempt).Str("channel", m.Channel).Str("recipient", m.Recipient).
 		Str("purpose", m.Purpose).Str("outcome", e.State).Int("repeats", e.Repeats).Dur("took_ms", time.Since(start)).Msg("send")
 	if e, err = n.ledger.settle(ctx, m.ID, e, rev); err != nil {
 		return err

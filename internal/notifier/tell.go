@@ -46,7 +46,7 @@ func (w *writer) toProvider(kind, purpose string) {
 			c.Title, c.Intro = t.ProviderUpdateTitle.say(v), t.ProviderUpdateIntro.say(v)
 		}
 		if v.Urgent {
-			c.Badge = strings.ToUpper(t.Urgency.say(v))
+			c.Badge = t.Urgent.say(v)
 		}
 		if w.of.Lead.Phone.Check {
 			c.Notes = []string{t.CheckPhone.say(v)}
@@ -89,7 +89,7 @@ func (w *writer) whatsApp(m lead.Message, kind string, languages []string, withM
 	}
 	if v.Details != "" {
 		room := longestWhatsApp - length(fill(body, vars), utf16Units) - len(" ()")
-		if details := cut(v.Details, min(room, 600), utf16Units, "…"); details != "" {
+		if details := cut(strings.TrimRight(v.Details, " .,;:"), min(room, 600), utf16Units, "…"); details != "" {
 			vars["5"] = details + " (" + l.Ref + ")"
 		}
 	}

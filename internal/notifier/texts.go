@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"text/template"
 
 	"go.yaml.in/yaml/v4"
@@ -34,6 +35,7 @@ func (x *text) UnmarshalText(b []byte) (err error) {
 // texts are all texts in one language; see texts/en.yaml for what each says.
 type texts struct {
 	NewRequest     text `yaml:"new_request"`
+	Urgent         text `yaml:"urgent"`
 	SeeMail        text `yaml:"see_mail"`
 	SeeMailDetails text `yaml:"see_mail_details"`
 
@@ -113,8 +115,8 @@ type texts struct {
 // fallback is the language of last resort.
 const fallback = "en"
 
-// loadTexts reads the shipped texts, by language.
-func loadTexts() (map[string]*texts, error) {
+// shippedTexts are the texts in the binary, by language; nobody changes them.
+var shippedTexts = sync.OnceValues(func() (map[string]*texts, error) {
 	files, err := fs.Glob(shipped, "texts/*.yaml")
 	if err != nil {
 		return nil, err
@@ -135,7 +137,7 @@ func loadTexts() (map[string]*texts, error) {
 		all[strings.TrimSuffix(strings.TrimPrefix(f, "texts/"), ".yaml")] = t
 	}
 	return all, nil
-}
+})
 
 // override lays a site's own texts over the shipped ones. All faults are
 // reported at once, each with site, language and text.
@@ -226,7 +228,7 @@ func (t *texts) flagTexts(flags []string) []string {
 		if x, ok := t.Flags[f]; ok {
 			out = append(out, x.say(words{}))
 		} else {
-			out = append(out, strings.ReplaceAll(f, "_", " "))
+			out = append(out, line(strings.ReplaceAll(f, "_", " "), maxName))
 		}
 	}
 	return out

@@ -82,6 +82,9 @@ func (w *writer) words(lang string) words {
 		Window:  line(l.Request.PreferredWindow, maxLine),
 		Urgent:  urgent(l.Request.Urgency),
 	}
+	if slices.Contains(l.Flags, "placeholder") {
+		out.Name = "" // the fact sheet still shows it
+	}
 	if w.of.Provider != nil {
 		out.Provider = line(w.of.Provider.Name, maxName)
 	}

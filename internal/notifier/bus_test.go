@@ -1,0 +1,190 @@
+package notifier_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
+
+	"leadbus/internal/bus"
+	"leadbus/internal/event"
+	"leadbus/internal/lead"
+	"leadbus/internal/notifier"
+	"leadbus/internal/roster"
+	"leadbus/internal/site"
+	"leadbus/internal/subjects"
+)
+
+// market is a real broker with one provisioned market.
+type market struct {
+	*bus.Server
+	keys string
+}
+
+func newMarket(t *testing.T) market {
+	t.Helper()
+	dir := t.TempDir()
+	keys := filepath.Join(dir, "keys")
+	public, err := bus.EnsureKeys(keys, bus.Users([]string{"ch"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := bus.StartServer(bus.ServerOptions{
+		Addr: "127.0.0.1:0", StoreDir: filepath.Join(dir, "store"), Config: bus.ConfigText([]string{"ch"}, public), Log: zerolog.Nop(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	m := market{s, keys}
+	if err := bus.Provision(t.Context(), m.connect(t, "ch-operator"), "ch", bus.Layout{Replicas: 1}); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func (m market) connect(t *testing.T, user string) *bus.Conn {
+	t.Helper()
+	c, err := bus.Connect(t.Context(), bus.Options{Server: m.Server, User: user, SeedFile: bus.SeedFile(m.keys, user), Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// run starts one more notifier of the market, with the rights it has there.
+func (m market) run(t *testing.T, v notifier.Vendor) {
+	t.Helper()
+	c := m.connect(t, "ch-notifier")
+	ledger, err := c.Bucket(t.Context(), subjects.BucketLedger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := notifier.New(notifier.Options{
+		Catalog: &site.Catalog{
+			Markets: map[string]*site.Market{"ch": {ID: "ch"}},
+			Sites: map[string]*site.Site{"a.ch": {
+				Domain: "a.ch", Market: "ch", Brand: "A", DID: "+41225394512", Languages: []string{"fr"},
+				Senders: site.Senders{
+					SMS: site.Sender{From: "A", PerSecond: 1000}, Mail: site.Sender{From: "a@mail.example", PerSecond: 1000},
+					WhatsApp: site.WhatsAppSender{From: "+41225394599", PerSecond: 1000, Templates: map[string]map[string]string{"offer": {"fr": "HX1"}}},
+				},
+				Owner: site.Owner{Email: "owner@mail.example", Language: "fr"},
+			}},
+			Templates: map[string]*site.Template{"HX1": {SID: "HX1", Body: "{{1}} {{2}} {{3}} {{4}} {{5}}"}},
+		},
+		Market: "ch", Stream: c, Ledger: ledger, Now: time.Now, Log: zerolog.Nop(),
+		Vendors: map[string]notifier.Vendor{lead.SMS: v, lead.WhatsApp: v, lead.Email: v},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	stopped := make(chan error, 1)
+	go func() { stopped <- c.Consume(ctx, subjects.Notifier, 16, n.Handle) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-stopped; err != nil {
+			t.Errorf("consume: %v", err)
+		}
+	})
+}
+
+// counting takes every message and counts how often.
+type counting struct {
+	mu  sync.Mutex
+	got map[string]int
+}
+
+func (c *counting) Send(_ context.Context, m lead.Message, _ string) (lead.Sent, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.got[m.ID]++
+	return lead.Sent{VendorID: "V" + m.ID, At: time.Now()}, nil
+}
+
+func (c *counting) Find(context.Context, lead.Message, string, time.Time) (lead.Sent, bool, error) {
+	return lead.Sent{}, false, nil
+}
+
+func matched(i int) event.Event {
+	id := lead.NewID("a.ch", fmt.Sprint("conversation", i))
+	return event.Event{
+		ID: "matched-" + id, At: time.Now(), Lead: subjects.Lead{Market: "ch", Site: "a.ch", Event: subjects.Matched, Lead: id},
+		Body: &event.Decided{
+			Offer:    lead.OfferID(id, "p"),
+			Lead:     lead.Lead{ID: id, Ref: lead.Ref(id), Market: "ch", Site: "a.ch", Language: "fr", Phone: lead.Phone{E164: "+41781230042", Type: "mobile"}},
+			Provider: &roster.Provider{ID: "p", Name: "P", Languages: []string{"fr"}, WhatsApp: "+41791110001", SMS: "+41791110002", Email: "p@mail.example"},
+		},
+	}
+}
+
+// Several notifiers share a market, and every event reaches them twice: under
+// its own message id, and again as an operator republishes it. Each message is
+// sent once, and its outcome is on the stream.
+func TestConcurrentNotifiersSendEachMessageOnce(t *testing.T) {
+	const leads, each = 20, 6
+	m := newMarket(t)
+	v := &counting{got: map[string]int{}}
+	for range 3 {
+		m.run(t, v)
+	}
+	operator := m.connect(t, "ch-operator")
+
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	sent := map[string]int{}
+	told := make(chan error, 1)
+	go func() {
+		told <- operator.Follow(ctx, subjects.Lead{Market: "ch"}, time.Now().Add(-time.Minute), func(e event.Event) error {
+			switch b := e.Body.(type) {
+			case *event.Queued:
+				if len(e.ID) > 6 && e.ID[:6] == "again-" {
+					return nil
+				}
+				again := e
+				again.ID = "again-" + e.ID
+				return operator.Publish(ctx, again)
+			case *event.Told:
+				switch sent[b.Message]++; len(sent) {
+				case leads * each:
+					// One more lead, behind every repeat: when it is told, the
+					// repeats have had their turn.
+					return operator.Publish(ctx, matched(leads))
+				case (leads + 1) * each:
+					cancel()
+				}
+			}
+			return nil
+		})
+	}()
+	for i := range leads {
+		if err := operator.Publish(t.Context(), matched(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-told; err != nil && ctx.Err() == nil {
+		t.Fatal(err)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	want := map[string]int{}
+	for id := range v.got {
+		want[id] = 1
+	}
+	if len(want) != (leads+1)*each {
+		t.Errorf("%d messages sent, want %d", len(want), (leads+1)*each)
+	}
+	if d := cmp.Diff(want, v.got); d != "" {
+		t.Errorf("sends by message: %s", d)
+	}
+	if d := cmp.Diff(want, sent); d != "" {
+		t.Errorf("outcomes by message: %s", d)
+	}
+}

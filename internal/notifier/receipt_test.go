@@ -1,0 +1,151 @@
+package notifier
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"leadbus/internal/event"
+	"leadbus/internal/lead"
+	"leadbus/internal/subjects"
+)
+
+func TestAFailureReportedLaterAlarmsTheOwnerOnce(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.deliver(t, toProvider); err != nil {
+		t.Fatal(err)
+	}
+	failure := &lead.Failure{Vendor: "twilio", Code: "30005", Class: lead.BadRecipient, Reason: "number unknown or gone"}
+	for range 3 {
+		if _, err := w.deliver(t, receiptOf(toProvider, lead.MessageFailed, failure)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	q := w.queued()
+	if len(q) != 1 {
+		t.Fatalf("%d messages queued", len(q))
+	}
+	m := q[0]
+	if m.Purpose != "alarm-undelivered-sms" || m.Recipient != lead.ToOwner || m.Channel != lead.Email || m.Thread != exampleLead().ID || m.To != "owner@mail.example" {
+		t.Errorf("alarm %+v", m)
+	}
+	for _, want := range []string{"SMS", "rapide", "30005", "number unknown or gone", "Correct the address in the roster", "leadbus trace " + m.Lead, "482 913"} {
+		if !strings.Contains(m.Text, want) || !strings.Contains(m.HTML, want) {
+			t.Errorf("the alarm does not say %q:\n%s", want, m.Text)
+		}
+	}
+	if want := "ACTION: SMS to rapide not delivered [plombiersgeneve.ch] 482 913"; !strings.HasPrefix(m.Subject, want) {
+		t.Errorf("subject %q", m.Subject)
+	}
+}
+
+func TestOnlyAProvidersFinalFailureAlarms(t *testing.T) {
+	for name, c := range map[string]struct {
+		message event.Event
+		state   lead.MessageState
+	}{
+		"delivered":             {toProvider, lead.MessageDelivered},
+		"nothing new":           {toProvider, ""},
+		"a customer's failure":  {toCustomer, lead.MessageFailed},
+		"an owner's failure":    {ownersCopy, lead.MessageFailed},
+		"a message never heard": {queuedEvent(lead.ToProvider, lead.Email, "offer"), lead.MessageFailed},
+	} {
+		w := newWorld(t)
+		for _, m := range []event.Event{toProvider, toCustomer, ownersCopy} {
+			if _, err := w.deliver(t, m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := w.deliver(t, receiptOf(c.message, c.state, nil)); err != nil {
+			t.Fatal(err)
+		}
+		if q := w.queued(); len(q) != 0 {
+			t.Errorf("%s: queued %+v", name, q)
+		}
+	}
+}
+
+// A receipt that names a doubtful message proves that it was sent: no look at
+// the vendor, no second message.
+func TestAReceiptSettlesADoubtfulMessage(t *testing.T) {
+	for _, message := range []event.Event{toProvider, toCustomer} {
+		w := newWorld(t)
+		failing(lead.Doubtful, 9, true)(w)
+		n := w.notifier(t)
+		if err := w.handle(n, event.Delivery{Event: message, Attempt: 1}); err == nil {
+			t.Fatal("acked while the outcome is unknown")
+		}
+		if _, err := w.deliver(t, receiptOf(message, lead.MessageDelivered, nil)); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.handle(n, event.Delivery{Event: message, Attempt: 2}); err != nil {
+			t.Errorf("after the receipt: %v", err)
+		}
+		if want := []string{subjects.MessageDoubtful, subjects.MessageSent}; len(w.took) != 1 || !slices.Equal(w.kinds(), want) {
+			t.Errorf("took %d, events %v", len(w.took), w.kinds())
+		}
+		told := w.events[1].Body.(*event.Told)
+		if told.Sent == nil || told.Sent.VendorID != "SM1" || told.PossibleDouble {
+			t.Errorf("told %+v", told)
+		}
+	}
+}
+
+// Receipts and deliveries meet in any order and number, with the vendor's
+// answer lost or not: one message, and one truth about it.
+func TestReceiptsInAnyOrder(t *testing.T) {
+	states := []lead.MessageState{lead.MessageSent, lead.MessageDelivered, lead.MessageRead, ""}
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		message := []event.Event{toProvider, toCustomer}[r.IntN(2)]
+		w := newWorld(t)
+		if r.IntN(2) == 0 {
+			failing(lead.Doubtful, 1, true)(w)
+		}
+		n := w.notifier(t)
+		acked := false
+		for attempt := 1; !acked || r.IntN(4) > 0; attempt++ {
+			if r.IntN(2) == 0 && len(w.took) > 0 {
+				state := states[r.IntN(len(states))]
+				if err := w.handle(n, event.Delivery{Event: receiptOf(message, state, nil), Attempt: 1 + r.IntN(2)}); err != nil {
+					t.Fatal(err)
+				}
+				continue
+			}
+			err := w.handle(n, event.Delivery{Event: message, Attempt: attempt})
+			fate, delay := event.Outcome(err, attempt)
+			acked = acked || fate == event.Ack
+			w.pass(delay)
+		}
+		kinds := w.kinds()
+		sent := 0
+		for _, k := range kinds {
+			if k == subjects.MessageSent {
+				sent++
+			}
+		}
+		if len(w.took) != 1 || sent != 1 {
+			t.Errorf("seed %d: took %d, events %v", seed, len(w.took), kinds)
+		}
+	}
+}
+
+func TestEachClassSaysWhatToDo(t *testing.T) {
+	seen := map[string]string{}
+	for _, class := range []lead.FailureClass{lead.BadRecipient, lead.OptedOut, lead.OurFault, lead.Transient} {
+		w := newWorld(t)
+		if _, err := w.deliver(t, toProvider); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.deliver(t, receiptOf(toProvider, lead.MessageFailed, &lead.Failure{Vendor: "twilio", Code: "1", Class: class})); err != nil {
+			t.Fatal(err)
+		}
+		text := fmt.Sprint(w.queued()[0].Text)
+		if other, ok := seen[text]; ok {
+			t.Errorf("%s and %s read the same", class, other)
+		}
+		seen[text] = string(class)
+	}
+}

@@ -1,0 +1,290 @@
+package notifier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"leadbus/internal/event"
+	"leadbus/internal/lead"
+	"leadbus/internal/subjects"
+)
+
+var (
+	toProvider = queuedEvent(lead.ToProvider, lead.SMS, "offer")
+	toCustomer = queuedEvent(lead.ToCustomer, lead.SMS, "confirmation")
+	ownersCopy = queuedEvent(lead.ToOwner, lead.Email, "copy")
+	ownerAlarm = queuedEvent(lead.ToOwner, lead.Email, "alarm-unserved-1")
+)
+
+func failing(class lead.FailureClass, times int, accept bool) func(*world) {
+	return func(w *world) {
+		w.send = func(m lead.Message, _ string) (lead.Sent, error) {
+			if times--; times < 0 {
+				return lead.Sent{}, nil
+			}
+			if accept {
+				w.take(m)
+			}
+			return lead.Sent{}, &lead.Failure{Vendor: "twilio", Code: "1", Class: class, Reason: "because"}
+		}
+	}
+}
+
+// never is what the vendor's list says while it lags.
+func never(w *world) {
+	w.find = func(lead.Message) (lead.Sent, bool, error) { return lead.Sent{}, false, nil }
+}
+
+func TestOneMessageEndsInOneState(t *testing.T) {
+	const q, s, f, d = subjects.MessageQueued, subjects.MessageSent, subjects.MessageFailed, subjects.MessageDoubtful
+	for name, c := range map[string]struct {
+		message event.Event
+		world   []func(*world)
+		took    int
+		events  []string
+		double  bool
+		atLeast time.Duration // the last event is not before
+		atMost  time.Duration
+	}{
+		"taken":                      {message: toProvider, took: 1, events: []string{s}},
+		"wrong number of a customer": {message: toCustomer, world: []func(*world){failing(lead.BadRecipient, 9, false)}, events: []string{f}},
+		"wrong number of a provider alarms the owner":       {message: toProvider, world: []func(*world){failing(lead.BadRecipient, 9, false)}, events: []string{f, q}},
+		"a provider that opted out":                         {message: toProvider, world: []func(*world){failing(lead.OptedOut, 9, false)}, events: []string{f, q}},
+		"a vendor in trouble is asked again":                {message: toCustomer, world: []func(*world){failing(lead.Transient, 4, false)}, took: 1, events: []string{s}, atMost: 30 * time.Second},
+		"a fault of ours waits for its correction":          {message: toCustomer, world: []func(*world){failing(lead.OurFault, 6, false)}, took: 1, events: []string{s}, atLeast: 15 * time.Minute},
+		"and reaches the owner when it lasts":               {message: toProvider, world: []func(*world){failing(lead.OurFault, 6, false)}, took: 1, events: []string{q, s}},
+		"no answer, and the vendor knows it":                {message: toCustomer, world: []func(*world){failing(lead.Doubtful, 1, true)}, took: 1, events: []string{d, s}, atLeast: 45 * time.Second, atMost: time.Minute},
+		"no answer, never arrived: the provider gets it":    {message: toProvider, world: []func(*world){failing(lead.Doubtful, 1, false)}, took: 1, events: []string{d, s}, double: true, atMost: time.Minute},
+		"no answer, list lags: the provider may get two":    {message: toProvider, world: []func(*world){failing(lead.Doubtful, 1, true), never}, took: 2, events: []string{d, s}, double: true},
+		"so may the owner of an alarm":                      {message: ownerAlarm, world: []func(*world){failing(lead.Doubtful, 1, true), never}, took: 2, events: []string{d, s}, double: true},
+		"a customer never gets two":                         {message: toCustomer, world: []func(*world){failing(lead.Doubtful, 9, true), never}, took: 1, events: []string{d}},
+		"nor the owner two copies":                          {message: ownersCopy, world: []func(*world){failing(lead.Doubtful, 9, true), never}, took: 1, events: []string{d}},
+		"a vendor that never answers is not asked for ever": {message: toProvider, world: []func(*world){failing(lead.Doubtful, 99, false)}, events: []string{d, d, d}, double: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			for _, change := range c.world {
+				change(w)
+			}
+			if _, err := w.deliver(t, c.message); err != nil {
+				t.Fatalf("not acked: %v", err)
+			}
+			if len(w.took) != c.took {
+				t.Errorf("the vendor took %d, want %d", len(w.took), c.took)
+			}
+			if d := cmp.Diff(c.events, w.kinds()); d != "" {
+				t.Error(d)
+			}
+			if last := w.clock.Sub(start); last < c.atLeast || c.atMost > 0 && last > c.atMost {
+				t.Errorf("done after %s", last)
+			}
+			told, _ := w.events[len(w.events)-1].Body.(*event.Told)
+			if told != nil && told.PossibleDouble != c.double {
+				t.Errorf("possible double: %v", told.PossibleDouble)
+			}
+
+			// Whatever it was, a replay sends nothing and says nothing new.
+			before := len(w.events)
+			if attempts, err := w.deliver(t, c.message); err != nil || attempts != 1 {
+				t.Errorf("replay: %d deliveries, %v", attempts, err)
+			}
+			if len(w.took) != c.took || len(w.events) != before {
+				t.Errorf("replay: the vendor took %d, events %v", len(w.took), w.kinds())
+			}
+		})
+	}
+}
+
+// The process ends at every point at which it can: before and after each call
+// it makes. What people get is the same, and the stream ends up knowing it.
+func TestACrashAnywhereNeitherLosesNorDoubles(t *testing.T) {
+	for name, message := range map[string]event.Event{"provider": toProvider, "customer": toCustomer, "owner": ownersCopy, "alarm": ownerAlarm} {
+		for _, around := range []struct{ receipts, lag bool }{{false, false}, {true, false}, {false, true}, {true, true}} {
+			for crashAt := 1; ; crashAt++ {
+				crashed := ""
+				for _, effectFirst := range []bool{false, true} {
+					w := newWorld(t)
+					if around.lag {
+						never(w)
+					}
+					steps := 0
+					w.step = func(name string, effect func()) {
+						if steps++; steps != crashAt {
+							effect()
+							return
+						}
+						crashed = name
+						if effectFirst {
+							effect()
+						}
+						// A vendor's receipt comes while the notifier is down.
+						if w.step = func(_ string, effect func()) { effect() }; around.receipts && len(w.took) > 0 {
+							if _, err := w.deliver(t, receiptOf(message, lead.MessageDelivered, nil)); err != nil {
+								t.Fatal(err)
+							}
+						}
+						panic(errCrash)
+					}
+					at := fmt.Sprintf("%s, %+v, crash at %d (%s), after its effect %v", name, around, crashAt, crashed, effectFirst)
+					_, err := w.deliver(t, message)
+					last := w.events[len(w.events)-1].Lead.Event
+					told, _ := w.events[len(w.events)-1].Body.(*event.Told)
+					once := message.ID == toCustomer.ID || message.ID == ownersCopy.ID
+					blind := around.lag && !around.receipts // nothing proves that it was sent
+					switch {
+					case err != nil:
+						t.Errorf("%s: %v", at, err)
+					case len(w.took) == 1 && last == subjects.MessageSent:
+					// The claim stood and nobody can know whether the request
+					// left: silence is the rule for these two.
+					case once && len(w.took) <= 1 && last == subjects.MessageDoubtful && (len(w.took) == 0 || blind):
+						if crashed != "create" && crashed != "send" && crashed != "update" {
+							t.Errorf("%s: doubtful without need", at)
+						}
+					case !once && blind && len(w.took) == 2 && told.PossibleDouble:
+					default:
+						t.Errorf("%s: the vendor took %d, events %v", at, len(w.took), w.kinds())
+					}
+					if w.clock.Sub(start) > time.Minute && last == subjects.MessageSent {
+						t.Errorf("%s: told only after %s", at, w.clock.Sub(start))
+					}
+				}
+				if crashed == "" {
+					if crashAt < 5 {
+						t.Fatalf("only %d steps", crashAt)
+					}
+					break
+				}
+			}
+		}
+	}
+}
+
+// Another notifier works on the message: this one waits and does not interfere.
+func TestAYoungClaimIsLeftAlone(t *testing.T) {
+	w := newWorld(t)
+	other := w.notifier(t)
+	w.send = func(lead.Message, string) (lead.Sent, error) {
+		w.send = nil
+		// While the first waits for the vendor, the same event reaches another.
+		err := w.handle(other, event.Delivery{Event: toProvider, Attempt: 1})
+		if fate, delay := event.Outcome(err, 1); fate != event.Redeliver || delay <= 0 || delay > lease {
+			t.Errorf("fate %v after %s: %v", fate, delay, err)
+		}
+		return lead.Sent{}, nil
+	}
+	if _, err := w.deliver(t, toProvider); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.took) != 1 {
+		t.Errorf("sent %d times", len(w.took))
+	}
+}
+
+// A sender was so slow that its lease ended and another resolved the message;
+// its late result still stands, and nothing is sent again.
+func TestALateResultStands(t *testing.T) {
+	w := newWorld(t)
+	other := w.notifier(t)
+	w.send = func(lead.Message, string) (lead.Sent, error) {
+		w.send = nil
+		w.pass(lease)
+		if err := w.handle(other, event.Delivery{Event: toProvider, Attempt: 2}); err == nil {
+			t.Error("acked while the outcome is unknown")
+		}
+		return lead.Sent{}, nil
+	}
+	if _, err := w.deliver(t, toProvider); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{subjects.MessageDoubtful, subjects.MessageSent}, w.kinds()); d != "" || len(w.took) != 1 {
+		t.Errorf("took %d %s", len(w.took), d)
+	}
+	if attempts, err := w.deliver(t, toProvider); err != nil || attempts != 1 || len(w.took) != 1 {
+		t.Errorf("afterwards: %d deliveries, %v", attempts, err)
+	}
+}
+
+// The ledger's answers get lost: the claim is recognised as one's own.
+func TestALostAnswerOfTheLedgerDoesNotStrandTheMessage(t *testing.T) {
+	w := newWorld(t)
+	lossy := &lossyLedger{world: w}
+	n := w.notifier(t)
+	n.ledger = ledger{lossy}
+	if err := w.handle(n, event.Delivery{Event: toCustomer, Attempt: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.took) != 1 || !slices.Equal(w.kinds(), []string{subjects.MessageSent}) {
+		t.Errorf("took %d, events %v", len(w.took), w.kinds())
+	}
+	if lossy.lost != 2 {
+		t.Errorf("%d answers lost", lossy.lost)
+	}
+}
+
+// lossyLedger writes and then says it could not.
+type lossyLedger struct {
+	*world
+	lost int
+}
+
+func (l *lossyLedger) write(rev uint64, err error) (uint64, error) {
+	if err == nil && l.lost < 2 {
+		l.lost++
+		return 0, errors.New("no response")
+	}
+	return rev, err
+}
+
+func (l *lossyLedger) Create(_ context.Context, key string, v []byte) (uint64, error) {
+	return l.write(l.world.write("create", key, v, 0))
+}
+
+func (l *lossyLedger) Update(_ context.Context, key string, v []byte, rev uint64) (uint64, error) {
+	return l.write(l.world.write("update", key, v, rev))
+}
+
+func TestUnusableMessagesAreTerminated(t *testing.T) {
+	for name, change := range map[string]func(*lead.Message){
+		"no id":           func(m *lead.Message) { m.ID = "" },
+		"wildcard id":     func(m *lead.Message) { m.ID = "a.>" },
+		"unknown channel": func(m *lead.Message) { m.Channel = "pigeon" },
+		"another lead":    func(m *lead.Message) { m.Lead = "other" },
+		"another market":  func(m *lead.Message) { m.Market = "id" },
+	} {
+		w := newWorld(t)
+		e := queuedEvent(lead.ToProvider, lead.SMS, "offer")
+		change(&e.Body.(*event.Queued).Message)
+		attempts, err := w.deliver(t, e)
+		if fate, _ := event.Outcome(err, 1); fate != event.Terminate || attempts != 1 || len(w.took) != 0 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestErrorsAndLedgerHoldNothingPersonal(t *testing.T) {
+	w := newWorld(t)
+	failing(lead.BadRecipient, 9, false)(w)
+	if _, err := w.deliver(t, toProvider); err != nil {
+		t.Fatal(err)
+	}
+	for key, e := range w.entries {
+		for _, personal := range []string{"+41", "hello", "Marta"} {
+			if strings.Contains(key+string(e.Value), personal) {
+				t.Errorf("the ledger holds %q: %s", personal, e.Value)
+			}
+		}
+	}
+	for _, e := range w.events {
+		if strings.ContainsAny(e.ID, "+@ ") {
+			t.Errorf("message id %q", e.ID)
+		}
+	}
+}

@@ -1,0 +1,189 @@
+package notifier
+
+import (
+	"flag"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
+
+	"leadbus/internal/event"
+	"leadbus/internal/lead"
+	"leadbus/internal/subjects"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+var languages = []string{"de", "en", "fr", "id", "it"}
+
+func loaded(t *testing.T) map[string]*texts {
+	t.Helper()
+	all, err := shippedTexts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(languages, slices.Sorted(maps.Keys(all))); d != "" {
+		t.Fatal(d)
+	}
+	return all
+}
+
+func TestEveryLanguageHasTheSameFlags(t *testing.T) {
+	all := loaded(t)
+	want := slices.Sorted(maps.Keys(all["en"].Flags))
+	for lang, x := range all {
+		if d := cmp.Diff(want, slices.Sorted(maps.Keys(x.Flags))); d != "" {
+			t.Errorf("%s: %s", lang, d)
+		}
+		for name, f := range x.Flags {
+			if f.say(words{}) == "" {
+				t.Errorf("%s: flag %s says nothing", lang, name)
+			}
+		}
+	}
+}
+
+// Every shipped SMS text stays in the plain alphabet by itself, without the
+// substitutions, and in one segment with words of typical length and their
+// language's own.
+func TestShippedTextsFitOneSegment(t *testing.T) {
+	c := catalog(t)
+	for lang, x := range loaded(t) {
+		v := reflect.ValueOf(x).Elem()
+		for i := range v.NumField() {
+			name := v.Type().Field(i).Tag.Get("yaml")
+			if !strings.HasSuffix(name, "_sms") {
+				continue
+			}
+			tmpl := v.Field(i).Interface().(text)
+			for _, s := range c.Sites {
+				w := sample
+				w.Brand, w.Site, w.Dial = s.Brand, s.Domain, s.DID
+				w.Service = or(c.Services[s.Services[0].ID].Names[lang], w.Service)
+				w.Reason = x.ReviewTitle.say(w)
+				raw := tidy(tmpl.say(w))
+				if n, gsm7 := SegmentsOf(raw); !gsm7 || n != 1 {
+					t.Errorf("%s %s for %s: %d segments, GSM-7 %v, %d septets: %q", lang, name, s.Domain, n, gsm7, length(raw, septet), raw)
+				}
+			}
+		}
+	}
+}
+
+func TestOverrides(t *testing.T) {
+	w := newWorld(t)
+	w.catalog.Sites["plombiersgeneve.ch"].Texts = map[string]map[string]string{
+		"fr": {"customer_sms": "Bonjour «{{.Name}}», {{.Provider}} vous appelle. {{.Ref}}"},
+	}
+	if _, err := w.deliver(t, outcome(subjects.Matched, nil)); err != nil {
+		t.Fatal(err)
+	}
+	m := pick(t, w.queued(), "customer sms confirmation")
+	if want := `Bonjour "Marta Salas", Rapide Plomberie vous appelle. 482 913`; m.Text != want {
+		t.Errorf("%q, want %q", m.Text, want)
+	}
+	// The other texts and sites are as they were.
+	if m := pick(t, w.queued(), "provider sms offer"); !strings.HasPrefix(m.Text, "URGENT Fuite d'eau") {
+		t.Errorf("%q", m.Text)
+	}
+	if x := loaded(t)["fr"].CustomerSMS.say(sample); strings.HasPrefix(x, "Bonjour") {
+		t.Error("the override reached the shipped texts")
+	}
+}
+
+func TestBrokenOverridesAreNamed(t *testing.T) {
+	c := catalog(t)
+	c.Sites["plombiersgeneve.ch"].Texts = map[string]map[string]string{
+		"fr": {
+			"customer_sms": "{{.Nope}}", "provider_sms": "{{if .Urgent}}", "no_such_text": "x", "alarm_sms": "  ",
+			"provider_title": "{{index .Name 3}}", "flags": "x",
+		},
+		"xx": {"customer_sms": "x"},
+	}
+	c.Sites["dentistgeneve.example"].Texts = map[string]map[string]string{"en": {"customer_sms": "{{"}}
+	c.Sites["balitennislesson.com"].Texts = map[string]map[string]string{"en": {"customer_sms": "{{"}} // another market's
+	w := newWorld(t)
+	_, err := New(Options{
+		Catalog: c, Market: "ch", Stream: w, Ledger: w, Now: w.now, Log: zerolog.Nop(),
+		Vendors: map[string]Vendor{lead.SMS: w, lead.WhatsApp: w, lead.Email: w},
+	})
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, want := range []string{
+		"plombiersgeneve.ch: texts: fr: customer_sms: ", "plombiersgeneve.ch: texts: fr: provider_sms: ", "plombiersgeneve.ch: texts: fr: no_such_text: ",
+		"plombiersgeneve.ch: texts: fr: alarm_sms: ", "plombiersgeneve.ch: texts: fr: provider_title: ", "plombiersgeneve.ch: texts: fr: flags: ",
+		`plombiersgeneve.ch: texts: no language "xx"`, "dentistgeneve.example: texts: en: customer_sms: ",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no fault %q in:\n%v", want, err)
+		}
+	}
+	if n := strings.Count(err.Error(), "texts: "); n != 8 {
+		t.Errorf("%d faults:\n%v", n, err)
+	}
+}
+
+func TestEveryChannelNeedsAVendor(t *testing.T) {
+	w := newWorld(t)
+	_, err := New(Options{Catalog: catalog(t), Market: "ch", Stream: w, Ledger: w, Vendors: map[string]Vendor{lead.SMS: w, lead.Email: w}})
+	if err == nil || !strings.Contains(err.Error(), lead.WhatsApp) {
+		t.Errorf("%v", err)
+	}
+}
+
+// All messages of each outcome, in each language, as people read them.
+func TestGolden(t *testing.T) {
+	for _, lang := range languages {
+		var b strings.Builder
+		for _, kind := range []string{subjects.Matched, subjects.Amended, subjects.Unserved, subjects.ReviewRequested} {
+			w := newWorld(t)
+			s := w.catalog.Sites["plombiersgeneve.ch"]
+			s.Owner.Language = lang
+			e := outcome(kind, func(d *event.Decided) {
+				d.Lead.Language = lang
+				if d.Provider != nil {
+					d.Provider.Languages = []string{lang}
+				}
+				if kind == subjects.ReviewRequested {
+					d.Lead.Phone, d.Lead.Service, d.Lead.Place = lead.Phone{Raw: "12"}, lead.Service{Raw: "fuite"}, lead.Place{Raw: "Xyzzy"}
+				}
+			})
+			if _, err := w.deliver(t, e); err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range w.queued() {
+				b.WriteString("=== " + what([]lead.Message{m})[0] + "\n")
+				if m.Channel == lead.WhatsApp {
+					b.WriteString(fill(w.catalog.Templates[m.ContentSID].Body, m.ContentVariables) + "\n")
+					continue
+				}
+				b.WriteString(strings.TrimSpace(m.Subject+"\n"+m.Text) + "\n")
+				if m.Channel == lead.SMS {
+					if n, gsm7 := SegmentsOf(m.Text); n != 1 || !gsm7 {
+						t.Errorf("%s: %d segments, GSM-7 %v: %q", lang, n, gsm7, m.Text)
+					}
+				}
+			}
+		}
+		file := filepath.Join("testdata", lang+".golden")
+		if *update {
+			if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(b.String(), "\n")); d != "" {
+			t.Errorf("%s: %s", lang, d)
+		}
+	}
+}

@@ -1,0 +1,320 @@
+package notifier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"leadbus/internal/event"
+	"leadbus/internal/lead"
+	"leadbus/internal/roster"
+	"leadbus/internal/site"
+	"leadbus/internal/subjects"
+)
+
+var start = time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
+
+// catalog has a plumber in Geneva, a dentist there, and tennis on Bali.
+func catalog(tb testing.TB) *site.Catalog {
+	tb.Helper()
+	zurich, err := time.LoadLocation("Europe/Zurich")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	senders := site.Senders{
+		SMS: site.Sender{From: "Plombiers"}, Mail: site.Sender{From: "leads@mail.example"},
+		WhatsApp: site.WhatsAppSender{From: "+41225394599", Templates: map[string]map[string]string{
+			"offer":  {"fr": "HXofferfr", "en": "HXofferen"},
+			"update": {"en": "HXupdateen"},
+		}},
+	}
+	owner := site.Owner{Email: "owner@mail.example", Phone: "+41791234500", Language: "en"}
+	return &site.Catalog{
+		Markets: map[string]*site.Market{
+			"ch": {ID: "ch", Zone: "Europe/Zurich", Location: zurich},
+			"id": {ID: "id", Zone: "Asia/Makassar"},
+		},
+		Sites: map[string]*site.Site{
+			"plombiersgeneve.ch": {
+				Domain: "plombiersgeneve.ch", URL: "https://plombiersgeneve.ch", Market: "ch", Brand: "Plombiers Genève", DID: "+41225394512",
+				Languages: []string{"fr", "de", "it", "en"}, Senders: senders, Owner: owner, Services: []site.SiteService{{ID: "plumbing.leak"}},
+			},
+			"dentistgeneve.example": {
+				Domain: "dentistgeneve.example", Market: "ch", Brand: "Urgence Dentaire", DID: "+41225550199",
+				Languages: []string{"fr", "en"}, Senders: senders, Owner: owner, Services: []site.SiteService{{ID: "dental.pain"}},
+			},
+			"balitennislesson.com": {
+				Domain: "balitennislesson.com", Market: "id", Brand: "Bali Tennis Lesson", DID: "+62361555019",
+				Languages: []string{"en", "id"}, Senders: senders, Owner: owner, Services: []site.SiteService{{ID: "tennis.lesson"}},
+			},
+		},
+		Services: map[string]*site.Service{
+			"plumbing.leak": {ID: "plumbing.leak", Names: map[string]string{"en": "Water leak", "fr": "Fuite d'eau", "de": "Wasserschaden", "it": "Perdita d'acqua", "id": "Kebocoran air"}},
+			"dental.pain":   {ID: "dental.pain", Sensitive: true, Names: map[string]string{"en": "Toothache", "fr": "Rage de dents"}},
+			"tennis.lesson": {ID: "tennis.lesson", Names: map[string]string{"en": "Tennis lesson", "id": "Les tenis"}},
+		},
+		Templates: map[string]*site.Template{
+			"HXofferfr":  {SID: "HXofferfr", Purpose: "offer", Language: "fr", Body: "Nouvelle demande : {{1}}, {{2}}. {{3}}, {{4}}. {{5}}. Merci de rappeler."},
+			"HXofferen":  {SID: "HXofferen", Purpose: "offer", Language: "en", Body: "New request: {{1}}, {{2}}. {{3}}, {{4}}. {{5}}. Please call back."},
+			"HXupdateen": {SID: "HXupdateen", Purpose: "update", Language: "en", Body: "Update: {{1}}, {{2}}. {{3}}, {{4}}. {{5}}."},
+		},
+	}
+}
+
+func exampleLead() lead.Lead {
+	return lead.Lead{
+		ID: "7k2mq9xe8tr5wz3hnd6y", Ref: "482 913", Market: "ch", Site: "plombiersgeneve.ch", SourceURL: "https://plombiersgeneve.ch",
+		Tracker: "ch-plumbing", Language: "fr", ReceivedAt: start,
+		Request: lead.Request{
+			ConversationID: "conv_01", AgentID: "agent_01", CallSID: "CA01", CallerID: "+41781230042", CalledNumber: "+41225394512",
+			CustomerName: "Marta Salas", CallbackNumber: "078 123 00 42", ServiceType: "fuite", IssueSummary: "L'évier de la cuisine fuit.",
+			Urgency: "urgent", AddressLine: "Rue Ancienne 12", City: "Carouge", PostalCode: "1227", Clicks: map[string]string{"gclid": "abc", "utm_source": "ads"},
+		},
+		Service: lead.Service{Raw: "fuite", ID: "plumbing.leak", Method: "phrase", Name: "Fuite d'eau"},
+		Place:   lead.Place{Raw: "Carouche", ID: "carouge", Name: "Carouge", Method: "fuzzy", Score: 0.96},
+		Phone: lead.Phone{
+			Raw: "078 123 00 42", E164: "+41781230042", Source: "both", Confidence: "high", Type: "mobile", CallerID: "+41781230042", Check: true,
+		},
+		Flags: []string{"phone_check"},
+	}
+}
+
+// outcome is an event of the matcher; change may be nil.
+func outcome(kind string, change func(*event.Decided)) event.Event {
+	b := &event.Decided{
+		Lead: exampleLead(), Offer: "offer1",
+		Provider: &roster.Provider{
+			ID: "rapide", Name: "Rapide Plomberie", Languages: []string{"fr", "en"},
+			WhatsApp: "+41791110001", SMS: "+41791110002", Email: "rapide@mail.example",
+		},
+		Trace: roster.Trace{
+			{Provider: "rapide", Name: "Rapide Plomberie", In: true, Reason: "chosen"},
+			{Provider: "lac", Name: "Plomberie du Lac Sàrl", Reason: "closed now, and takes no leads outside opening hours"},
+		},
+	}
+	if kind == subjects.Unserved || kind == subjects.ReviewRequested {
+		b.Provider, b.Offer, b.Reason = nil, "", "no provider covers the place"
+	}
+	if change != nil {
+		change(b)
+	}
+	return event.Event{
+		ID: kind + "-1", At: start, Body: b,
+		Lead: subjects.Lead{Market: b.Lead.Market, Site: b.Lead.Site, Event: kind, Lead: b.Lead.ID},
+	}
+}
+
+// world is everything around a notifier: ledger, stream, vendor and clock,
+// each as strict as the real one and able to fail. It survives crashes of the
+// notifier.
+type world struct {
+	mu      sync.Mutex
+	clock   time.Time
+	entries map[string]event.Entry
+	rev     uint64
+	events  []event.Event // distinct ones, in order
+	have    map[string]bool
+
+	send func(m lead.Message, attempt string) (lead.Sent, error) // nil: the vendor takes it
+	find func(m lead.Message) (lead.Sent, bool, error)           // nil: as the vendor knows
+	took []lead.Message                                          // what the vendor took
+
+	step    func(name string, effect func()) // around every call out of the notifier
+	catalog *site.Catalog
+}
+
+func newWorld(tb testing.TB) *world {
+	return &world{
+		clock: start, entries: map[string]event.Entry{}, have: map[string]bool{}, catalog: catalog(tb),
+		step: func(_ string, effect func()) { effect() },
+	}
+}
+
+func (w *world) now() time.Time { w.mu.Lock(); defer w.mu.Unlock(); return w.clock }
+
+func (w *world) pass(d time.Duration) { w.mu.Lock(); defer w.mu.Unlock(); w.clock = w.clock.Add(d) }
+
+func (w *world) notifier(tb testing.TB) *Notifier {
+	tb.Helper()
+	n, err := New(Options{
+		Catalog: w.catalog, Market: "ch", Stream: w, Ledger: w, Now: w.now, Log: zerolog.Nop(),
+		Vendors: map[string]Vendor{lead.SMS: w, lead.WhatsApp: w, lead.Email: w},
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return n
+}
+
+func (w *world) Publish(_ context.Context, e event.Event) error {
+	w.step("publish "+e.Lead.Event, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if !w.have[e.ID] {
+			w.have[e.ID] = true
+			w.events = append(w.events, e)
+		}
+	})
+	return nil
+}
+
+func (w *world) Get(_ context.Context, key string) (e event.Entry, err error) {
+	w.step("get", func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		var ok bool
+		if e, ok = w.entries[key]; !ok {
+			err = event.ErrNotFound
+		}
+	})
+	return e, err
+}
+
+func (w *world) Create(_ context.Context, key string, v []byte) (uint64, error) {
+	return w.write("create", key, v, 0)
+}
+
+func (w *world) Update(_ context.Context, key string, v []byte, rev uint64) (uint64, error) {
+	return w.write("update", key, v, rev)
+}
+
+func (w *world) write(name, key string, v []byte, rev uint64) (next uint64, err error) {
+	w.step(name, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.entries[key].Revision != rev {
+			err = event.ErrConflict
+			return
+		}
+		w.rev++
+		next = w.rev
+		w.entries[key] = event.Entry{Key: key, Value: v, Revision: next}
+	})
+	return next, err
+}
+
+func (w *world) Send(_ context.Context, m lead.Message, attempt string) (s lead.Sent, err error) {
+	w.step("send", func() {
+		if w.send != nil {
+			if s, err = w.send(m, attempt); err != nil {
+				return
+			}
+		}
+		s = w.take(m)
+	})
+	return s, err
+}
+
+// take is the vendor's acceptance.
+func (w *world) take(m lead.Message) lead.Sent {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.took = append(w.took, m)
+	return lead.Sent{VendorID: fmt.Sprintf("SM%d", len(w.took)), At: w.clock}
+}
+
+func (w *world) Find(_ context.Context, m lead.Message, _ string, _ time.Time) (s lead.Sent, found bool, err error) {
+	w.step("find", func() {
+		if w.find != nil {
+			s, found, err = w.find(m)
+			return
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for i, t := range w.took {
+			if t.ID == m.ID {
+				s, found = lead.Sent{VendorID: fmt.Sprintf("SM%d", i+1), At: w.clock}, true
+			}
+		}
+	})
+	return s, found, err
+}
+
+// errCrash stands for the process ending there and then.
+var errCrash = errors.New("crash")
+
+// deliver plays the durable: it hands the event over until it is acked,
+// terminated or given up, letting time pass as asked. It answers the number of
+// deliveries and the last error.
+func (w *world) deliver(tb testing.TB, e event.Event) (attempts int, err error) {
+	tb.Helper()
+	const ackWait, maxDeliver = 30 * time.Second, 100
+	n := w.notifier(tb)
+	for attempt := 1; attempt <= maxDeliver; attempt++ {
+		if err = w.handle(n, event.Delivery{Event: e, Attempt: attempt}); errors.Is(err, errCrash) {
+			n = w.notifier(tb)
+			w.pass(ackWait)
+			continue
+		}
+		fate, delay := event.Outcome(err, attempt)
+		if fate != event.Redeliver {
+			return attempt, err
+		}
+		w.pass(delay)
+	}
+	return maxDeliver, err
+}
+
+func (w *world) handle(n *Notifier, d event.Delivery) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			if v != errCrash { //nolint:errorlint // the very value that was thrown
+				panic(v)
+			}
+			err = errCrash
+		}
+	}()
+	return n.Handle(context.Background(), d)
+}
+
+// kinds are the kinds of the events published, in order.
+func (w *world) kinds() []string {
+	var out []string
+	for _, e := range w.events {
+		out = append(out, e.Lead.Event)
+	}
+	return out
+}
+
+// queued are the messages queued.
+func (w *world) queued() []lead.Message {
+	var out []lead.Message
+	for _, e := range w.events {
+		if q, ok := e.Body.(*event.Queued); ok {
+			out = append(out, q.Message)
+		}
+	}
+	return out
+}
+
+// queuedEvent is the event that asks for the sending of a message.
+func queuedEvent(recipient, channel, purpose string) event.Event {
+	l := exampleLead()
+	m := lead.Message{
+		ID: lead.MessageID(l.ID, purpose, recipient, channel, "offer1"), Lead: l.ID, Market: l.Market, Site: l.Site, Offer: "offer1", Ref: l.Ref,
+		Purpose: purpose, Recipient: recipient, Channel: channel, From: "Plombiers", To: "+41791110002", Text: "hello", Of: 1,
+	}
+	if recipient == lead.ToProvider {
+		m.Provider = "rapide"
+	}
+	return event.Event{
+		ID: "message-queued-" + m.ID, At: start, Body: &event.Queued{Message: m},
+		Lead: subjects.Lead{Market: l.Market, Site: l.Site, Event: subjects.MessageQueued, Lead: l.ID},
+	}
+}
+
+// receiptOf is a vendor's report on the message of a queued event.
+func receiptOf(q event.Event, state lead.MessageState, f *lead.Failure) event.Event {
+	m := q.Body.(*event.Queued).Message
+	l := q.Lead
+	l.Event = subjects.ReceiptReceived
+	return event.Event{
+		ID: "receipt-" + string(state) + m.ID, At: start, Lead: l,
+		Body: &event.Reported{Receipt: lead.Receipt{Message: m.ID, Vendor: "twilio", VendorID: "SM1", Status: string(state), State: state, Failure: f, At: start}},
+	}
+}
