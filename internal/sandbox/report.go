@@ -39,8 +39,20 @@ func (s *Sandbox) report(m message) bool {
 	return s.statusCallback(m)
 }
 
-// post is the only way out of the sandbox: one request to the edge.
+// post is the only way out of the sandbox: one request to this machine. An
+// address elsewhere (the edge's public one) is reached at EdgeURL; what was
+// signed stays as it is.
 func (s *Sandbox) post(address, contentType string, body []byte, header http.Header, limit time.Duration) (int, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return 0, err
+	}
+	if host := u.Hostname(); host != "localhost" && !net.ParseIP(host).IsLoopback() {
+		if s.o.EdgeURL == "" {
+			return 0, errors.New("the address is not on this machine")
+		}
+		address = strings.TrimSuffix(s.o.EdgeURL, "/") + u.RequestURI()
+	}
 	ctx, cancel := context.WithTimeout(s.ctx, limit)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))

@@ -32,7 +32,7 @@ import (
 // and its callers share.
 type Options struct {
 	Addr              string // host:port; port 0 picks a free one
-	EdgeURL           string // Mailgun's webhooks go there; empty: nowhere
+	EdgeURL           string // of the edge on this machine; empty: no webhooks from Mailgun, and Twilio's only to loopback addresses
 	Dir               string // remembers messages over a restart; empty: in memory only
 	AccountSID        string
 	AuthToken         string

@@ -17,7 +17,7 @@ var (
 	e164 = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
 	// A sender name has at most 11 letters, digits and spaces, one of them a
 	// letter (Twilio documentation, "Alphanumeric Sender ID").
-	senderName  = regexp.MustCompile(`^[A-Za-z0-9 ]{0,10}[A-Za-z][A-Za-z0-9 ]{0,10}$`)
+	senderName  = regexp.MustCompile(`^[0-9 ]*[A-Za-z][A-Za-z0-9 ]*$`)
 	placeholder = regexp.MustCompile(`\{\{\s*([0-9A-Za-z_]+)\s*\}\}`)
 )
 
@@ -82,7 +82,7 @@ func (s *Sandbox) compose(f url.Values) (message, *twilioError) {
 		return no(21910, "Invalid From and To pair. From and To should be of the same channel")
 	case !e164.MatchString(to):
 		return no(21211, "Invalid 'To' Phone Number: "+to)
-	case !e164.MatchString(from) && (toWhatsApp || !senderName.MatchString(from)):
+	case !e164.MatchString(from) && (toWhatsApp || len(from) > 11 || !senderName.MatchString(from)):
 		return no(21212, "Invalid 'From' Phone Number: "+from)
 	case !validCallback(f.Get("StatusCallback")):
 		return no(21609, "The 'StatusCallback' URL is not a valid URL.")
