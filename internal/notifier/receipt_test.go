@@ -93,6 +93,30 @@ func TestAReceiptSettlesADoubtfulMessage(t *testing.T) {
 	}
 }
 
+// A receipt comes after the message was given up, and the process ends before
+// it could say so: the receipt's redelivery does.
+func TestALateReceiptIsNotLostInACrash(t *testing.T) {
+	w := newWorld(t)
+	never(w)
+	failing(lead.Doubtful, 1, true)(w)
+	if _, err := w.deliver(t, toCustomer); err != nil {
+		t.Fatal(err)
+	}
+	w.step = func(name string, effect func()) {
+		if strings.HasPrefix(name, "publish") {
+			w.step = func(_ string, effect func()) { effect() }
+			panic(errCrash)
+		}
+		effect()
+	}
+	if _, err := w.deliver(t, receiptOf(toCustomer, lead.MessageDelivered, nil)); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{subjects.MessageDoubtful, subjects.MessageSent}; !slices.Equal(w.kinds(), want) {
+		t.Errorf("events %v", w.kinds())
+	}
+}
+
 // Receipts and deliveries meet in any order and number, with the vendor's
 // answer lost or not: one message, and one truth about it.
 func TestReceiptsInAnyOrder(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -91,11 +92,11 @@ func TestOneMessageEndsInOneState(t *testing.T) {
 			}
 
 			// Whatever it was, a replay sends nothing and says nothing new.
-			before := len(w.events)
+			before, published := len(w.events), w.published
 			if attempts, err := w.deliver(t, c.message); err != nil || attempts != 1 {
 				t.Errorf("replay: %d deliveries, %v", attempts, err)
 			}
-			if len(w.took) != c.took || len(w.events) != before {
+			if len(w.took) != c.took || len(w.events) != before || w.published != published {
 				t.Errorf("replay: the vendor took %d, events %v", len(w.took), w.kinds())
 			}
 		})
@@ -212,6 +213,96 @@ func TestALateResultStands(t *testing.T) {
 	}
 }
 
+// While the vendor's answer is on its way, its receipt proves the sending: a
+// failure that follows cannot undo it.
+func TestAFailureDoesNotUndoAReceipt(t *testing.T) {
+	for _, class := range []lead.FailureClass{lead.Transient, lead.Doubtful, lead.OurFault, lead.BadRecipient} {
+		w := newWorld(t)
+		w.send = func(m lead.Message, _ string) (lead.Sent, error) {
+			w.take(m)
+			if _, err := w.deliver(t, receiptOf(toCustomer, lead.MessageDelivered, nil)); err != nil {
+				t.Fatal(err)
+			}
+			return lead.Sent{}, &lead.Failure{Vendor: "twilio", Class: class}
+		}
+		attempts, err := w.deliver(t, toCustomer)
+		if err != nil || attempts != 1 || len(w.took) != 1 || !slices.Equal(w.kinds(), []string{subjects.MessageSent}) {
+			t.Errorf("%s: %d deliveries, took %d, events %v, %v", class, attempts, len(w.took), w.kinds(), err)
+		}
+	}
+}
+
+// A sender that lost its lease comes back while another attempt is under way.
+// Its failure does not free what the other holds; its success stands, even when
+// the other fails.
+func TestALateOutcomeMeetsANewerAttempt(t *testing.T) {
+	failure := &lead.Failure{Vendor: "twilio", Class: lead.Transient}
+	for name, c := range map[string]struct{ slow, fast error }{
+		"slow fails, fast sends": {slow: failure},
+		"slow sends, fast fails": {fast: failure},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			never(w)
+			slow, fast, third := w.notifier(t), w.notifier(t), w.notifier(t)
+			underWay, late := make(chan struct{}), make(chan struct{})
+			var wg sync.WaitGroup
+			sends := 0
+			w.send = func(lead.Message, string) (lead.Sent, error) {
+				if sends++; sends == 1 {
+					w.pass(looks[0])
+					wg.Go(func() { _ = w.handle(fast, event.Delivery{Event: toProvider, Attempt: 2}) })
+					<-underWay
+					return lead.Sent{}, c.slow
+				}
+				close(underWay)
+				<-late
+				return lead.Sent{}, c.fast
+			}
+			_ = w.handle(slow, event.Delivery{Event: toProvider, Attempt: 1})
+			_ = w.handle(third, event.Delivery{Event: toProvider, Attempt: 3})
+			if sends != 2 {
+				t.Errorf("%d sends while one is under way", sends)
+			}
+			close(late)
+			wg.Wait()
+			w.send = nil
+			if _, err := w.deliver(t, toProvider); err != nil || len(w.took) != 1 {
+				t.Errorf("took %d, %v", len(w.took), err)
+			}
+			if want := []string{subjects.MessageDoubtful, subjects.MessageSent}; !slices.Equal(w.kinds(), want) {
+				t.Errorf("events %v", w.kinds())
+			}
+		})
+	}
+}
+
+// The role stops while the vendor answers: what the vendor said is recorded.
+func TestAStopDuringASendLosesNothing(t *testing.T) {
+	w := newWorld(t)
+	ctx, stop := context.WithCancel(t.Context())
+	w.send = func(lead.Message, string) (lead.Sent, error) { stop(); return lead.Sent{}, nil }
+	if err := w.notifier(t).Handle(ctx, event.Delivery{Event: toCustomer, Attempt: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.took) != 1 || !slices.Equal(w.kinds(), []string{subjects.MessageSent}) {
+		t.Errorf("took %d, events %v", len(w.took), w.kinds())
+	}
+}
+
+// After a repeat the vendor is asked for either attempt.
+func TestTheFirstAttemptIsLookedForToo(t *testing.T) {
+	w := newWorld(t)
+	never(w)
+	failing(lead.Doubtful, 2, false)(w)
+	if _, err := w.deliver(t, toProvider); err != nil {
+		t.Fatal(err)
+	}
+	if !w.since.Equal(start) {
+		t.Errorf("looked since %s, the first attempt was at %s", w.since, start)
+	}
+}
+
 // The ledger's answers get lost: the claim is recognised as one's own.
 func TestALostAnswerOfTheLedgerDoesNotStrandTheMessage(t *testing.T) {
 	w := newWorld(t)
@@ -243,12 +334,12 @@ func (l *lossyLedger) write(rev uint64, err error) (uint64, error) {
 	return rev, err
 }
 
-func (l *lossyLedger) Create(_ context.Context, key string, v []byte) (uint64, error) {
-	return l.write(l.world.write("create", key, v, 0))
+func (l *lossyLedger) Create(ctx context.Context, key string, v []byte) (uint64, error) {
+	return l.write(l.world.Create(ctx, key, v))
 }
 
-func (l *lossyLedger) Update(_ context.Context, key string, v []byte, rev uint64) (uint64, error) {
-	return l.write(l.world.write("update", key, v, rev))
+func (l *lossyLedger) Update(ctx context.Context, key string, v []byte, rev uint64) (uint64, error) {
+	return l.write(l.world.Update(ctx, key, v, rev))
 }
 
 func TestUnusableMessagesAreTerminated(t *testing.T) {

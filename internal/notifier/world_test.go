@@ -113,16 +113,18 @@ func outcome(kind string, change func(*event.Decided)) event.Event {
 // each as strict as the real one and able to fail. It survives crashes of the
 // notifier.
 type world struct {
-	mu      sync.Mutex
-	clock   time.Time
-	entries map[string]event.Entry
-	rev     uint64
-	events  []event.Event // distinct ones, in order
-	have    map[string]bool
+	mu        sync.Mutex
+	clock     time.Time
+	entries   map[string]event.Entry
+	rev       uint64
+	events    []event.Event // distinct ones, in order
+	have      map[string]bool
+	published int // with repeats
 
-	send func(m lead.Message, attempt string) (lead.Sent, error) // nil: the vendor takes it
-	find func(m lead.Message) (lead.Sent, bool, error)           // nil: as the vendor knows
-	took []lead.Message                                          // what the vendor took
+	send  func(m lead.Message, attempt string) (lead.Sent, error) // nil: the vendor takes it
+	find  func(m lead.Message) (lead.Sent, bool, error)           // nil: as the vendor knows
+	took  []lead.Message                                          // what the vendor took
+	since time.Time                                               // of the last look
 
 	step    func(name string, effect func()) // around every call out of the notifier
 	catalog *site.Catalog
@@ -151,7 +153,11 @@ func (w *world) notifier(tb testing.TB) *Notifier {
 	return n
 }
 
-func (w *world) Publish(_ context.Context, e event.Event) error {
+func (w *world) Publish(ctx context.Context, e event.Event) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	w.published++
 	w.step("publish "+e.Lead.Event, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -175,15 +181,18 @@ func (w *world) Get(_ context.Context, key string) (e event.Entry, err error) {
 	return e, err
 }
 
-func (w *world) Create(_ context.Context, key string, v []byte) (uint64, error) {
-	return w.write("create", key, v, 0)
+func (w *world) Create(ctx context.Context, key string, v []byte) (uint64, error) {
+	return w.write(ctx, "create", key, v, 0)
 }
 
-func (w *world) Update(_ context.Context, key string, v []byte, rev uint64) (uint64, error) {
-	return w.write("update", key, v, rev)
+func (w *world) Update(ctx context.Context, key string, v []byte, rev uint64) (uint64, error) {
+	return w.write(ctx, "update", key, v, rev)
 }
 
-func (w *world) write(name, key string, v []byte, rev uint64) (next uint64, err error) {
+func (w *world) write(ctx context.Context, name, key string, v []byte, rev uint64) (next uint64, err error) {
+	if ctx.Err() != nil {
+		return 0, ctx.Err()
+	}
 	w.step(name, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -218,7 +227,8 @@ func (w *world) take(m lead.Message) lead.Sent {
 	return lead.Sent{VendorID: fmt.Sprintf("SM%d", len(w.took)), At: w.clock}
 }
 
-func (w *world) Find(_ context.Context, m lead.Message, _ string, _ time.Time) (s lead.Sent, found bool, err error) {
+func (w *world) Find(_ context.Context, m lead.Message, _ string, since time.Time) (s lead.Sent, found bool, err error) {
+	w.since = since
 	w.step("find", func() {
 		if w.find != nil {
 			s, found, err = w.find(m)
