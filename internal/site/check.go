@@ -3,6 +3,7 @@ package site
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/mail"
 	"net/url"
 	"regexp"
@@ -99,7 +100,8 @@ func (l *loader) agent(d *document, s *Site) {
 	}
 }
 
-// offered checks the site's services, and that no phrase means two of them.
+// offered checks the site's services, and that nothing a caller may say, in any
+// language, means two of them.
 func (l *loader) offered(d *document, s *Site) {
 	seen, means := map[string]bool{}, map[string]string{}
 	for i, offer := range s.Services {
@@ -122,15 +124,29 @@ func (l *loader) offered(d *document, s *Site) {
 			if service.Names[lang] == "" {
 				d.fault(at, "service %q has no name in %s, a language of the site; add it to services.yaml", offer.ID, lang)
 			}
-			for _, phrase := range slices.Concat(service.Phrases[lang], offer.Phrases[lang]) {
-				key := lang + " " + fold.Text(phrase)
-				if other := means[key]; other != "" && other != offer.ID {
-					d.fault(at, "%q means service %q as well; a phrase means one service of a site", phrase, other)
-				}
-				means[key] = offer.ID
+		}
+		for _, words := range said(service, offer) {
+			folded := fold.Text(words)
+			if other := means[folded]; other != "" && other != offer.ID {
+				d.fault(at, "%q means service %q as well; a phrase means one service of a site", words, other)
 			}
+			means[folded] = offer.ID
 		}
 	}
+}
+
+// said is everything that names a service of a site, in a fixed order.
+func said(service *Service, offer SiteService) []string {
+	var all []string
+	for _, lang := range slices.Sorted(maps.Keys(service.Names)) {
+		all = append(all, service.Names[lang])
+	}
+	for _, phrases := range []map[string][]string{service.Phrases, offer.Phrases} {
+		for _, lang := range slices.Sorted(maps.Keys(phrases)) {
+			all = append(all, phrases[lang]...)
+		}
+	}
+	return all
 }
 
 // served checks what refers to the market's file.
