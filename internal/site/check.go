@@ -221,7 +221,8 @@ func callable(d *document, at where, number string) {
 	if number == "" {
 		return
 	}
-	if n, err := phonenumbers.Parse(number, ""); err != nil || !phonenumbers.IsPossibleNumber(n) {
+	n, err := phonenumbers.Parse(number, "")
+	if err != nil || !phonenumbers.IsPossibleNumber(n) || phonenumbers.Format(n, phonenumbers.E164) != number {
 		d.fault(at, "not a telephone number in E.164 form")
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nyaruka/phonenumbers"
+
 	"leadbus/internal/intake"
 	"leadbus/internal/lead"
 	"leadbus/internal/place"
@@ -104,7 +106,7 @@ func TestShippedHolidays(t *testing.T) {
 	}{
 		{"ch", "2026-09-10", true, false}, // Jeûne genevois
 		{"ch", "2027-09-09", true, false},
-		{"ch", "2027-12-31", true, false}, // Restauration
+		{"ch", "2027-12-31", true, false}, // the canton's own
 		{"ch", "2027-05-27", false, false},
 		{"id", "2026-03-19", true, true}, // Nyepi
 		{"id", "2027-03-08", true, true},
@@ -197,7 +199,10 @@ func TestExampleRosterCoversEverySite(t *testing.T) {
 		Market:  func(id string) bool { return c.Markets[id] != nil },
 		Service: func(id string) bool { return c.Services[id] != nil },
 		Place:   func(market, id string) bool { return known[market][id] },
-		Phone:   func(string) (bool, bool) { return true, true },
+		Phone: func(number string) (valid, mobile bool) {
+			n, err := phonenumbers.Parse(number, "")
+			return err == nil && phonenumbers.IsValidNumber(n), phonenumbers.GetNumberType(n) == phonenumbers.MOBILE
+		},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -152,6 +152,7 @@ func TestFaults(t *testing.T) {
 		"sender with accents":    {aSite, "from: Plombiers,", "from: Genève,", []string{senderFault}},
 		"sender without letters": {aSite, "from: Plombiers,", `from: "12345",`, []string{senderFault}},
 		"sender no number":       {aSite, "from: Plombiers,", `from: "+4178",`, []string{"config/sites/one.example.yaml:24:15: not a telephone number in E.164 form"}},
+		"sender with spaces":     {aSite, "from: Plombiers,", `from: "+41 78 123 45 67",`, []string{"config/sites/one.example.yaml:24:15: not a telephone number in E.164 form"}},
 		"mail from no address":   {aSite, "leads@mg.one.example", "leads.mg.one.example", []string{"config/sites/one.example.yaml:30:16: not a mail address"}},
 		"mail from with a name":  {aSite, "leads@mg.one.example", `"Plombiers <leads@mg.one.example>"`, []string{"config/sites/one.example.yaml:30:16: not a mail address"}},
 		"owner no address":       {aSite, "owner@leadbus.example", "owner", []string{"config/sites/one.example.yaml:31:16: not a mail address"}},
