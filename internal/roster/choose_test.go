@@ -88,7 +88,7 @@ func TestEveryReasonIsTold(t *testing.T) {
 			q.Now = q.Now.Add(10 * time.Hour)
 		},
 		"closed now: opens Monday 08:00": func(q *Question, _ *Provider) { q.Now = q.Now.AddDate(0, 0, 5) },
-		"closed now: opens Monday 09:00": func(q *Question, p *Provider) { // in a week
+		"closed now: opens Monday 09:00": func(_ *Question, p *Provider) { // in a week
 			p.Hours = Hours{time.Monday: {{540, 560}}}
 		},
 		"has no opening hours":                      func(_ *Question, p *Provider) { p.Hours = nil },

@@ -2,6 +2,8 @@ package roster
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -50,4 +52,54 @@ func (h Hours) closed(local time.Time) string {
 		}
 	}
 	return "has no opening hours"
+}
+
+var dayNames = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
+
+// weekdays reads "mon", "mon-fri", "sat-mon" or "daily"; nil for anything else.
+func weekdays(text string) []time.Weekday {
+	if text == "daily" {
+		text = "mon-sun"
+	}
+	first, last, ranged := strings.Cut(text, "-")
+	if !ranged {
+		last = first
+	}
+	from, until := slices.Index(dayNames, first), slices.Index(dayNames, last)
+	if from < 0 || until < 0 {
+		return nil
+	}
+	days := []time.Weekday{time.Weekday(from)}
+	for d := from; d != until; {
+		d = (d + 1) % 7
+		days = append(days, time.Weekday(d))
+	}
+	return days
+}
+
+// parseSpan reads "08:00-12:00". A span that ends at or before its beginning
+// ends on the next day; one that ends when it begins says nothing.
+func parseSpan(text string) (Span, bool) {
+	from, until, ok := strings.Cut(text, "-")
+	if !ok || from == until {
+		return Span{}, false
+	}
+	a, okA := parseClock(from)
+	b, okB := parseClock(until)
+	if !okA || !okB || a == wholeDay {
+		return Span{}, false
+	}
+	if b <= a {
+		b += wholeDay
+	}
+	return Span{From: a, Until: b}, true
+}
+
+// parseClock reads "08:00" up to "24:00" as minutes.
+func parseClock(text string) (int, bool) {
+	if text == "24:00" {
+		return wholeDay, true
+	}
+	t, err := time.Parse("15:04", text)
+	return t.Hour()*60 + t.Minute(), err == nil && len(text) == len("15:04")
 }
