@@ -82,12 +82,12 @@ type Exchange struct {
 	expired bool
 }
 
-// Begin starts a call that ends with ctx, at the latest after 15 s. End must
-// follow.
-func (l *Line) Begin(ctx context.Context) *Exchange {
+// Begin starts a call and answers its context, which ends with ctx and at the
+// latest after 15 s. End must follow.
+func (l *Line) Begin(ctx context.Context) (context.Context, *Exchange) {
 	x := &Exchange{line: l}
 	x.ctx, x.cancel = context.WithTimeout(ctx, callTime)
-	return x
+	return x.ctx, x
 }
 
 // End releases the call's timer.
@@ -101,9 +101,6 @@ func (x *Exchange) Client() *http.Client {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
-
-// Context ends with the call.
-func (x *Exchange) Context() context.Context { return x.ctx }
 
 // OK reports whether the vendor answered with success.
 func (x *Exchange) OK() bool { return x.status/100 == 2 }

@@ -31,7 +31,7 @@ const (
 // It reads the Events API without the library, whose decoder fails on every
 // event name it does not know.
 func (c *Client) Find(ctx context.Context, m lead.Message, attempt string, since time.Time) (lead.Sent, bool, error) {
-	x := c.line.Begin(ctx)
+	ctx, x := c.line.Begin(ctx)
 	defer x.End()
 	events := c.o.APIBase + "/" + domainOf(m.From) + "/events"
 	q := url.Values{
@@ -41,7 +41,7 @@ func (c *Client) Find(ctx context.Context, m lead.Message, attempt string, since
 	}
 	next := events + "?" + q.Encode()
 	for range maxPages {
-		items, following, err := c.page(x, next)
+		items, following, err := c.page(ctx, x, next)
 		if err != nil {
 			return lead.Sent{}, false, fmt.Errorf("list events: %w", err)
 		}
@@ -63,8 +63,8 @@ func (c *Client) Find(ctx context.Context, m lead.Message, attempt string, since
 	return lead.Sent{}, false, nil
 }
 
-func (c *Client) page(x *exchange.Exchange, address string) (items []json.RawMessage, next string, err error) {
-	r, err := http.NewRequestWithContext(x.Context(), http.MethodGet, address, nil)
+func (c *Client) page(ctx context.Context, x *exchange.Exchange, address string) (items []json.RawMessage, next string, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, "", x.Failure()
 	}

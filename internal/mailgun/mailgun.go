@@ -49,7 +49,7 @@ func New(o Options) *Client {
 // Send hands m to Mailgun; the sending domain is that of m.From. The error is
 // a *lead.Failure.
 func (c *Client) Send(ctx context.Context, m lead.Message, attempt string) (lead.Sent, error) {
-	x := c.line.Begin(ctx)
+	ctx, x := c.line.Begin(ctx)
 	defer x.End()
 	domain := domainOf(m.From)
 	out := mailgun.NewMessage(m.From, oneLine(m.Subject), m.Text, m.To)
@@ -72,7 +72,7 @@ func (c *Client) Send(ctx context.Context, m lead.Message, attempt string) (lead
 	if err != nil {
 		return lead.Sent{}, x.Failure()
 	}
-	_, id, err := c.domain(x, domain).Send(x.Context(), out)
+	_, id, err := c.domain(x, domain).Send(ctx, out)
 	id = strings.Trim(id, "<>") // events name it without
 	if err != nil || id == "" {
 		return lead.Sent{}, refusal(x, err)

@@ -59,7 +59,7 @@ func (s *Sandbox) createMessage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m.CreatedAt = time.Now().UTC()
-	s.take(m)
+	s.take(m) //nolint:contextcheck // a message outlives the request that made it
 	writeJSON(w, http.StatusCreated, s.resource(m))
 }
 

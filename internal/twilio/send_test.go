@@ -242,6 +242,31 @@ func TestRefusalsReuseTheConnection(t *testing.T) {
 	}
 }
 
+// A kept connection that ends while a create is under way: the transport must
+// not post again by itself.
+func TestACutKeptConnectionIsNotRepeated(t *testing.T) {
+	var requests atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if requests.Add(1) == 1 {
+			answer(201, `{"sid":"SM01","status":"queued"}`)(w, r)
+			return
+		}
+		cut(w, r)
+	}))
+	defer server.Close()
+	c := newClient(server.URL)
+	if _, err := c.Send(t.Context(), text(), "a1"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.Send(t.Context(), text(), "a2")
+	if f := failure(t, err); f.Class != lead.Doubtful {
+		t.Errorf("%+v", f)
+	}
+	if n := requests.Load(); n != 2 {
+		t.Errorf("%d requests for two sends", n)
+	}
+}
+
 func TestWhatACreateSays(t *testing.T) {
 	// The library would let these change the host.
 	t.Setenv("TWILIO_REGION", "ie1")

@@ -84,7 +84,7 @@ func New(o Options) *Client {
 
 // Send hands m to Twilio. The error is a *lead.Failure.
 func (c *Client) Send(ctx context.Context, m lead.Message, attempt string) (lead.Sent, error) {
-	x := c.line.Begin(ctx)
+	_, x := c.line.Begin(ctx) // the library takes no context
 	defer x.End()
 	answer, err := c.service(x).CreateMessage(c.create(m, attempt))
 	if err != nil || !x.OK() {
@@ -140,7 +140,7 @@ func (c *Client) callback(m lead.Message, attempt string) string {
 // newest 1000 to its recipient created since a minute before since. Twilio's
 // list lags by minutes, so not finding it proves nothing.
 func (c *Client) Find(ctx context.Context, m lead.Message, _ string, since time.Time) (lead.Sent, bool, error) {
-	x := c.line.Begin(ctx)
+	_, x := c.line.Begin(ctx) // the library takes no context
 	defer x.End()
 	p := new(api.ListMessageParams).SetTo(address(m.Channel, m.To)).SetPageSize(listed)
 	// An alphanumeric sender may be replaced by one registered for the country.
