@@ -20,8 +20,8 @@ import (
 // machines need clocks that agree to within a few seconds.
 const (
 	lease      = 20 * time.Second
-	sendTime   = 13 * time.Second
-	recordTime = 5 * time.Second
+	sendTime   = 12 * time.Second
+	recordTime = 4 * time.Second
 	findTime   = 10 * time.Second
 )
 
@@ -245,16 +245,13 @@ func (n *Notifier) finish(ctx context.Context, l subjects.Lead, id string, e ent
 // fact, so publishing again after a crash adds nothing.
 func (n *Notifier) publish(ctx context.Context, l subjects.Lead, kind, id string, e entry) error {
 	l.Event = kind
-	told := &event.Told{Message: id, Attempt: e.Attempt, PossibleDouble: e.Repeats > 0}
+	told := &event.Told{Message: id, Attempt: e.Attempt, Failure: e.Failure, PossibleDouble: e.Repeats > 0}
 	eventID := kind + "-" + id
 	switch kind {
 	case subjects.MessageSent:
-		told.Sent = e.Sent
+		told.Sent, told.Failure = e.Sent, nil
 	case subjects.MessageDoubtful:
-		told.Failure = e.Failure
 		eventID += "-" + e.Attempt
-	default:
-		told.Failure = e.Failure
 	}
 	if err := n.stream.Publish(ctx, event.Event{ID: eventID, At: e.At, Lead: l, Body: told}); err != nil {
 		return fmt.Errorf("publish %s: %w", kind, err)

@@ -128,11 +128,12 @@ type world struct {
 
 	step    func(name string, effect func()) // around every call out of the notifier
 	catalog *site.Catalog
+	market  string
 }
 
 func newWorld(tb testing.TB) *world {
 	return &world{
-		clock: start, entries: map[string]event.Entry{}, have: map[string]bool{}, catalog: catalog(tb),
+		clock: start, entries: map[string]event.Entry{}, have: map[string]bool{}, catalog: catalog(tb), market: "ch",
 		step: func(_ string, effect func()) { effect() },
 	}
 }
@@ -144,7 +145,7 @@ func (w *world) pass(d time.Duration) { w.mu.Lock(); defer w.mu.Unlock(); w.cloc
 func (w *world) notifier(tb testing.TB) *Notifier {
 	tb.Helper()
 	n, err := New(Options{
-		Catalog: w.catalog, Market: "ch", Stream: w, Ledger: w, Now: w.now, Log: zerolog.Nop(),
+		Catalog: w.catalog, Market: w.market, Stream: w, Ledger: w, Now: w.now, Log: zerolog.Nop(),
 		Vendors: map[string]Vendor{lead.SMS: w, lead.WhatsApp: w, lead.Email: w},
 	})
 	if err != nil {
