@@ -1,0 +1,129 @@
+package matcher
+
+import (
+	"slices"
+	"time"
+
+	"leadbus/internal/event"
+	"leadbus/internal/fold"
+	"leadbus/internal/lead"
+	"leadbus/internal/site"
+	"leadbus/internal/subjects"
+)
+
+// understand reads a lead from its calls (received events in stream order), of
+// which there is at least one. other is the second request that the delivered
+// call is, if it is one.
+//
+// The lead's service is the first one that was understood. A later call that
+// names another is a second request and no part of this lead; one that names
+// none, or none we know, is a further word on the first. Which is which depends
+// on the order in the stream only.
+func (m *Matcher) understand(s *site.Site, id string, calls []event.Event, delivered uint64) (l lead.Lead, other *event.Event, err error) {
+	first := calls[0].Body.(*event.Received).Lead
+	var req lead.Request
+	var flags []string
+	service := ""
+	for _, c := range calls {
+		call := c.Body.(*event.Received).Lead
+		own := ""
+		if len(calls) > 1 && (service == "" || call.Request.ServiceType != "") {
+			own = m.reader.Understand(s, id, call.Request, call.ReceivedAt, nil).Service.ID
+		}
+		if service != "" && own != "" && own != service {
+			if c.Seq == delivered {
+				if other, err = m.second(s, id, first.Ref, req, own, c); err != nil {
+					return l, nil, err
+				}
+			}
+			continue
+		}
+		if service == "" {
+			service = own
+		}
+		req = req.Over(call.Request)
+		flags = append(flags, call.Flags...)
+	}
+	l = m.reader.Understand(s, id, req, first.ReceivedAt, flags)
+	if service != "" && l.Service.ID != service { // a later word hid it
+		req.ServiceType = service
+		l = m.reader.Understand(s, id, req, first.ReceivedAt, flags)
+	}
+	l.Ref = first.Ref
+	return l, other, nil
+}
+
+// second makes the first call of a lead of its own out of a call that names
+// another service. It keeps what the caller said before about themselves and
+// the place, not what was about the other request.
+func (m *Matcher) second(s *site.Site, first, ref string, before lead.Request, service string, c event.Event) (*event.Event, error) {
+	call := c.Body.(*event.Received)
+	before.ServiceType, before.IssueSummary, before.Urgency, before.PreferredWindow = "", "", "", ""
+	req := before.Over(call.Lead.Request)
+	id := lead.SecondID(first, service)
+	l := m.reader.Understand(s, id, req, call.Lead.ReceivedAt, call.Lead.Flags)
+	l.Ref = ref
+	said := req
+	said.CalledAt = time.Time{} // a repeat of the call has another
+	eventID, err := event.ContentID(subjects.Received, id, said)
+	if err != nil {
+		return nil, err
+	}
+	to := c.Lead
+	to.Lead = id
+	return &event.Event{ID: eventID, At: c.At, Lead: to, Body: &event.Received{Lead: l, Raw: call.Raw}}, nil
+}
+
+// told is what people act on when they hear of a lead. Two leads that tell the
+// same need telling once; case, accents and punctuation are no news.
+type told struct {
+	Service, Place, Phone, Second, Language                 string
+	Name, Details, Urgency, Window, AddressLine, PostalCode string
+	Check                                                   bool
+}
+
+func tells(l lead.Lead) told {
+	r := l.Request
+	t := told{
+		Service: l.Service.ID, Place: l.Place.ID, Phone: l.Phone.E164, Second: l.Phone.Second, Check: l.Phone.Check, Language: l.Language,
+		Name: fold.Text(r.CustomerName), Details: fold.Text(r.IssueSummary), Urgency: fold.Text(r.Urgency),
+		Window: fold.Text(r.PreferredWindow), AddressLine: fold.Text(r.AddressLine), PostalCode: fold.Text(r.PostalCode),
+	}
+	if t.Service == "" {
+		t.Service = "? " + fold.Text(l.Service.Raw)
+	}
+	if t.Place == "" {
+		t.Place = "? " + fold.Text(l.Place.Raw)
+	}
+	return t
+}
+
+// history is what the stream holds of a lead.
+type history struct {
+	calls   []event.Event
+	matched *event.Event // the match or its newest amendment
+	last    *event.Event // the newest of what was told; nothing but amendments after a match
+}
+
+func read(events []event.Event) history {
+	var h history
+	for i := range events {
+		e := &events[i]
+		switch e.Lead.Event {
+		case subjects.Received:
+			h.calls = append(h.calls, *e)
+		case subjects.Unserved, subjects.ReviewRequested:
+			// A replica that was slow may alarm after another matched.
+			if h.matched == nil {
+				h.last = e
+			}
+		case subjects.Matched, subjects.Amended:
+			h.matched, h.last = e, e
+		}
+	}
+	return h
+}
+
+func (h history) holds(seq uint64) bool {
+	return slices.ContainsFunc(h.calls, func(e event.Event) bool { return e.Seq == seq })
+}

@@ -1,0 +1,259 @@
+package matcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"leadbus/internal/event"
+	"leadbus/internal/lead"
+	"leadbus/internal/roster"
+	"leadbus/internal/site"
+	"leadbus/internal/subjects"
+)
+
+// Reasons to come back later.
+var (
+	errRosterUnread = errors.New("the roster was not read yet")
+	errRosterEmpty  = errors.New("the roster is empty")
+	errUnreadable   = errors.New("the event cannot be read back yet")
+)
+
+// Handle takes one delivery of the matcher's durable: a received event.
+func (m *Matcher) Handle(ctx context.Context, d event.Delivery) error {
+	if _, ok := d.Body.(*event.Received); !ok {
+		return event.Permanent(fmt.Errorf("the matcher does not handle %s", d.Lead.Event))
+	}
+	s := m.catalog.Sites[d.Lead.Site]
+	if s == nil || s.Market != m.market.ID {
+		// The lead waits until somebody puts the configuration right, for
+		// about 16 hours before it goes to the DLQ.
+		wait := time.Duration(min(max(d.Attempt, 1), 10)) * time.Minute
+		return event.After(wait, fmt.Errorf("site %s is not configured in market %s, or its file is broken", d.Lead.Site, m.market.ID))
+	}
+	defer m.leads.lock(d.Lead.Lead)()
+	for {
+		overtaken, err := m.decide(ctx, s, d)
+		if err != nil || !overtaken {
+			return err
+		}
+	}
+}
+
+// decide brings the lead up to date. overtaken says that another replica
+// matched it meanwhile, with what may have been fewer calls.
+func (m *Matcher) decide(ctx context.Context, s *site.Site, d event.Delivery) (overtaken bool, err error) {
+	events, err := m.stream.Events(ctx, subjects.Lead{Market: d.Lead.Market, Site: d.Lead.Site, Lead: d.Lead.Lead})
+	if err != nil {
+		return false, err
+	}
+	h := read(events)
+	if !h.holds(d.Seq) { // a replica of the stream that lags behind
+		return false, errUnreadable
+	}
+	l, other, err := m.understand(s, d.Lead.Lead, h.calls, d.Seq)
+	if err != nil {
+		return false, err
+	}
+	if other != nil {
+		if err := m.publishSecond(ctx, *other); err != nil {
+			return false, err
+		}
+	}
+	if h.last != nil && tells(h.last.Body.(*event.Decided).Lead) == tells(l) {
+		return false, nil
+	}
+	switch missing := unusable(l); {
+	case h.matched != nil:
+		before := h.matched.Body.(*event.Decided)
+		return false, m.publish(ctx, d, h, subjects.Amended, event.Decided{
+			Lead: l, Offer: before.Offer, Provider: before.Provider, Trace: before.Trace,
+		})
+	case missing != "":
+		return false, m.publish(ctx, d, h, subjects.ReviewRequested, event.Decided{Lead: l, Reason: missing})
+	default:
+		return m.match(ctx, d, h, l)
+	}
+}
+
+// publishSecond publishes the first call of a second request, once: the stream
+// drops repeats for a while only.
+func (m *Matcher) publishSecond(ctx context.Context, e event.Event) error {
+	there, err := m.stream.Events(ctx, e.Lead)
+	if err != nil {
+		return err
+	}
+	for _, t := range there {
+		if t.ID == e.ID {
+			return nil
+		}
+	}
+	return m.stream.Publish(ctx, e)
+}
+
+// unusable says why nobody can be sent; empty when somebody can.
+func unusable(l lead.Lead) string {
+	var why []string
+	if l.Phone.E164 == "" {
+		why = append(why, "no usable phone number")
+	}
+	switch {
+	case l.Service.ID != "":
+	case l.Service.Raw == "":
+		why = append(why, "no service given")
+	default:
+		why = append(why, "service not understood")
+	}
+	switch {
+	case l.Place.ID != "":
+	case l.Place.Method == "out_of_area":
+		why = append(why, "place outside the area served")
+	case l.Place.Raw == "":
+		why = append(why, "no place given")
+	default:
+		why = append(why, "place not understood")
+	}
+	return strings.Join(why, "; ")
+}
+
+// match offers the lead to the first provider who can take it.
+func (m *Matcher) match(ctx context.Context, d event.Delivery, h history, l lead.Lead) (overtaken bool, err error) {
+	at, trace, p, err := m.reserve(ctx, l)
+	if errors.Is(err, errRosterUnread) || errors.Is(err, errRosterEmpty) {
+		return false, event.After(min(time.Duration(max(d.Attempt, 1))*500*time.Millisecond, 30*time.Second), err)
+	} else if err != nil {
+		return false, err
+	}
+	if p == nil {
+		return false, m.publish(ctx, d, h, subjects.Unserved, event.Decided{Lead: l, Reason: m.unserved(at, trace), Trace: trace})
+	}
+	e, err := decided(d, subjects.Matched, at, l, p.ID, event.Decided{
+		Lead: l, Offer: lead.OfferID(l.ID, p.ID), Provider: p, Trace: trace,
+	})
+	if err != nil {
+		return false, err
+	}
+	err = m.stream.PublishFirst(ctx, e)
+	if err == nil && len(h.calls) == 1 && d.Attempt <= 1 {
+		m.note(e, "")
+		return false, nil // nobody else had cause to decide
+	}
+	return m.settle(ctx, e, p.ID, err)
+}
+
+// settle finds out which match of the lead stands, after one was published with
+// err, and gives the slot back only if it is certain that this one does not.
+func (m *Matcher) settle(ctx context.Context, e event.Event, provider string, err error) (overtaken bool, _ error) {
+	there, readErr := m.stream.Events(ctx, e.Lead)
+	switch {
+	case readErr != nil:
+		return false, errors.Join(err, readErr)
+	case len(there) == 0 && (err == nil || errors.Is(err, event.ErrConflict)): // read from a replica that lags behind
+		return false, err
+	case len(there) > 0 && there[0].ID == e.ID && there[0].At.Equal(e.At):
+		m.note(e, "")
+		return false, nil
+	}
+	if rerr := m.loads.release(ctx, provider, e.At); rerr != nil {
+		m.log.Warn().Err(rerr).Str("provider", provider).Str("lead", e.Lead.Lead).Msg("a slot stays counted without an offer")
+	}
+	if len(there) == 0 { // the stream refused it
+		return false, err
+	}
+	return true, nil
+}
+
+// reserve chooses a provider and counts the offer. A choice made on loads that
+// turn out to be stale is made again; that nobody is eligible is only believed
+// of fresh loads.
+func (m *Matcher) reserve(ctx context.Context, l lead.Lead) (time.Time, roster.Trace, *roster.Provider, error) {
+	fresh := false
+	for {
+		providers, err := m.list()
+		if err != nil {
+			return time.Time{}, nil, nil, err
+		}
+		at := m.now().UTC()
+		holiday := m.holidays[at.In(m.market.Location).Format(time.DateOnly)]
+		known, revisions := m.loads.snapshot()
+		trace, p := roster.Choose(roster.Question{
+			Now: at, Location: m.market.Location, Holiday: holiday.Name, Closed: holiday.Closed,
+			Service: l.Service.ID, Place: l.Place.ID, Language: l.Language, Covers: m.places.Covers,
+			Providers: providers, Loads: known,
+		})
+		switch {
+		case p == nil && fresh:
+			return at, trace, nil, nil
+		case p == nil:
+			if err := m.loads.refresh(ctx); err != nil {
+				return at, nil, nil, err
+			}
+			fresh = true
+			continue
+		}
+		err = m.loads.reserve(ctx, p.ID, revisions[p.ID], at)
+		if !errors.Is(err, event.ErrConflict) {
+			return at, trace, p, err
+		}
+	}
+}
+
+func (m *Matcher) unserved(at time.Time, trace roster.Trace) string {
+	holiday := m.holidays[at.In(m.market.Location).Format(time.DateOnly)]
+	switch {
+	case holiday.Closed:
+		return "market closed today: " + holiday.Name
+	case len(trace) == 0:
+		return errRosterEmpty.Error()
+	default:
+		return fmt.Sprintf("none of %d providers is eligible", len(trace))
+	}
+}
+
+// publish makes a decision that may stand beside earlier ones.
+func (m *Matcher) publish(ctx context.Context, d event.Delivery, h history, kind string, body event.Decided) error {
+	after := ""
+	if h.last != nil {
+		after = h.last.ID
+	}
+	e, err := decided(d, kind, m.now().UTC(), body.Lead, after, body)
+	if err != nil {
+		return err
+	}
+	if err := m.stream.Publish(ctx, e); err != nil {
+		return err
+	}
+	m.note(e, body.Reason)
+	return nil
+}
+
+// decided is the event of a decision. Its id tells what people are told and
+// what else identifies the decision: the provider of a match, and of any other
+// the decision it follows, since a lead may go back to what it was. Clocks and
+// trace are left out: deciding the same again gives the same id.
+func decided(d event.Delivery, kind string, at time.Time, l lead.Lead, by string, body event.Decided) (event.Event, error) {
+	id, err := event.ContentID(kind, d.Lead.Lead, struct {
+		Told told
+		By   string
+	}{tells(l), by})
+	if err != nil {
+		return event.Event{}, err
+	}
+	to := d.Lead
+	to.Event = kind
+	return event.Event{ID: id, At: at, Lead: to, Body: &body}, nil
+}
+
+// note logs a decision.
+func (m *Matcher) note(e event.Event, reason string) {
+	line := m.log.Info().Str("event", e.Lead.Event).Str("site", e.Lead.Site).Str("lead", e.Lead.Lead)
+	if p := e.Body.(*event.Decided).Provider; p != nil {
+		line = line.Str("provider", p.ID)
+	}
+	if reason != "" {
+		line = line.Str("reason", reason)
+	}
+	line.Msg("decided")
+}

@@ -1,0 +1,202 @@
+// Package matcher decides who gets one market's leads.
+//
+// Every tool call of a conversation is one received event on the same lead. For
+// each delivery the matcher reads all events of the lead, lays its calls over
+// each other in stream order, understands the whole anew, and compares that
+// with what was decided before:
+//
+//	received ─► fold ─► known already? ───────────────────────► nothing
+//	                    matched before, told otherwise now ───► amended, same offer
+//	                    no phone, service or place ───────────► review-requested
+//	                    nobody eligible ──────────────────────► unserved
+//	                    reserve a slot (compare-and-set) ─────► matched, if first
+//
+// The stream is the truth: of several matches of a lead the first stands, and
+// whoever comes second gives the slot back. What a decision is about makes its
+// message id, so deciding again, here, in a replica or in a replay, adds
+// nothing. A process that dies between reserving and publishing leaves one slot
+// counted; a cap is never exceeded.
+//
+// A later call that asks for another service is a request of its own: it is
+// published once more as the first call of a second lead.
+package matcher
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"leadbus/internal/event"
+	"leadbus/internal/intake"
+	"leadbus/internal/place"
+	"leadbus/internal/roster"
+	"leadbus/internal/site"
+	"leadbus/internal/subjects"
+)
+
+// Stream holds the market's events.
+type Stream interface {
+	// Events are the stored events of a lead, or of one kind of them, in stream
+	// order. It may lag behind, but leaves none out before the last it gives.
+	Events(ctx context.Context, filter subjects.Lead) ([]event.Event, error)
+	// Publish tries until ctx ends; a repeat of an id is a success.
+	Publish(ctx context.Context, e event.Event) error
+	// PublishFirst is Publish onto an empty subject, else event.ErrConflict; a
+	// repeat of the event that stands there is a success.
+	PublishFirst(ctx context.Context, e event.Event) error
+}
+
+// Roster is the market's bucket of providers.
+type Roster interface {
+	// Watch hands over what is there, calls ready, and hands over every change
+	// until ctx ends.
+	Watch(ctx context.Context, f func(event.Entry), ready func()) error
+}
+
+// Load is the market's bucket of offers taken, by provider.
+type Load interface {
+	All(ctx context.Context) ([]event.Entry, error)
+	Get(ctx context.Context, key string) (event.Entry, error)
+	Create(ctx context.Context, key string, value []byte) (uint64, error)
+	Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
+}
+
+// Options are what a matcher works with.
+type Options struct {
+	Catalog *site.Catalog
+	Market  string // one of the catalog's
+	Stream  Stream
+	Roster  Roster
+	Load    Load
+	Now     func() time.Time
+	Log     zerolog.Logger
+}
+
+// emptyTime is how long a roster must have been empty before a lead counts as
+// unserved for it: a new deployment fills its roster while leads may wait.
+const emptyTime = time.Minute
+
+// Matcher handles one market's deliveries. It is safe for concurrent use and
+// beside other matchers of the market.
+type Matcher struct {
+	catalog  *site.Catalog
+	market   *site.Market
+	holidays map[string]site.Holiday // by local date
+	reader   *intake.Reader
+	places   *place.Gazetteer
+	stream   Stream
+	roster   Roster
+	loads    *loads
+	leads    stripes // one delivery of a lead at a time
+	now      func() time.Time
+	log      zerolog.Logger
+
+	mu         sync.Mutex
+	ready      bool
+	providers  map[string]roster.Provider
+	listed     []roster.Provider // the same; nil after a change
+	emptySince time.Time
+}
+
+// New makes a matcher; Run must run for it to decide anything.
+func New(o Options) *Matcher {
+	market := o.Catalog.Markets[o.Market]
+	m := &Matcher{
+		catalog: o.Catalog, market: market, holidays: map[string]site.Holiday{},
+		reader: intake.New(o.Catalog), places: place.NewGazetteer(market.Places, market.Decoys),
+		stream: o.Stream, roster: o.Roster, loads: newLoads(o.Load, market.Location, o.Log),
+		now: o.Now, log: o.Log, providers: map[string]roster.Provider{},
+	}
+	for _, h := range market.Holidays {
+		m.holidays[h.Date] = h
+	}
+	return m
+}
+
+// Run keeps the roster in memory until ctx ends. It returns an error when the
+// roster cannot be followed any more; what is known is then growing stale.
+func (m *Matcher) Run(ctx context.Context) error {
+	if err := m.loads.refresh(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	err := m.roster.Watch(ctx, m.change, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.ready, m.emptySince = true, m.now()
+		m.log.Info().Int("providers", len(m.providers)).Msg("roster read")
+	})
+	if err != nil {
+		return fmt.Errorf("follow the roster: %w", err)
+	}
+	return nil
+}
+
+// Ready reports whether the roster was read.
+func (m *Matcher) Ready() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ready
+}
+
+// change takes over one provider. One that cannot be read stays as it was.
+func (m *Matcher) change(e event.Entry) {
+	var p roster.Provider
+	if e.Value != nil {
+		if err := json.Unmarshal(e.Value, &p); err != nil || p.ID != e.Key {
+			m.log.Error().Err(err).Str("provider", e.Key).Msg("unreadable provider passed over")
+			return
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	had := len(m.providers)
+	if e.Value == nil {
+		delete(m.providers, e.Key)
+	} else {
+		m.providers[e.Key] = p
+	}
+	if had > 0 && len(m.providers) == 0 {
+		m.emptySince = m.now()
+	}
+	m.listed = nil
+}
+
+// list is the roster now; it must not be changed. An error says that it cannot
+// be relied on yet.
+func (m *Matcher) list() ([]roster.Provider, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.ready {
+		return nil, errRosterUnread
+	}
+	if len(m.providers) == 0 && m.now().Sub(m.emptySince) < emptyTime {
+		return nil, errRosterEmpty
+	}
+	if m.listed == nil {
+		m.listed = make([]roster.Provider, 0, len(m.providers))
+		for _, p := range m.providers {
+			m.listed = append(m.listed, p)
+		}
+	}
+	return m.listed, nil
+}
+
+// stripes are locks by key. Two keys may share one, so a goroutine holds at
+// most one of a set.
+type stripes [64]sync.Mutex
+
+var seed = maphash.MakeSeed()
+
+func (s *stripes) lock(key string) (unlock func()) {
+	mu := &s[maphash.String(seed, key)%uint64(len(s))]
+	mu.Lock()
+	return mu.Unlock
+}

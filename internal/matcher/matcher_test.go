@@ -1,0 +1,523 @@
+package matcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"leadbus/internal/event"
+	"leadbus/internal/lead"
+	"leadbus/internal/roster"
+	"leadbus/internal/subjects"
+)
+
+func TestTheFirstAvailableProviderGetsTheLead(t *testing.T) {
+	r := newRig(t)
+	r.employ(
+		plumber("away", func(p *roster.Provider) { p.Leave = []roster.Leave{{From: "2026-11-20", Until: "2026-11-30"}} }),
+		plumber("lac"), plumber("rive"),
+		plumber("carouge-only", func(p *roster.Provider) { p.Places = []string{"carouge"} }),
+	)
+	m, _ := r.start(r.options())
+	d := r.receive("conv_1", leak())
+	handle(t, m, d)
+	events := r.events(d.Lead.Lead)
+	if len(events) != 2 {
+		t.Fatalf("%d events", len(events))
+	}
+	got := events[1].Body.(*event.Decided)
+	if got.Provider.ID != "lac" || got.Provider.SMS == "" || got.Offer != lead.OfferID(d.Lead.Lead, "lac") || got.Lead.Place.ID != "eaux-vives" {
+		t.Errorf("matched %+v", got)
+	}
+	if d := cmp.Diff(roster.Trace{
+		{Provider: "away", Name: "Plombier away", Reason: "on leave until 2026-11-30"},
+		{Provider: "carouge-only", Name: "Plombier carouge-only", Reason: "does not cover eaux-vives"},
+		{Provider: "lac", Name: "Plombier lac", In: true, Reason: "chosen"},
+		{Provider: "rive", Name: "Plombier rive", In: true, Reason: "eligible"},
+	}, got.Trace); d != "" {
+		t.Error(d)
+	}
+	impersonal(t, events[1].ID)
+
+	// The next lead is the next one's turn, in this process and in another.
+	handle(t, m, r.receive("conv_2", leak()))
+	other, _ := r.start(r.options())
+	handle(t, other, r.receive("conv_3", leak()))
+	handle(t, m, r.receive("conv_4", leak()))
+	for conversation, want := range map[string]string{"conv_2": "matched rive", "conv_3": "matched lac", "conv_4": "matched rive"} {
+		if d := cmp.Diff([]string{want}, r.story(lead.NewID(domain, conversation))); d != "" {
+			t.Error(conversation, d)
+		}
+	}
+}
+
+func TestWhatCannotBeMatchedReachesTheOwnerWithAReason(t *testing.T) {
+	for want, change := range map[string]func(*lead.Request, *rig){
+		"review-requested: no usable phone number":                                   func(q *lead.Request, _ *rig) { q.CallbackNumber = "trois" },
+		"review-requested: service not understood":                                   func(q *lead.Request, _ *rig) { q.ServiceType, q.IssueSummary = "toiture", "" },
+		"review-requested: place not understood":                                     func(q *lead.Request, _ *rig) { q.City = "Marta ville" },
+		"review-requested: place outside the area served":                            func(q *lead.Request, _ *rig) { q.City = "Lausanne" },
+		"review-requested: no usable phone number; no service given; no place given": func(q *lead.Request, _ *rig) { *q = lead.Request{CustomerName: "Marta"} },
+		"unserved: none of 2 providers is eligible":                                  func(_ *lead.Request, r *rig) { r.set(monday.Add(12 * time.Hour)) },
+		"matched night":                        func(_ *lead.Request, r *rig) { r.employ(plumber("night", after)); r.set(monday.Add(12 * time.Hour)) },
+		"matched holidays":                     func(_ *lead.Request, r *rig) { r.employ(plumber("holidays", after)); r.set(monday.AddDate(0, 0, 32)) },
+		"unserved: market closed today: Nyepi": func(_ *lead.Request, r *rig) { r.employ(plumber("night", after)); r.set(monday.AddDate(0, 0, 38)) },
+	} {
+		t.Run(want, func(t *testing.T) {
+			r := newRig(t)
+			r.employ(plumber("lac"), plumber("inactive", func(p *roster.Provider) { p.Active = false }))
+			req := leak()
+			change(&req, r)
+			m, _ := r.start(r.options())
+			d := r.receive("conv_1", req)
+			handle(t, m, d)
+			handle(t, m, d)
+			story := r.story(d.Lead.Lead)
+			if d := cmp.Diff([]string{want}, story); d != "" {
+				t.Error(d)
+			}
+			impersonal(t, story...)
+			body := r.events(d.Lead.Lead)[1].Body.(*event.Decided)
+			if body.Lead.Request.CustomerName == "" || strings.HasPrefix(want, "unserved") && len(body.Trace) < 2 {
+				t.Errorf("the owner is told %+v", body)
+			}
+		})
+	}
+}
+
+func after(p *roster.Provider) { p.AfterHours = true }
+
+// The same payload five times at once: one event, one match, one slot.
+func TestEqualPayloadsAtOnceAreOneLead(t *testing.T) {
+	r := newRig(t)
+	r.employ(plumber("lac"), plumber("rive"))
+	for range 2 {
+		m, _ := r.start(r.options())
+		r.consume(r.connect("ch-matcher"), m, 8)
+	}
+	e := r.call("conv_1", leak())
+	var wg sync.WaitGroup
+	for range 5 {
+		wg.Go(func() {
+			if err := r.edge.Publish(t.Context(), e); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	last := r.receive("conv_2", leak())
+	r.eventually("the lead after it is matched", func() bool { return len(r.story(last.Lead.Lead)) > 0 })
+	r.eventually("matched", func() bool { return len(r.story(e.Lead.Lead)) > 0 })
+	if n := len(r.events(e.Lead.Lead)); n != 2 || r.offers("lac")+r.offers("rive") != 2 {
+		t.Errorf("%d events, offers %d and %d", n, r.offers("lac"), r.offers("rive"))
+	}
+}
+
+func TestLaterCallsAmendTheSameOffer(t *testing.T) {
+	r := newRig(t)
+	r.employ(plumber("lac"), plumber("rive"))
+	m, _ := r.start(r.options())
+	say := func(change func(*lead.Request)) event.Delivery {
+		req := lead.Request{}
+		change(&req)
+		d := r.receive("conv_1", req)
+		handle(t, m, d)
+		return d
+	}
+	first := r.receive("conv_1", leak())
+	handle(t, m, first)
+	id := first.Lead.Lead
+
+	// Nothing a person would act on differently.
+	say(func(q *lead.Request) { q.CustomerName = "marta  ROSSI." })
+	say(func(q *lead.Request) { q.CallSID = "CA1"; q.Clicks = map[string]string{"gclid": "x"} })
+	if d := cmp.Diff([]string{"matched lac"}, r.story(id)); d != "" {
+		t.Fatal(d)
+	}
+	address := say(func(q *lead.Request) { q.AddressLine = "Rue du Lac 3" })
+	say(func(q *lead.Request) { q.AddressLine = "rue du lac, 3" })
+	say(func(q *lead.Request) { q.City = "Carouge" }) // lac's offer stays lac's
+	say(func(q *lead.Request) { q.AddressLine = "Rue du Lac 5" })
+	say(func(q *lead.Request) { q.AddressLine = "3, rue du lac" })
+	back := say(func(q *lead.Request) { q.AddressLine, q.City = "Rue du Lac 3", "carouge" }) // as it was two calls ago
+	want := []string{"matched lac", "amended lac", "amended lac", "amended lac", "amended lac", "amended lac"}
+	if d := cmp.Diff(want, r.story(id)); d != "" {
+		t.Fatal(d)
+	}
+	events := r.events(id)
+	last := events[len(events)-1].Body.(*event.Decided)
+	if last.Lead.Request.AddressLine != "Rue du Lac 3" || last.Lead.Place.ID != "carouge" || last.Lead.Phone.E164 != "+41794152233" ||
+		last.Offer != lead.OfferID(id, "lac") || len(last.Trace) != 2 {
+		t.Errorf("amended to %+v", last)
+	}
+
+	// Months later somebody replays everything.
+	replica, _ := r.start(r.options())
+	for _, d := range []event.Delivery{first, address, back, first} {
+		handle(t, replica, d)
+	}
+	if got := r.events(id); len(got) != len(events) || r.offers("lac") != 1 {
+		t.Errorf("a replay added %v; %d offers", r.story(id)[len(want):], r.offers("lac"))
+	}
+}
+
+func TestALaterCallMakesALeadMatchable(t *testing.T) {
+	r := newRig(t)
+	r.employ(plumber("lac"))
+	m, _ := r.start(r.options())
+	req := leak()
+	req.CallbackNumber, req.City = "", ""
+	first := r.receive("conv_1", req)
+	handle(t, m, first)
+	handle(t, m, r.receive("conv_1", lead.Request{CallbackNumber: "079 415 22 33"}))
+	handle(t, m, r.receive("conv_1", lead.Request{City: "Genève"}))
+	handle(t, m, first)
+	if d := cmp.Diff([]string{
+		"review-requested: no usable phone number; no place given", "review-requested: no place given", "matched lac",
+	}, r.story(first.Lead.Lead)); d != "" {
+		t.Error(d)
+	}
+}
+
+// A caller with a leak asks for the boiler as well. The second request is a
+// lead of its own, whichever of the two is handled first.
+func TestAnotherServiceIsAnotherLead(t *testing.T) {
+	for name, order := range map[string][]int{"in order": {0, 1, 2, 3}, "backwards": {3, 2, 1, 0}, "twice": {1, 0, 1, 2, 3, 2, 0}} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.employ(plumber("lac"), plumber("rive"))
+			m, _ := r.start(r.options())
+			calls := []event.Delivery{
+				r.receive("conv_1", leak()),
+				r.receive("conv_1", lead.Request{ServiceType: "chaudière", IssueSummary: "plus d'eau chaude"}),
+				r.receive("conv_1", lead.Request{ServiceType: "quelque chose", AddressLine: "Rue du Lac 3"}), // a further word on the leak
+				r.receive("conv_1", lead.Request{ServiceType: "leak", PreferredWindow: "demain"}),
+			}
+			for _, i := range order {
+				handle(t, m, calls[i])
+			}
+			first := calls[0].Lead.Lead
+			second := lead.SecondID(first, "plumbing.boiler")
+			events := r.events(second)
+			if len(events) != 1 {
+				t.Fatalf("%d calls of the second lead", len(events))
+			}
+			handle(t, m, event.Delivery{Event: events[0], Attempt: 1})
+
+			newest := func(id string) lead.Lead {
+				events := r.events(id)
+				return events[len(events)-1].Body.(*event.Decided).Lead
+			}
+			a, b := newest(first), newest(second)
+			if a.Service.ID != "plumbing.leak" || a.Request.IssueSummary != "le lavabo fuit" || a.Request.AddressLine != "Rue du Lac 3" || a.Request.PreferredWindow != "demain" {
+				t.Errorf("first lead %+v", a)
+			}
+			if b.Service.ID != "plumbing.boiler" || b.Request.IssueSummary != "plus d'eau chaude" || b.Phone.E164 != a.Phone.E164 ||
+				b.Request.CustomerName != "Marta Rossi" || b.Place.ID != "eaux-vives" || b.Ref != a.Ref || b.ID != second {
+				t.Errorf("second lead %+v", b)
+			}
+			if got := r.offers("lac") + r.offers("rive"); got != 2 {
+				t.Errorf("%d offers", got)
+			}
+		})
+	}
+}
+
+func TestTheServiceIsTheFirstThatWasUnderstood(t *testing.T) {
+	r := newRig(t)
+	r.employ(plumber("lac"))
+	m, _ := r.start(r.options())
+	first := leak()
+	first.ServiceType, first.IssueSummary = "urgence", ""
+	for _, req := range []lead.Request{first, {IssueSummary: "la chaudière coule"}, {IssueSummary: "c'est au troisième"}} {
+		handle(t, m, r.receive("conv_1", req))
+	}
+	id := lead.NewID(domain, "conv_1")
+	if d := cmp.Diff([]string{"review-requested: service not understood", "matched lac", "amended lac"}, r.story(id)); d != "" {
+		t.Error(d)
+	}
+	events := r.events(id)
+	if l := events[len(events)-1].Body.(*event.Decided).Lead; l.Service.ID != "plumbing.boiler" || slices.Contains(l.Flags, "service_unknown") {
+		t.Errorf("%+v %v", l.Service, l.Flags)
+	}
+}
+
+// An update overtakes, or is overtaken by, the first call in another replica.
+func TestAnUpdateRacesTheFirstCall(t *testing.T) {
+	r := newRig(t)
+	r.employ(plumber("lac"), plumber("rive"))
+	replicas := make([]*Matcher, 2)
+	for i := range replicas {
+		o := r.options()
+		o.Stream = r.connect("ch-matcher")
+		replicas[i], _ = r.start(o)
+	}
+	const rounds = 40
+	for i := range rounds {
+		first := r.receive(conversation(i), leak())
+		var update event.Delivery
+		late := make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if i%2 == 0 {
+				<-late
+			}
+			if err := replicas[0].Handle(t.Context(), first); err != nil {
+				t.Error(err)
+			}
+		})
+		update = r.receive(conversation(i), lead.Request{AddressLine: "Rue du Lac 3"})
+		close(late)
+		wg.Go(func() {
+			if err := replicas[1].Handle(t.Context(), update); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Wait()
+		story := r.story(first.Lead.Lead)
+		events := r.events(first.Lead.Lead)
+		newest := events[len(events)-1].Body.(*event.Decided)
+		if len(story) > 2 || !strings.HasPrefix(story[0], "matched") || len(story) == 2 && story[1] != "amended "+newest.Provider.ID ||
+			newest.Lead.Request.AddressLine != "Rue du Lac 3" {
+			t.Fatalf("round %d: %v, told %q", i, story, newest.Lead.Request.AddressLine)
+		}
+	}
+	if got := r.offers("lac") + r.offers("rive"); got != rounds {
+		t.Errorf("%d offers counted for %d leads", got, rounds)
+	}
+}
+
+func TestTheSameFoldGivesTheSameID(t *testing.T) {
+	ids := map[string]bool{}
+	for i := range 2 {
+		r := newRig(t)
+		r.set(monday.Add(time.Duration(i) * time.Hour)) // another clock
+		r.employ(plumber("lac"))
+		if i == 1 {
+			r.employ(plumber("zz")) // another trace
+		}
+		m, _ := r.start(r.options())
+		d := r.receive("conv_1", leak())
+		handle(t, m, d)
+		ids[r.events(d.Lead.Lead)[1].ID] = true
+	}
+	if len(ids) != 1 {
+		t.Errorf("ids %v", ids)
+	}
+}
+
+// Two replicas, forty leads at once, and one provider with a cap of five.
+func TestCapsHoldOverReplicas(t *testing.T) {
+	r := newRig(t)
+	r.employ(plumber("capped", func(p *roster.Provider) { p.Caps.Day = 5 }))
+	for range 2 {
+		c := r.connect("ch-matcher")
+		o := r.options()
+		o.Stream, o.Load = c, r.bucket(c, subjects.BucketLoad)
+		m, _ := r.start(o)
+		r.consume(c, m, 16)
+	}
+	const leads = 40
+	var wg sync.WaitGroup
+	for i := range leads {
+		e := r.call(conversation(i), leak())
+		wg.Go(func() {
+			if err := r.edge.Publish(t.Context(), e); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	count := map[string]int{}
+	for i := range leads {
+		id := lead.NewID(domain, conversation(i))
+		r.eventually("decided", func() bool { return len(r.story(id)) > 0 })
+		for _, line := range r.story(id) {
+			count[line]++
+		}
+	}
+	if d := cmp.Diff(map[string]int{"matched capped": 5, "unserved: none of 1 providers is eligible": 35}, count); d != "" {
+		t.Error(d)
+	}
+	if got := r.offers("capped"); got != 5 {
+		t.Errorf("%d offers counted", got)
+	}
+}
+
+// Work is shared evenly however many leads come at once to however many
+// replicas.
+func TestTurnsAreTakenOverReplicas(t *testing.T) {
+	r := newRig(t)
+	ids := []string{"a", "b", "c", "d"}
+	for _, id := range ids {
+		r.employ(plumber(id))
+	}
+	for range 2 {
+		c := r.connect("ch-matcher")
+		o := r.options()
+		o.Stream, o.Load = c, r.bucket(c, subjects.BucketLoad)
+		m, _ := r.start(o)
+		r.consume(c, m, 16)
+	}
+	const leads = 40
+	for i := range leads {
+		r.receive(conversation(i), leak())
+	}
+	for i := range leads {
+		r.eventually("decided", func() bool { return len(r.story(lead.NewID(domain, conversation(i)))) > 0 })
+	}
+	for _, id := range ids {
+		if got := r.offers(id); got != leads/len(ids) {
+			t.Errorf("%s has %d offers of %d", id, got, leads)
+		}
+	}
+}
+
+func TestALeadOfAnUnknownSiteWaits(t *testing.T) {
+	r := newRig(t)
+	r.employ(plumber("lac"))
+	m, _ := r.start(r.options())
+	d := r.receive("conv_1", leak())
+	known := r.catalog.Sites[domain]
+	delete(r.catalog.Sites, domain)
+	for attempt, want := range map[int]time.Duration{1: time.Minute, 3: 3 * time.Minute, 99: 10 * time.Minute} {
+		d.Attempt = attempt
+		if fate, delay := event.Outcome(m.Handle(t.Context(), d), attempt); fate != event.Redeliver || delay != want {
+			t.Errorf("attempt %d: fate %v after %s", attempt, fate, delay)
+		}
+	}
+	elsewhere := *known
+	elsewhere.Market = "id"
+	r.catalog.Sites[domain] = &elsewhere
+	if fate, _ := event.Outcome(m.Handle(t.Context(), d), 1); fate != event.Redeliver {
+		t.Error("a site of another market was served")
+	}
+	r.catalog.Sites[domain] = known
+	handle(t, m, d)
+	if d := cmp.Diff([]string{"matched lac"}, r.story(d.Lead.Lead)); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestNobodyIsUnservedBeforeTheRosterIsThere(t *testing.T) {
+	r := newRig(t)
+	o := r.options()
+	unread := New(o)
+	if unread.Ready() {
+		t.Error("ready without a roster")
+	}
+	d := r.receive("conv_1", leak())
+	waits := func(m *Matcher, attempt int, want time.Duration) {
+		t.Helper()
+		d.Attempt = attempt
+		if fate, delay := event.Outcome(m.Handle(t.Context(), d), attempt); fate != event.Redeliver || delay != want {
+			t.Errorf("fate %v after %s, want %s", fate, delay, want)
+		}
+	}
+	waits(unread, 1, 500*time.Millisecond)
+	waits(unread, 99, 30*time.Second)
+
+	m, _ := r.start(o)
+	waits(m, 1, 500*time.Millisecond) // ready, but empty: it may be on its way
+	if got := r.story(d.Lead.Lead); got != nil {
+		t.Fatalf("decided %v", got)
+	}
+	r.set(monday.Add(emptyTime + time.Second))
+	handle(t, m, d)
+	if d := cmp.Diff([]string{"unserved: the roster is empty"}, r.story(d.Lead.Lead)); d != "" {
+		t.Error(d)
+	}
+
+	// A roster that is taken away for a moment is no empty roster.
+	r.employ(plumber("lac"))
+	d = r.receive("conv_2", leak())
+	r.eventually("employed", func() bool { all, err := m.list(); return err == nil && len(all) == 1 })
+	if err := r.roster.Delete(t.Context(), "lac"); err != nil {
+		t.Fatal(err)
+	}
+	r.eventually("dismissed", func() bool { _, err := m.list(); return errors.Is(err, errRosterEmpty) })
+	waits(m, 1, 500*time.Millisecond)
+	r.employ(plumber("lac"))
+	r.eventually("employed again", func() bool { _, err := m.list(); return err == nil })
+	handle(t, m, d)
+	if d := cmp.Diff([]string{"matched lac"}, r.story(d.Lead.Lead)); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestTheRosterIsFollowed(t *testing.T) {
+	r := newRig(t)
+	r.employ(plumber("lac"))
+	m, _ := r.start(r.options())
+	r.employ(plumber("lac", func(p *roster.Provider) { p.Active = false }), plumber("rive"))
+	if _, err := r.roster.Put(t.Context(), "rive", []byte(`{"id":"rive","hours":"never"}`)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.roster.Put(t.Context(), "broken", []byte(`{"id":"other"}`)); err != nil {
+		t.Fatal(err)
+	}
+	r.employ(plumber("zz"))
+	r.eventually("the last change", func() bool { all, err := m.list(); return err == nil && len(all) == 3 })
+	d := r.receive("conv_1", leak())
+	handle(t, m, d)
+	if d := cmp.Diff([]string{"matched rive"}, r.story(d.Lead.Lead)); d != "" {
+		t.Error(d)
+	}
+}
+
+// lostRoster is a watch that breaks.
+type lostRoster struct{}
+
+func (lostRoster) Watch(context.Context, func(event.Entry), func()) error {
+	return errors.New("the watch ended")
+}
+
+func TestALostRosterEndsTheMatcher(t *testing.T) {
+	r := newRig(t)
+	o := r.options()
+	o.Roster = lostRoster{}
+	if err := New(o).Run(t.Context()); err == nil || err.Error() != "follow the roster: the watch ended" {
+		t.Errorf("run: %v", err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := New(r.options()).Run(ended); err != nil {
+		t.Errorf("an orderly stop: %v", err)
+	}
+}
+
+// The matcher is stopped, leads come, and it starts again: they waited.
+func TestLeadsWaitForTheMatcher(t *testing.T) {
+	r := newRig(t)
+	r.employ(plumber("lac"))
+	m, stopRun := r.start(r.options())
+	stop := r.consume(r.matcher, m, 4)
+	r.receive("conv_0", leak())
+	r.eventually("matched", func() bool { return len(r.story(lead.NewID(domain, "conv_0"))) > 0 })
+	stop()
+	stopRun()
+	for i := 1; i <= 20; i++ {
+		r.receive(conversation(i), leak())
+	}
+	m, _ = r.start(r.options())
+	r.consume(r.matcher, m, 4)
+	for i := 1; i <= 20; i++ {
+		id := lead.NewID(domain, conversation(i))
+		r.eventually(fmt.Sprintf("lead %d is matched", i), func() bool { return len(r.story(id)) == 1 })
+	}
+}
+
+func TestOtherEventsAreRefused(t *testing.T) {
+	m := New(newRig(t).options())
+	d := event.Delivery{Event: event.Event{Lead: subjects.Lead{Event: subjects.Matched}, Body: &event.Decided{}}, Attempt: 1}
+	if fate, _ := event.Outcome(m.Handle(t.Context(), d), 1); fate != event.Terminate {
+		t.Errorf("fate %v", fate)
+	}
+}
