@@ -25,12 +25,12 @@ const (
 
 // Find looks for a mail whose send may not have been answered, among the first
 // 3000 mails that Mailgun accepted for its recipient since a minute before
-// since. Events may take half an hour to be complete, so not finding it proves
-// nothing.
+// since. Any attempt at the message counts. Events may take half an hour to be
+// complete, so not finding it proves nothing.
 //
 // It reads the Events API without the library, whose decoder fails on every
 // event name it does not know.
-func (c *Client) Find(ctx context.Context, m lead.Message, attempt string, since time.Time) (lead.Sent, bool, error) {
+func (c *Client) Find(ctx context.Context, m lead.Message, _ string, since time.Time) (lead.Sent, bool, error) {
 	ctx, x := c.line.Begin(ctx)
 	defer x.End()
 	events := c.o.APIBase + "/" + domainOf(m.From) + "/events"
@@ -50,7 +50,7 @@ func (c *Client) Find(ctx context.Context, m lead.Message, attempt string, since
 			if decode(item, &h) != nil {
 				continue
 			}
-			if v := h.UserVariables; v["message"] == m.ID && v["attempt"] == attempt {
+			if h.UserVariables["message"] == m.ID {
 				return lead.Sent{VendorID: string(h.Message.Headers.MessageID), At: h.at(c.now())}, true, nil
 			}
 		}

@@ -145,7 +145,7 @@ func TestWhatTheSandboxRefuses(t *testing.T) {
 }
 
 // The answer to a send is lost on the way back: the mail is doubtful, is found
-// by its attempt, and reports by itself.
+// by its message id, and reports by itself.
 func TestALostAnswerIsFound(t *testing.T) {
 	_, s, reports := setup(t)
 	target, err := url.Parse(strings.TrimSuffix(s.MailgunURL(), "/v3"))
@@ -179,13 +179,11 @@ func TestALostAnswerIsFound(t *testing.T) {
 	other.ID = "m2"
 	for name, in := range map[string]struct {
 		message lead.Message
-		attempt string
 		since   time.Time
 	}{
-		"attempt": {mail(), "a2", before}, "message": {other, "a1", before},
-		"recipient": {to("other@example.org"), "a1", before}, "time": {mail(), "a1", time.Now().Add(5 * time.Minute)},
+		"message": {other, before}, "recipient": {to("other@example.org"), before}, "time": {mail(), time.Now().Add(5 * time.Minute)},
 	} {
-		if _, found, err := c.Find(t.Context(), in.message, in.attempt, in.since); found || err != nil {
+		if _, found, err := c.Find(t.Context(), in.message, "a1", in.since); found || err != nil {
 			t.Errorf("another %s was found, %v", name, err)
 		}
 	}
@@ -195,14 +193,17 @@ func TestALostAnswerIsFound(t *testing.T) {
 func TestFindTurnsPages(t *testing.T) {
 	c, _, _ := setup(t)
 	before := time.Now()
+	m := mail()
 	for i := range 301 {
-		if _, err := c.Send(t.Context(), mail(), fmt.Sprintf("a%d", i)); err != nil {
+		m.ID = fmt.Sprintf("m%d", i)
+		if _, err := c.Send(t.Context(), m, "a1"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, attempt := range []string{"a0", "a300"} {
-		if _, found, err := c.Find(t.Context(), mail(), attempt, before); !found || err != nil {
-			t.Errorf("%s: found %t, %v", attempt, found, err)
+	for _, id := range []string{"m0", "m300"} {
+		m.ID = id
+		if _, found, err := c.Find(t.Context(), m, "a2", before); !found || err != nil {
+			t.Errorf("%s: found %t, %v", id, found, err)
 		}
 	}
 }
@@ -233,7 +234,7 @@ func TestFindTrustsNoPage(t *testing.T) {
 	}))
 	defer elsewhere.Close()
 	items := []any{"odd", map[string]any{
-		"event": "teleported", "timestamp": "soon", "user-variables": map[string]any{"message": "m1", "attempt": "a7"},
+		"event": "teleported", "timestamp": "soon", "user-variables": map[string]any{"message": "m7", "attempt": "a7"},
 		"message": map[string]any{"headers": map[string]any{"message-id": "found@mg.example.net"}},
 	}}
 	for len(items) < 300 {
@@ -245,11 +246,13 @@ func TestFindTrustsNoPage(t *testing.T) {
 	}
 	server := httptest.NewServer(answer(200, string(page)))
 	defer server.Close()
-	c := newClient(server.URL + "/v3")
-	if sent, found, err := c.Find(t.Context(), mail(), "a7", time.Now()); !found || err != nil || sent.VendorID != "found@mg.example.net" {
+	c, m := newClient(server.URL+"/v3"), mail()
+	m.ID = "m7"
+	if sent, found, err := c.Find(t.Context(), m, "a7", time.Now()); !found || err != nil || sent.VendorID != "found@mg.example.net" {
 		t.Errorf("%+v, %t, %v", sent, found, err)
 	}
-	if _, found, err := c.Find(t.Context(), mail(), "a8", time.Now()); found || err != nil {
+	m.ID = "m8"
+	if _, found, err := c.Find(t.Context(), m, "a7", time.Now()); found || err != nil {
 		t.Errorf("%t, %v", found, err)
 	}
 }
