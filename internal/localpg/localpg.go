@@ -80,7 +80,8 @@ func (c *Cluster) URL() string { return c.url(owner) }
 
 func (c *Cluster) url(database string) string {
 	q := url.Values{"host": {c.socket}, "port": {port}, "sslmode": {"disable"}}
-	return (&url.URL{Scheme: "postgres", User: url.User(owner), Host: "", Path: "/" + database, RawQuery: q.Encode()}).String()
+	query := strings.ReplaceAll(q.Encode(), "+", "%20") // in a Postgres URL a plus is a plus
+	return (&url.URL{Scheme: "postgres", User: url.User(owner), Path: "/" + database, RawQuery: query}).String()
 }
 
 // Stop ends the cluster: open transactions are rolled back, what was committed

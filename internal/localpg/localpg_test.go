@@ -228,6 +228,11 @@ func TestALongPathStillHasASocket(t *testing.T) {
 	}
 }
 
+func TestAnOddPath(t *testing.T) {
+	c := start(t, filepath.Join(scratch(t), "a b+c%20&d=é"))
+	mustRun(t, c.URL(), "select 1::text")
+}
+
 func TestAnInterruptedFirstStartIsDoneAgain(t *testing.T) {
 	dir := scratch(t)
 	for major := 15; major < 30; major++ {

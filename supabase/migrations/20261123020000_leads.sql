@@ -1,6 +1,7 @@
 -- Leads, offers, messages and the events they are folded from.
 -- Written for Postgres 15 and later. Every key begins with the market, and row
--- security keeps markets apart: without leadbus.market set there is no row.
+-- security keeps markets apart: without leadbus.market set there is no row. The
+-- lead comes next, so that one index serves both the row and all of a lead's.
 
 -- +goose Up
 create schema if not exists leadbus;
@@ -24,7 +25,8 @@ end $$;
 grant leadbus_recorder to current_user;
 
 -- Derived tables: rebuilt from the events, so an edit lasts until the lead's
--- next event.
+-- next event. They have one writer, which writes a lead's rows in one
+-- transaction; foreign keys would only repeat, row by row, what that ensures.
 
 create table leadbus.lead (
   market           text        not null,
@@ -90,30 +92,27 @@ create table leadbus.lead_person (
   urgency          text    not null default '',
   preferred_window text    not null default '',
   consent          boolean,
-  primary key (market, lead),
-  foreign key (market, lead) references leadbus.lead (market, id) on delete cascade
+  primary key (market, lead)
 );
 
 create table leadbus.offer (
   market      text        not null,
-  id          text        not null,
   lead        text        not null,
+  id          text        not null,
   provider_id text        not null,
   state       text        not null,
   offered_at  timestamptz not null,
-  primary key (market, id),
-  foreign key (market, lead) references leadbus.lead (market, id) on delete cascade
+  primary key (market, lead, id)
 ) with (fillfactor = 70);
-
-create index offer_lead on leadbus.offer (market, lead);
 
 comment on table leadbus.offer is 'A lead offered to a provider.';
 
 create table leadbus.message (
   market          text        not null,
-  id              text        not null,
   lead            text        not null,
+  id              text        not null,
   offer           text        not null default '',
+  provider_id     text        not null default '',
   purpose         text        not null default '',
   recipient       text        not null default '',
   channel         text        not null default '',
@@ -129,17 +128,15 @@ create table leadbus.message (
   sent_at         timestamptz,
   delivered_at    timestamptz,
   failed_at       timestamptz,
-  primary key (market, id),
-  foreign key (market, lead) references leadbus.lead (market, id) on delete cascade
+  primary key (market, lead, id)
 ) with (fillfactor = 70);
-
-create index message_lead on leadbus.message (market, lead);
 
 comment on table leadbus.message is 'One text or mail to one recipient on one channel. Sent is the vendor''s acceptance, never delivery.';
 comment on column leadbus.message.possible_double is 'It was sent again after an outcome that stayed unknown.';
 
 create table leadbus.message_content (
   market      text  not null,
+  lead        text  not null,
   message     text  not null,
   sender      text  not null default '',
   recipient   text  not null default '',
@@ -148,24 +145,20 @@ create table leadbus.message_content (
   html        text  not null default '',
   content_sid text  not null default '',
   variables   jsonb not null default '{}',
-  primary key (market, message),
-  foreign key (market, message) references leadbus.message (market, id) on delete cascade
+  primary key (market, lead, message)
 );
 
 -- Append-only: what happened, in the order of the market's stream.
 
 create table leadbus.event (
   market text        not null,
-  id     text        not null,
   lead   text        not null,
+  id     text        not null,
   seq    bigint      not null,
   kind   text        not null,
   at     timestamptz not null,
-  primary key (market, id),
-  foreign key (market, lead) references leadbus.lead (market, id) on delete cascade
+  primary key (market, lead, id)
 );
-
-create index event_lead on leadbus.event (market, lead, seq);
 
 comment on column leadbus.event.id is 'The message id on the stream: the same fact always has the same.';
 
@@ -173,11 +166,11 @@ comment on column leadbus.event.id is 'The message id on the stream: the same fa
 -- words make of it (a NUL, half a surrogate, a huge number) must not refuse it.
 create table leadbus.event_body (
   market text   not null,
+  lead   text   not null,
   id     text   not null,
   seq    bigint not null,
   body   json   not null,
-  primary key (market, id),
-  foreign key (market, id) references leadbus.event (market, id) on delete cascade
+  primary key (market, lead, id)
 );
 
 comment on table leadbus.event_body is 'Each event as it stood on the stream; holds personal data.';

@@ -4,8 +4,8 @@
 
 -- +goose Up
 
--- hours: {"mon": ["08:00-12:00", "13:30-18:00"], "sat": ["09:00-12:00"]}; an
--- end above 24:00 is after midnight.
+-- hours: {"mon": ["08:00-12:00", "13:30-18:00"], "fri": ["20:00-02:00"]}; what
+-- ends before it begins ends on the next day.
 -- +goose StatementBegin
 create function leadbus.valid_hours(hours jsonb) returns boolean
 language sql immutable set search_path = pg_catalog
@@ -17,8 +17,8 @@ as $$
        or exists (
          select from jsonb_array_elements_text(case jsonb_typeof(d.spans) when 'array' then d.spans else '[]' end) as s (span)
          where s.span is null
-            or s.span !~ '^([01]\d|2[0-4]):[0-5]\d-([0-3]\d|4[0-8]):[0-5]\d$'
-            or split_part(s.span, '-', 1) >= split_part(s.span, '-', 2)
+            or s.span !~ '^([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)$'
+            or split_part(s.span, '-', 1) = split_part(s.span, '-', 2)
        )
   )
 $$;
@@ -65,7 +65,7 @@ comment on column leadbus.provider.priority is '1 is asked first.';
 comment on column leadbus.provider.services is 'Service ids of the configuration.';
 comment on column leadbus.provider.places is 'Place ids of the configuration; a place covers its parts.';
 comment on column leadbus.provider.languages is 'The first one is written to.';
-comment on column leadbus.provider.hours is 'Opening hours in the market''s zone: {"mon": ["08:00-12:00", "13:30-18:00"]}.';
+comment on column leadbus.provider.hours is 'Opening hours in the market''s zone: {"mon": ["08:00-12:00", "13:30-18:00"]}; {"fri": ["20:00-02:00"]} ends on Saturday.';
 comment on column leadbus.provider.leave is 'Absences in whole days: [{"from": "2026-12-24", "until": "2027-01-02"}].';
 comment on column leadbus.provider.cap_day is 'Most offers in a day; 0 is no limit.';
 comment on column leadbus.provider.cap_week is 'Most offers in a week from Monday; 0 is no limit.';

@@ -1,0 +1,320 @@
+// Package projection folds the events of a lead, in stream order, into the rows
+// that Postgres keeps of it. It is pure: the same events make the same rows,
+// whether they come at once, one by one, repeatedly or after years, and nothing
+// else ever changes a row.
+//
+// Statuses move only along the tables of package lead. A move that an event
+// asks for and the table refuses is noted in the row and changes nothing.
+package projection
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"leadbus/internal/event"
+	"leadbus/internal/lead"
+	"leadbus/internal/subjects"
+)
+
+// Record is everything that is kept of one lead. Its zero value is a lead
+// nothing is known of.
+type Record struct {
+	Lead     Lead
+	Person   Person
+	Offers   []Offer   // in the order they were made
+	Messages []Message // in the order they were queued
+}
+
+// The rows; db names a column. Times are UTC, in microseconds as Postgres
+// keeps them.
+type (
+	// Lead is a lead without what names the customer.
+	Lead struct {
+		ID              string            `db:"id" json:"id"`
+		Ref             string            `db:"ref" json:"ref"`
+		Site            string            `db:"site" json:"site"`
+		SourceURL       string            `db:"source_url" json:"source_url"`
+		Status          string            `db:"status" json:"status"`
+		Reason          string            `db:"reason" json:"reason,omitempty"`
+		ReceivedAt      time.Time         `db:"received_at" json:"received_at"`
+		CalledAt        time.Time         `db:"called_at" json:"called_at,omitzero"`
+		Tracker         string            `db:"tracker" json:"tracker,omitempty"`
+		Clicks          map[string]string `db:"clicks" json:"clicks,omitempty"`
+		Language        string            `db:"language" json:"language"`
+		Service         string            `db:"service_id" json:"service"`
+		ServiceRaw      string            `db:"service_raw" json:"service_raw,omitempty"`
+		ServiceMethod   string            `db:"service_method" json:"service_method,omitempty"`
+		Place           string            `db:"place_id" json:"place"`
+		PlaceName       string            `db:"place_name" json:"place_name,omitempty"`
+		PlaceRaw        string            `db:"place_raw" json:"place_raw,omitempty"`
+		PlaceMethod     string            `db:"place_method" json:"place_method,omitempty"`
+		PlaceScore      float64           `db:"place_score" json:"place_score,omitempty"`
+		PhoneSource     string            `db:"phone_source" json:"phone_source,omitempty"`
+		PhoneConfidence string            `db:"phone_confidence" json:"phone_confidence,omitempty"`
+		PhoneType       string            `db:"phone_type" json:"phone_type,omitempty"`
+		PhoneCheck      bool              `db:"phone_check" json:"phone_check,omitempty"`
+		ConversationID  string            `db:"conversation_id" json:"conversation_id,omitempty"`
+		CallSID         string            `db:"call_sid" json:"call_sid,omitempty"`
+		AgentID         string            `db:"agent_id" json:"agent_id,omitempty"`
+		CalledNumber    string            `db:"called_number" json:"called_number,omitempty"`
+		Flags           []string          `db:"flags" json:"flags,omitempty"`
+		Offer           string            `db:"offer_id" json:"offer,omitempty"`
+		Provider        string            `db:"provider_id" json:"provider,omitempty"`
+		Refused         []string          `db:"refused" json:"refused,omitempty"`
+		LastSeq         uint64            `db:"last_seq" json:"last_seq"`
+		UpdatedAt       time.Time         `db:"updated_at" json:"updated_at"`
+	}
+
+	// Person is what names and reaches the customer.
+	Person struct {
+		Lead            string `db:"lead" json:"-"`
+		Name            string `db:"name" json:"name,omitempty"`
+		Phone           string `db:"phone_e164" json:"phone,omitempty"`
+		PhoneRaw        string `db:"phone_raw" json:"phone_raw,omitempty"`
+		PhoneSecond     string `db:"phone_second" json:"phone_second,omitempty"`
+		CallerID        string `db:"caller_id" json:"caller_id,omitempty"`
+		Address         string `db:"address" json:"address,omitempty"`
+		PostalCode      string `db:"postal_code" json:"postal_code,omitempty"`
+		Summary         string `db:"summary" json:"summary,omitempty"`
+		Urgency         string `db:"urgency" json:"urgency,omitempty"`
+		PreferredWindow string `db:"preferred_window" json:"preferred_window,omitempty"`
+		Consent         *bool  `db:"consent" json:"consent,omitempty"`
+	}
+
+	// Offer is the lead offered to one provider.
+	Offer struct {
+		ID        string    `db:"id" json:"id"`
+		Lead      string    `db:"lead" json:"-"`
+		Provider  string    `db:"provider_id" json:"provider"`
+		State     string    `db:"state" json:"state"`
+		OfferedAt time.Time `db:"offered_at" json:"offered_at"`
+	}
+
+	// Message is one send on one channel.
+	Message struct {
+		ID             string    `db:"id" json:"id"`
+		Lead           string    `db:"lead" json:"-"`
+		Offer          string    `db:"offer" json:"offer,omitempty"`
+		Provider       string    `db:"provider_id" json:"provider,omitempty"`
+		Purpose        string    `db:"purpose" json:"purpose"`
+		Recipient      string    `db:"recipient" json:"recipient"`
+		Channel        string    `db:"channel" json:"channel"`
+		Language       string    `db:"language" json:"language"`
+		State          string    `db:"state" json:"state"`
+		Vendor         string    `db:"vendor" json:"vendor,omitempty"`
+		VendorID       string    `db:"vendor_id" json:"vendor_id,omitempty"`
+		ErrorCode      string    `db:"error_code" json:"error_code,omitempty"`
+		ErrorClass     string    `db:"error_class" json:"error_class,omitempty"`
+		ErrorReason    string    `db:"error_reason" json:"error_reason,omitempty"`
+		PossibleDouble bool      `db:"possible_double" json:"possible_double,omitempty"`
+		QueuedAt       time.Time `db:"queued_at" json:"queued_at"`
+		SentAt         time.Time `db:"sent_at" json:"sent_at,omitzero"`
+		DeliveredAt    time.Time `db:"delivered_at" json:"delivered_at,omitzero"`
+		FailedAt       time.Time `db:"failed_at" json:"failed_at,omitzero"`
+
+		// Content is there only in the fold that took the message's
+		// queueing in: it never changes after.
+		Content *Content `db:"-" json:"content,omitempty"`
+	}
+
+	// Content is what a message says, and to whom.
+	Content struct {
+		Message    string            `db:"message" json:"-"`
+		Lead       string            `db:"lead" json:"-"`
+		Sender     string            `db:"sender" json:"from,omitempty"`
+		Recipient  string            `db:"recipient" json:"to,omitempty"`
+		Subject    string            `db:"subject" json:"subject,omitempty"`
+		Body       string            `db:"body" json:"text,omitempty"`
+		HTML       string            `db:"html" json:"html,omitempty"`
+		ContentSID string            `db:"content_sid" json:"content_sid,omitempty"`
+		Variables  map[string]string `db:"variables" json:"variables,omitempty"`
+	}
+)
+
+// Of folds events of one lead, given in any order and any number of times, from
+// nothing.
+func Of(events []event.Event) Record {
+	events = slices.Clone(events)
+	slices.SortStableFunc(events, func(a, b event.Event) int { return cmp.Compare(a.Seq, b.Seq) })
+	seen := make(map[string]bool, len(events))
+	var r Record
+	for _, e := range events {
+		if !seen[e.ID] {
+			seen[e.ID] = true
+			r.Apply(e)
+		}
+	}
+	return r
+}
+
+// Apply folds in one more event. It must be one the record has not seen, and
+// younger in the stream than all it has: older ones ask for a fold from nothing
+// (Of).
+func (r *Record) Apply(e event.Event) {
+	l := &r.Lead
+	if l.LastSeq == 0 {
+		*r = Record{
+			Lead:   Lead{ID: e.Lead.Lead, Site: e.Lead.Site, Status: string(lead.Pending), ReceivedAt: micros(e.At)},
+			Person: Person{Lead: e.Lead.Lead},
+		}
+	}
+	l.LastSeq = max(l.LastSeq, e.Seq)
+	l.UpdatedAt = later(l.UpdatedAt, micros(e.At))
+	switch b := e.Body.(type) {
+	case *event.Received:
+		// A decision rests on every call before it; what a call before the
+		// first decision leaves out stays as it is.
+		if l.Status == string(lead.Pending) {
+			r.understand(b.Lead, l.Ref != "")
+		}
+	case *event.Decided:
+		r.decide(e, b)
+	case *event.Queued:
+		r.queue(e, b.Message)
+	case *event.Told:
+		m := r.message(b.Message, e)
+		m.PossibleDouble = m.PossibleDouble || b.PossibleDouble
+		at := e.At
+		if b.Sent != nil {
+			m.VendorID = cmp.Or(b.Sent.VendorID, m.VendorID)
+			at = earliest(b.Sent.At, at)
+		}
+		m.advance(toldState[e.Lead.Event], at, b.Failure)
+	case *event.Reported:
+		m := r.message(b.Receipt.Message, e)
+		m.Vendor = cmp.Or(b.Receipt.Vendor, m.Vendor)
+		m.VendorID = cmp.Or(m.VendorID, b.Receipt.VendorID)
+		m.advance(b.Receipt.State, earliest(b.Receipt.At, e.At), b.Receipt.Failure)
+	}
+	r.follow(e)
+}
+
+var decided = map[string]lead.Status{
+	subjects.ReviewRequested: lead.NeedsReview,
+	subjects.Unserved:        lead.Unserved,
+	subjects.Matched:         lead.Matched,
+}
+
+// decide takes a decision in: the lead as understood from all its calls, and
+// where it goes.
+func (r *Record) decide(e event.Event, b *event.Decided) {
+	to, moves := decided[e.Lead.Event]
+	if b.Offer != "" && to == lead.Matched {
+		r.offer(e, b)
+	}
+	if moves && !r.move(e, to, b.Offer) {
+		return // stale, or against another's: what it understood is as old
+	}
+	r.understand(b.Lead, false)
+	if !moves { // amended
+		return
+	}
+	r.Lead.Reason = b.Reason
+	if to == lead.Matched {
+		r.Lead.Offer = b.Offer
+		if b.Provider != nil {
+			r.Lead.Provider = b.Provider.ID
+		}
+	}
+}
+
+// move brings the lead to a status, or notes that it may not go there. The same
+// status again is no move, unless it is a match with somebody else.
+func (r *Record) move(e event.Event, to lead.Status, offer string) bool {
+	from := lead.Status(r.Lead.Status)
+	if from == to && (to != lead.Matched || offer == r.Lead.Offer) {
+		return true
+	}
+	if !from.MayBecome(to) {
+		r.Lead.Refused = append(r.Lead.Refused, fmt.Sprintf("%d %s: %s to %s", e.Seq, e.Lead.Event, from, to))
+		return false
+	}
+	r.Lead.Status = string(to)
+	return true
+}
+
+func (r *Record) offer(e event.Event, b *event.Decided) {
+	if slices.ContainsFunc(r.Offers, func(o Offer) bool { return o.ID == b.Offer }) {
+		return
+	}
+	o := Offer{ID: b.Offer, Lead: r.Lead.ID, State: string(lead.OfferQueued), OfferedAt: micros(e.At)}
+	if b.Provider != nil {
+		o.Provider = b.Provider.ID
+	}
+	r.Offers = append(r.Offers, o)
+}
+
+// understand puts what was understood of the request into the rows. With
+// partial set, what l leaves out or could not make out does not replace what
+// is there.
+func (r *Record) understand(l lead.Lead, partial bool) {
+	row, p, q := &r.Lead, &r.Person, l.Request
+	for _, f := range []struct {
+		to   *string
+		from string
+	}{
+		{&row.Ref, l.Ref},
+		{&row.SourceURL, l.SourceURL},
+		{&row.Tracker, l.Tracker},
+		{&row.Language, l.Language},
+		{&row.ConversationID, q.ConversationID},
+		{&row.CallSID, q.CallSID},
+		{&row.AgentID, q.AgentID},
+		{&row.CalledNumber, q.CalledNumber},
+		{&p.Name, q.CustomerName},
+		{&p.Address, q.AddressLine},
+		{&p.PostalCode, q.PostalCode},
+		{&p.Summary, q.IssueSummary},
+		{&p.Urgency, q.Urgency},
+		{&p.PreferredWindow, q.PreferredWindow},
+	} {
+		if !partial || f.from != "" {
+			*f.to = f.from
+		}
+	}
+	if !partial || l.Service.ID != "" || row.Service == "" {
+		row.Service, row.ServiceRaw, row.ServiceMethod = l.Service.ID, l.Service.Raw, l.Service.Method
+	}
+	if !partial || l.Place.ID != "" || row.Place == "" {
+		row.Place, row.PlaceName, row.PlaceRaw = l.Place.ID, l.Place.Name, l.Place.Raw
+		row.PlaceMethod, row.PlaceScore = l.Place.Method, l.Place.Score
+	}
+	if !partial || l.Phone.E164 != "" || p.Phone == "" {
+		row.PhoneSource, row.PhoneConfidence = l.Phone.Source, l.Phone.Confidence
+		row.PhoneType, row.PhoneCheck = l.Phone.Type, l.Phone.Check
+		p.Phone, p.PhoneRaw, p.PhoneSecond = l.Phone.E164, l.Phone.Raw, l.Phone.Second
+		p.CallerID = l.Phone.CallerID
+	}
+	if !partial || !q.CalledAt.IsZero() {
+		row.CalledAt = micros(q.CalledAt)
+	}
+	if !partial || q.ContactConsent != nil {
+		p.Consent = q.ContactConsent
+	}
+	if !partial || len(q.Clicks) > 0 {
+		row.Clicks = q.Clicks
+	}
+	row.Flags = l.Flags
+	if !l.ReceivedAt.IsZero() {
+		row.ReceivedAt = earliest(l.ReceivedAt, row.ReceivedAt)
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// earliest is the earlier of two times, of which a may be missing.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return micros(b)
+	}
+	return micros(a)
+}
+
+func micros(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
