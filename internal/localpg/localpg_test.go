@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
 )
 
 const patience = 30 * time.Second
@@ -34,7 +35,7 @@ func TestMain(m *testing.M) {
 		_, _ = fmt.Fprintln(os.Stdout, c.URL())
 		select {}
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // scratch is an empty directory that Postgres' own user can reach too.

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
 
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
@@ -26,6 +27,11 @@ import (
 )
 
 const patience = 30 * time.Second
+
+func TestMain(m *testing.M) {
+	// The cluster of all tests lives until the test binary ends.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("leadbus/internal/localpg.(*server).launch.func1"), goleak.IgnoreAnyFunction("leadbus/internal/localpg.(*server).keep"))
+}
 
 func open(tb testing.TB, url string) *store.Store {
 	tb.Helper()
