@@ -12,14 +12,14 @@ import (
 )
 
 // understand reads a lead from its calls (received events in stream order), of
-// which there is at least one. other is the second request that the delivered
-// call is, if it is one.
+// which there is at least one. others are the calls that are second requests,
+// as the events they become.
 //
 // The lead's service is the first one that was understood. A later call that
 // names another is a second request and no part of this lead; one that names
 // none, or none we know, is a further word on the first. Which is which depends
 // on the order in the stream only.
-func (m *Matcher) understand(s *site.Site, id string, calls []event.Event, delivered uint64) (l lead.Lead, other *event.Event, err error) {
+func (m *Matcher) understand(s *site.Site, id string, calls []event.Event) (l lead.Lead, others []event.Event, err error) {
 	first := calls[0].Body.(*event.Received).Lead
 	var req lead.Request
 	var flags []string
@@ -31,11 +31,11 @@ func (m *Matcher) understand(s *site.Site, id string, calls []event.Event, deliv
 			own = m.reader.Understand(s, id, call.Request, call.ReceivedAt, nil).Service.ID
 		}
 		if service != "" && own != "" && own != service {
-			if c.Seq == delivered {
-				if other, err = m.second(s, id, first.Ref, req, own, c); err != nil {
-					return l, nil, err
-				}
+			other, err := m.second(s, id, first.Ref, req, own, c)
+			if err != nil {
+				return l, nil, err
 			}
+			others = append(others, other)
 			continue
 		}
 		if service == "" {
@@ -50,13 +50,13 @@ func (m *Matcher) understand(s *site.Site, id string, calls []event.Event, deliv
 		l = m.reader.Understand(s, id, req, first.ReceivedAt, flags)
 	}
 	l.Ref = first.Ref
-	return l, other, nil
+	return l, others, nil
 }
 
 // second makes the first call of a lead of its own out of a call that names
 // another service. It keeps what the caller said before about themselves and
 // the place, not what was about the other request.
-func (m *Matcher) second(s *site.Site, first, ref string, before lead.Request, service string, c event.Event) (*event.Event, error) {
+func (m *Matcher) second(s *site.Site, first, ref string, before lead.Request, service string, c event.Event) (event.Event, error) {
 	call := c.Body.(*event.Received)
 	before.ServiceType, before.IssueSummary, before.Urgency, before.PreferredWindow = "", "", "", ""
 	req := before.Over(call.Lead.Request)
@@ -66,12 +66,9 @@ func (m *Matcher) second(s *site.Site, first, ref string, before lead.Request, s
 	said := req
 	said.CalledAt = time.Time{} // a repeat of the call has another
 	eventID, err := event.ContentID(subjects.Received, id, said)
-	if err != nil {
-		return nil, err
-	}
 	to := c.Lead
 	to.Lead = id
-	return &event.Event{ID: eventID, At: c.At, Lead: to, Body: &event.Received{Lead: l, Raw: call.Raw}}, nil
+	return event.Event{ID: eventID, At: c.At, Lead: to, Body: &event.Received{Lead: l, Raw: call.Raw}}, err
 }
 
 // told is what people act on when they hear of a lead. Two leads that tell the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,12 +54,12 @@ func (m *Matcher) decide(ctx context.Context, s *site.Site, d event.Delivery) (o
 	if !h.holds(d.Seq) { // a replica of the stream that lags behind
 		return false, errUnreadable
 	}
-	l, other, err := m.understand(s, d.Lead.Lead, h.calls, d.Seq)
+	l, others, err := m.understand(s, d.Lead.Lead, h.calls)
 	if err != nil {
 		return false, err
 	}
-	if other != nil {
-		if err := m.publishSecond(ctx, *other); err != nil {
+	for _, other := range others { // all, so that they stand in their order whichever is delivered first
+		if err := m.publishSecond(ctx, other); err != nil {
 			return false, err
 		}
 	}
@@ -85,10 +86,8 @@ func (m *Matcher) publishSecond(ctx context.Context, e event.Event) error {
 	if err != nil {
 		return err
 	}
-	for _, t := range there {
-		if t.ID == e.ID {
-			return nil
-		}
+	if slices.ContainsFunc(there, func(t event.Event) bool { return t.ID == e.ID }) {
+		return nil
 	}
 	return m.stream.Publish(ctx, e)
 }

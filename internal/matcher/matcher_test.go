@@ -67,7 +67,7 @@ func TestWhatCannotBeMatchedReachesTheOwnerWithAReason(t *testing.T) {
 		"review-requested: no usable phone number; no service given; no place given": func(q *lead.Request, _ *rig) { *q = lead.Request{CustomerName: "Marta"} },
 		"unserved: none of 2 providers is eligible":                                  func(_ *lead.Request, r *rig) { r.set(monday.Add(12 * time.Hour)) },
 		"matched night":                        func(_ *lead.Request, r *rig) { r.employ(plumber("night", after)); r.set(monday.Add(12 * time.Hour)) },
-		"matched holidays":                     func(_ *lead.Request, r *rig) { r.employ(plumber("holidays", after)); r.set(monday.AddDate(0, 0, 32)) },
+		"matched noel":                         func(_ *lead.Request, r *rig) { r.employ(plumber("noel", after)); r.set(monday.AddDate(0, 0, 32)) },
 		"unserved: market closed today: Nyepi": func(_ *lead.Request, r *rig) { r.employ(plumber("night", after)); r.set(monday.AddDate(0, 0, 38)) },
 	} {
 		t.Run(want, func(t *testing.T) {
@@ -189,16 +189,19 @@ func TestALaterCallMakesALeadMatchable(t *testing.T) {
 // A caller with a leak asks for the boiler as well. The second request is a
 // lead of its own, whichever of the two is handled first.
 func TestAnotherServiceIsAnotherLead(t *testing.T) {
-	for name, order := range map[string][]int{"in order": {0, 1, 2, 3}, "backwards": {3, 2, 1, 0}, "twice": {1, 0, 1, 2, 3, 2, 0}} {
+	for name, order := range map[string][]int{"in order": {0, 1, 2, 3, 4}, "backwards": {4, 3, 2, 1, 0}, "twice": {1, 0, 4, 1, 2, 3, 2, 0}} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
 			r.employ(plumber("lac"), plumber("rive"))
 			m, _ := r.start(r.options())
+			urgentLeak := leak()
+			urgentLeak.Urgency = "urgent"
 			calls := []event.Delivery{
-				r.receive("conv_1", leak()),
-				r.receive("conv_1", lead.Request{ServiceType: "chaudière", IssueSummary: "plus d'eau chaude"}),
+				r.receive("conv_1", urgentLeak),
+				r.receive("conv_1", lead.Request{ServiceType: "chaudière"}),
 				r.receive("conv_1", lead.Request{ServiceType: "quelque chose", AddressLine: "Rue du Lac 3"}), // a further word on the leak
 				r.receive("conv_1", lead.Request{ServiceType: "leak", PreferredWindow: "demain"}),
+				r.receive("conv_1", lead.Request{ServiceType: "chaudière", IssueSummary: "plus d'eau chaude"}),
 			}
 			for _, i := range order {
 				handle(t, m, calls[i])
@@ -206,10 +209,15 @@ func TestAnotherServiceIsAnotherLead(t *testing.T) {
 			first := calls[0].Lead.Lead
 			second := lead.SecondID(first, "plumbing.boiler")
 			events := r.events(second)
-			if len(events) != 1 {
+			if len(events) != 2 {
 				t.Fatalf("%d calls of the second lead", len(events))
 			}
-			handle(t, m, event.Delivery{Event: events[0], Attempt: 1})
+			if l := events[0].Body.(*event.Received).Lead; l.Request.IssueSummary+l.Request.Urgency+l.Request.PreferredWindow != "" {
+				t.Errorf("the boiler took over from the leak: %+v", l.Request)
+			}
+			for _, e := range events {
+				handle(t, m, event.Delivery{Event: e, Attempt: 1})
+			}
 
 			newest := func(id string) lead.Lead {
 				events := r.events(id)
@@ -220,7 +228,8 @@ func TestAnotherServiceIsAnotherLead(t *testing.T) {
 				t.Errorf("first lead %+v", a)
 			}
 			if b.Service.ID != "plumbing.boiler" || b.Request.IssueSummary != "plus d'eau chaude" || b.Phone.E164 != a.Phone.E164 ||
-				b.Request.CustomerName != "Marta Rossi" || b.Place.ID != "eaux-vives" || b.Ref != a.Ref || b.ID != second {
+				b.Request.CustomerName != "Marta Rossi" || b.Place.ID != "eaux-vives" || b.Ref != a.Ref || b.ID != second ||
+				b.Request.Urgency != "" || b.Request.PreferredWindow != "" {
 				t.Errorf("second lead %+v", b)
 			}
 			if got := r.offers("lac") + r.offers("rive"); got != 2 {
@@ -457,6 +466,7 @@ func TestTheRosterIsFollowed(t *testing.T) {
 	r.employ(plumber("lac"))
 	m, _ := r.start(r.options())
 	r.employ(plumber("lac", func(p *roster.Provider) { p.Active = false }), plumber("rive"))
+	r.eventually("two providers", func() bool { all, err := m.list(); return err == nil && len(all) == 2 })
 	if _, err := r.roster.Put(t.Context(), "rive", []byte(`{"id":"rive","hours":"never"}`)); err != nil {
 		t.Fatal(err)
 	}

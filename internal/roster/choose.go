@@ -61,10 +61,11 @@ func Choose(q Question) (Trace, *Provider) {
 		)
 	})
 	local := q.Now.In(q.Location)
+	day, week := calendar(local)
 	trace := make(Trace, 0, len(turns))
 	var chosen *Provider
 	for _, t := range turns {
-		v := Verdict{Provider: t.ID, Name: t.Name, Reason: q.against(t.Provider, local)}
+		v := Verdict{Provider: t.ID, Name: t.Name, Reason: q.against(t.Provider, local, day, week)}
 		if v.Reason == "" {
 			v.In, v.Reason = true, "eligible"
 			if chosen == nil {
@@ -78,9 +79,9 @@ func Choose(q Question) (Trace, *Provider) {
 }
 
 // against is the first reason not to ask a provider; empty for none.
-func (q Question) against(p *Provider, local time.Time) string {
-	load := q.Loads[p.ID].at(local)
-	switch until := p.onLeave(local.Format(time.DateOnly)); {
+func (q Question) against(p *Provider, local time.Time, day, week string) string {
+	load := q.Loads[p.ID].at(day, week)
+	switch until := p.onLeave(day); {
 	case q.Closed:
 		return "market closed today: " + q.Holiday
 	case !p.Active:

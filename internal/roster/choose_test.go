@@ -378,7 +378,7 @@ func TestReleaseUndoesReserve(t *testing.T) {
 			l = l.Reserve(at(), loc)
 		}
 		now := at()
-		before := l.at(now.In(loc))
+		before := l.at(calendar(now.In(loc)))
 		taken := l.Reserve(now, loc)
 		if taken.DayOffers != before.DayOffers+1 || taken.WeekOffers != before.WeekOffers+1 || taken.LastOfferAt.Before(before.LastOfferAt) {
 			t.Fatalf("%+v became %+v", before, taken)

@@ -6,7 +6,7 @@ import "time"
 // market's midnight, and never go back: a clock that is behind counts into the
 // day already begun, so that two clocks cannot clear each other's counts.
 func (l Load) Reserve(now time.Time, loc *time.Location) Load {
-	l = l.at(now.In(loc))
+	l = l.at(calendar(now.In(loc)))
 	l.DayOffers++
 	l.WeekOffers++
 	if now.After(l.LastOfferAt) {
@@ -28,9 +28,8 @@ func (l Load) Release(reserved time.Time, loc *time.Location) Load {
 	return l
 }
 
-// at is the load as it counts at a local time.
-func (l Load) at(local time.Time) Load {
-	day, week := calendar(local)
+// at is the load as it counts on a day of a week.
+func (l Load) at(day, week string) Load {
 	if day > l.Day {
 		l.Day, l.DayOffers = day, 0
 	}
