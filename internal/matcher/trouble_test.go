@@ -230,11 +230,12 @@ func TestAMatchOfUnknownOutcomeKeepsItsSlot(t *testing.T) {
 			r := newRig(t)
 			r.employ(plumber("lac", func(p *roster.Provider) { p.Caps.Day = 2 }))
 			o := r.options()
-			ctx, cancel := context.WithCancel(t.Context())
+			whole := t.Context()
+			ctx, cancel := context.WithCancel(whole)
 			real := o.Stream
 			o.Stream = &faulty{Stream: real, publishFirst: func(e event.Event) error {
 				if stored {
-					if err := real.PublishFirst(t.Context(), e); err != nil {
+					if err := real.PublishFirst(whole, e); err != nil {
 						t.Error(err)
 					}
 				}
