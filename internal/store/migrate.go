@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -16,6 +17,7 @@ const (
 	versionTable = "leadbus.schema_version"
 	// migrationLock is any number that nobody else locks on.
 	migrationLock = 7305431102
+	lockPause     = 100 * time.Millisecond
 )
 
 // Migrate brings the schema up to date; there is no way down. Processes that
@@ -23,18 +25,29 @@ const (
 // applied to this database count as applied.
 //
 // The lock belongs to a transaction that stays open meanwhile, not to a
-// session: a session's lock stays behind in a pooler's connection.
+// session: a session's lock stays behind in a pooler's connection. Those who
+// wait hold no connection, or a small pool would have none left for the first.
 func (s *Store) Migrate(ctx context.Context) error {
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock($1::bigint)", migrationLock); err != nil {
-			return err
+	for {
+		mine := false
+		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+			if err := tx.QueryRow(ctx, "select pg_try_advisory_xact_lock($1::bigint)", migrationLock).Scan(&mine); err != nil || !mine {
+				return err
+			}
+			return s.migrate(ctx)
+		})
+		if err != nil {
+			return fmt.Errorf("migrate: %w", plain(err))
 		}
-		return s.migrate(ctx)
-	})
-	if err != nil {
-		return fmt.Errorf("migrate: %w", plain(err))
+		if mine {
+			return nil
+		}
+		select {
+		case <-time.After(lockPause):
+		case <-ctx.Done():
+			return fmt.Errorf("wait for another's migration: %w", ctx.Err())
+		}
 	}
-	return nil
 }
 
 func (s *Store) migrate(ctx context.Context) error {
