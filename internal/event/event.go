@@ -125,7 +125,7 @@ func Decode(subject string, seq uint64, data []byte) (Event, error) {
 	}
 	var w wire
 	if err := json.Unmarshal(data, &w); err != nil {
-		return Event{}, fmt.Errorf("decode %s: %w", s.Event, err)
+		return Event{}, fmt.Errorf("decode %s: %w", s.Event, unreadable(err))
 	}
 	if w.Market != s.Market || w.Site != s.Site || w.Lead != s.Lead || w.Type != s.Event+version {
 		return Event{}, fmt.Errorf("decode %s: the envelope belongs to another subject", s.Event)
@@ -136,9 +136,23 @@ func Decode(subject string, seq uint64, data []byte) (Event, error) {
 	}
 	e := Event{ID: w.ID, At: w.At, Lead: s, Body: newB(), Seq: seq}
 	if err := json.Unmarshal(w.Body, e.Body); err != nil {
-		return Event{}, fmt.Errorf("decode %s: %w", s.Event, err)
+		return Event{}, fmt.Errorf("decode %s: %w", s.Event, unreadable(err))
 	}
 	return e, nil
+}
+
+// unreadable says what is wrong with a body without quoting it: the library's
+// words hold the value, which may be a phone number.
+func unreadable(err error) error {
+	var wrongType *json.UnmarshalTypeError
+	var wrongTime *time.ParseError
+	switch {
+	case errors.As(err, &wrongType):
+		return fmt.Errorf("field %s is no %s", wrongType.Field, wrongType.Type)
+	case errors.As(err, &wrongTime):
+		return errors.New("a time cannot be read")
+	}
+	return err
 }
 
 // ContentID derives a message id from a kind, the lead and the content: equal

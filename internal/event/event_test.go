@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,6 +96,22 @@ func TestAnEnvelopeOfAnotherSubjectIsRefused(t *testing.T) {
 	} {
 		if _, err := Decode(other.String(), 1, data); err == nil {
 			t.Errorf("%s was accepted", other)
+		}
+	}
+}
+
+func TestAnUnreadableBodyIsNotQuoted(t *testing.T) {
+	const secret = "41791234567"
+	for name, body := range map[string]string{
+		"a number for a text": `{"message": ` + secret + `}`,
+		"a text for a list":   `{"message": "m1", "sent": "` + secret + `"}`,
+		"a time":              `{"message": "m1", "sent": {"at": "` + secret + `"}}`,
+	} {
+		e := example()
+		data := fmt.Sprintf(`{"id":"x","type":"message-sent.v1","market":"ch","site":"plombiersgeneve.ch","lead":"7k2mq9","at":"2026-11-23T08:00:00Z","body":%s}`, body)
+		_, err := Decode(e.Lead.String(), 1, []byte(data))
+		if err == nil || strings.Contains(err.Error(), secret) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
