@@ -5,7 +5,7 @@ export CGO_ENABLED ?= 1
 CACHE := .cache
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint fmt build postgres nats clean
+.PHONY: help run test bench lint fmt build postgres deploy nats clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ build: ## build every command into bin/
 
 postgres: ## find Postgres binaries, or install or fetch them
 	@sh scripts/postgres.sh $(CACHE)/postgres
+
+deploy: build ## make the keys, secrets and accounts file that docker-compose.yml mounts
+	@sh deploy/prepare.sh
 
 nats: ## build the pinned nats CLI into bin/nats
 	cd tools/nats && $(GO) build -o ../../bin/nats github.com/nats-io/natscli/nats

@@ -1,0 +1,42 @@
+// Command leadbus runs the whole system on one machine and holds the
+// operator's commands.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+type cli struct {
+	Run        runCmd        `cmd:"" help:"Run every role of every market on this machine, with sandbox vendors unless there are credentials."`
+	Call       callCmd       `cmd:"" help:"Play phone calls against the running edge and follow the leads until all are told."`
+	Trace      traceCmd      `cmd:"" help:"Show everything that happened to one lead."`
+	Config     configCmd     `cmd:"" help:"Look at the configuration."`
+	NATSConfig natsConfigCmd `cmd:"" name:"nats-config" help:"Print the NATS accounts, users and permissions of every market."`
+	Provision  provisionCmd  `cmd:"" help:"Make streams, durables and buckets on the broker and tables in the database; once per deploy, safe to repeat."`
+	Ready      readyCmd      `cmd:"" help:"Ask a process whether it can do its work; for health checks."`
+	Roster     rosterCmd     `cmd:"" help:"Look at or fill the providers."`
+}
+
+func main() {
+	var c cli
+	k := kong.Parse(&c,
+		kong.Name("leadbus"),
+		kong.Description("Leads from voice agents to the provider who can take them. 'leadbus run' starts everything; 'leadbus call' tries it."),
+		kong.UsageOnError(),
+		kong.Vars{"log_level": "warn"},
+	)
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	k.BindTo(ctx, (*context.Context)(nil))
+	if err := k.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "leadbus:", err)
+		cancel()
+		os.Exit(1)
+	}
+}

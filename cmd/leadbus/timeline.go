@@ -1,0 +1,152 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"leadbus/internal/event"
+	"leadbus/internal/lead"
+	"leadbus/internal/subjects"
+)
+
+// progress is how far one lead has come, folded from its events.
+type progress struct {
+	start    time.Time
+	accepted bool   // the edge answered success
+	decision string // kind of the newest decision
+	provider string
+	planned  map[string]int // messages announced, by the event they were planned for
+	messages map[string]*told
+	last     time.Time
+}
+
+type told struct {
+	lead.Message
+	state   lead.MessageState
+	failure *lead.Failure
+}
+
+func newProgress(start time.Time) *progress {
+	return &progress{start: start, planned: map[string]int{}, messages: map[string]*told{}}
+}
+
+// take folds one event in and answers it as a line for people; empty for what
+// nobody needs to read.
+func (p *progress) take(e event.Event) string {
+	p.last = e.At
+	switch b := e.Body.(type) {
+	case *event.Received:
+		l := b.Lead
+		return fmt.Sprintf("received   %s, %s, phone %s%s", or(l.Service.Name, "service?"), or(l.Place.Name, "place?"), or(l.Phone.Confidence, "none"), flags(l.Flags))
+	case *event.Decided:
+		p.decision = e.Lead.Event
+		if b.Provider != nil {
+			p.provider = b.Provider.Name
+			return fmt.Sprintf("%-10s %s (%d providers looked at)", e.Lead.Event, b.Provider.Name, len(b.Trace))
+		}
+		return fmt.Sprintf("%-10s %s", e.Lead.Event, b.Reason)
+	case *event.Queued:
+		p.messages[b.Message.ID] = &told{Message: b.Message, state: lead.MessageQueued}
+		p.planned[b.Message.Purpose] = b.Message.Of
+		return ""
+	case *event.Told:
+		next := map[string]lead.MessageState{
+			subjects.MessageSent: lead.MessageSent, subjects.MessageFailed: lead.MessageFailed, subjects.MessageDoubtful: lead.MessageDoubtful,
+		}[e.Lead.Event]
+		return p.advance(b.Message, next, b.Failure)
+	case *event.Reported:
+		return p.advance(b.Receipt.Message, b.Receipt.State, b.Receipt.Failure)
+	}
+	return ""
+}
+
+func (p *progress) advance(message string, next lead.MessageState, f *lead.Failure) string {
+	m := p.messages[message]
+	if m == nil || next == "" || m.state.Advance(next) == m.state {
+		return ""
+	}
+	m.state = next
+	if next == lead.MessageSent {
+		return ""
+	}
+	line := fmt.Sprintf("%-10s %s to %s: %s", next, m.Channel, m.Recipient, m.Purpose)
+	if f != nil {
+		line += " (" + f.Error() + ")"
+	}
+	return line
+}
+
+// done reports whether everything that was decided has been told, as far as
+// vendors say.
+func (p *progress) done() bool {
+	if p.decision == "" || len(p.messages) == 0 {
+		return false
+	}
+	want, final := 0, 0
+	for _, of := range p.planned {
+		want = max(want, of)
+	}
+	for _, m := range p.messages {
+		if m.state.Final() {
+			final++
+		}
+	}
+	return len(p.messages) >= want && final == len(p.messages)
+}
+
+// missing says what has not happened yet.
+func (p *progress) missing() string {
+	if p.decision == "" {
+		return "no decision yet: is the market's matcher running?"
+	}
+	if len(p.messages) == 0 {
+		return "nothing queued yet: is the market's notifier running?"
+	}
+	var open []string
+	for _, m := range p.messages {
+		if !m.state.Final() {
+			open = append(open, fmt.Sprintf("%s to %s is %s", m.Channel, m.Recipient, m.state))
+		}
+	}
+	return strings.Join(open, "; ")
+}
+
+// summary says what became of the lead.
+func (p *progress) summary(w io.Writer, id string) {
+	_, _ = fmt.Fprintf(w, "\nlead %s recorded, %s", id, p.decision)
+	if p.provider != "" {
+		_, _ = fmt.Fprintf(w, "; provider: %s", p.provider)
+	}
+	_, _ = fmt.Fprintln(w)
+	var lines []string
+	for _, m := range p.messages {
+		lines = append(lines, fmt.Sprintf("  %-9s %-9s %-18s %s", m.Recipient, m.Channel, m.Purpose, m.state))
+	}
+	slices.Sort(lines)
+	_, _ = fmt.Fprintln(w, strings.Join(lines, "\n"))
+	_, _ = fmt.Fprintf(w, "total %d ms\n", p.last.Sub(p.start).Milliseconds())
+}
+
+// print writes one line of a timeline with the time since start.
+func (p *progress) print(w io.Writer, at time.Time, line string) {
+	if line != "" {
+		_, _ = fmt.Fprintf(w, "  %6d ms  %s\n", max(at.Sub(p.start).Milliseconds(), 0), line)
+	}
+}
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+func flags(f []string) string {
+	if len(f) == 0 {
+		return ""
+	}
+	return "  [" + strings.Join(f, " ") + "]"
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"leadbus/internal/app"
+	"leadbus/internal/event"
+	"leadbus/internal/roster"
+	"leadbus/internal/site"
+	"leadbus/internal/store"
+	"leadbus/internal/subjects"
+)
+
+type traceCmd struct {
+	app.Settings
+	Lead   string `arg:"" help:"Lead id, as 'call' and the owner's mails print it."`
+	Market string `help:"The lead's market; default: look in all of them." placeholder:"ID"`
+	JSON   bool   `name:"json" help:"Print JSON."`
+}
+
+// traced is what is known of a lead: the stream says what happened, Postgres
+// what came of it.
+type traced struct {
+	Events []event.Event `json:"events"`
+	Rows   *store.Lead   `json:"rows"` // nil while it is not in Postgres
+}
+
+func (c *traceCmd) Run(ctx context.Context) error {
+	if !subjects.ValidToken(c.Lead) {
+		return fmt.Errorf("%q is not a lead id", c.Lead)
+	}
+	catalog, err := site.Load(c.Config)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	found, market, err := c.events(ctx, catalog)
+	if err != nil {
+		return err
+	}
+	out := traced{Events: found}
+	db, err := app.OpenDatabase(ctx, c.Settings)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "no rows:", err)
+	} else {
+		defer db.Close()
+		if l, err := db.Lead(ctx, market, c.Lead); err == nil {
+			out.Rows = &l
+		}
+	}
+	if c.JSON {
+		enc := json.NewEncoder(os.Stdout)
+		enc.SetIndent("", "  ")
+		return enc.Encode(out)
+	}
+	c.print(out)
+	return nil
+}
+
+// events reads the lead's events from the market that has them.
+func (c *traceCmd) events(ctx context.Context, catalog *site.Catalog) ([]event.Event, string, error) {
+	for market := range catalog.Markets {
+		if c.Market != "" && c.Market != market {
+			continue
+		}
+		operator, err := app.Operator(ctx, c.Settings, market, zerolog.Nop())
+		if err != nil {
+			return nil, "", err
+		}
+		found, err := operator.Events(ctx, subjects.Lead{Market: market, Lead: c.Lead})
+		operator.Close()
+		if err != nil {
+			return nil, "", err
+		}
+		if len(found) > 0 {
+			return found, market, nil
+		}
+	}
+	return nil, "", fmt.Errorf("no lead %s in the stream of any market", c.Lead)
+}
+
+func (c *traceCmd) print(t traced) {
+	first := t.Events[0]
+	fmt.Printf("lead %s of %s (market %s)\n\n", c.Lead, first.Lead.Site, first.Lead.Market)
+	p := newProgress(first.At)
+	var trace roster.Trace
+	for _, e := range t.Events {
+		p.print(os.Stdout, e.At, p.take(e))
+		if d, ok := e.Body.(*event.Decided); ok {
+			trace = d.Trace
+		}
+	}
+	if len(trace) > 0 {
+		fmt.Println("\nproviders, in the order they are asked:")
+		for _, v := range trace {
+			mark := " "
+			if v.In {
+				mark = "+"
+			}
+			fmt.Printf("  %s %-28s %s\n", mark, v.Name, v.Reason)
+		}
+	}
+	if t.Rows == nil {
+		fmt.Println("\nnot in Postgres yet")
+		return
+	}
+	fmt.Printf("\nin Postgres: %s\n", t.Rows.Status)
+	for _, m := range slices.SortedFunc(slices.Values(t.Rows.Messages), func(a, b store.Message) int { return a.QueuedAt.Compare(b.QueuedAt) }) {
+		fmt.Printf("  %-9s %-9s %-18s %-10s %s\n", m.Recipient, m.Channel, m.Purpose, m.State, m.VendorID)
+	}
+}

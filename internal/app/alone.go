@@ -1,0 +1,111 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"leadbus/internal/process"
+)
+
+// RoleSettings are the flags of a role that runs on its own.
+type RoleSettings struct {
+	Settings
+	Market      string `help:"Market this process works for." env:"LEADBUS_MARKET" required:"" placeholder:"ID"`
+	PrivateAddr string `help:"Health, metrics and profiles; port 0 picks a free one." env:"LEADBUS_PRIVATE_ADDR" default:"127.0.0.1:0" placeholder:"HOST:PORT"`
+}
+
+// EdgeSettings are the flags of an edge that runs on its own; it serves every
+// market unless some are named.
+type EdgeSettings struct {
+	Settings
+	VendorSettings
+	Addr        string   `help:"Public HTTP address." env:"LEADBUS_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	PrivateAddr string   `help:"Health, metrics and profiles; port 0 picks a free one." env:"LEADBUS_PRIVATE_ADDR" default:"127.0.0.1:8081" placeholder:"HOST:PORT"`
+	Market      []string `help:"Serve only these markets." env:"LEADBUS_MARKETS" placeholder:"ID"`
+}
+
+// NotifierSettings are the flags of a notifier that runs on its own.
+type NotifierSettings struct {
+	RoleSettings
+	VendorSettings
+}
+
+// Edge runs the edge alone against an external broker.
+func Edge(ctx context.Context, p *process.Process, s EdgeSettings) error {
+	if err := s.production(); err != nil {
+		return err
+	}
+	j, err := alone(p, s.Settings, s.Market)
+	if err != nil {
+		return err
+	}
+	j.vendors(s.VendorSettings)
+	l, err := p.Bind("edge", s.Addr)
+	if err != nil {
+		return err
+	}
+	private, err := j.private(s.PrivateAddr)
+	if err != nil {
+		return err
+	}
+	if err := j.edge(ctx, l); err != nil {
+		return err
+	}
+	p.Log.Info().Str("addr", l.Addr().String()).Str("private", private).Msg("edge answers")
+	return nil
+}
+
+// Recorder runs one market's recorder alone.
+func Recorder(ctx context.Context, p *process.Process, s RoleSettings) error {
+	return role(ctx, p, s, func(j *joint) error {
+		url, err := s.databaseURL()
+		if err != nil {
+			return err
+		}
+		db, err := j.database(ctx, url)
+		if err != nil {
+			return err
+		}
+		return j.recorder(ctx, s.Market, db)
+	})
+}
+
+// Matcher runs one market's matcher alone.
+func Matcher(ctx context.Context, p *process.Process, s RoleSettings) error {
+	return role(ctx, p, s, func(j *joint) error { return j.matcher(ctx, s.Market) })
+}
+
+// Notifier runs one market's notifier alone.
+func Notifier(ctx context.Context, p *process.Process, s NotifierSettings) error {
+	if err := s.production(); err != nil {
+		return err
+	}
+	return role(ctx, p, s.RoleSettings, func(j *joint) error {
+		j.vendors(s.VendorSettings)
+		return j.notifier(ctx, s.Market)
+	})
+}
+
+func role(ctx context.Context, p *process.Process, s RoleSettings, start func(*joint) error) error {
+	j, err := alone(p, s.Settings, []string{s.Market})
+	if err != nil {
+		return err
+	}
+	private, err := j.private(s.PrivateAddr)
+	if err != nil {
+		return err
+	}
+	if err := start(j); err != nil {
+		return err
+	}
+	p.Log.Info().Str("market", s.Market).Str("private", private).Msg("at work")
+	return nil
+}
+
+func alone(p *process.Process, s Settings, markets []string) (*joint, error) {
+	c, err := load(s.Config, markets)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	return &joint{Process: p, settings: s, catalog: c}, nil
+}

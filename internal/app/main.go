@@ -1,0 +1,22 @@
+package app
+
+import (
+	"context"
+	"os"
+
+	"github.com/alecthomas/kong"
+	"github.com/rs/zerolog"
+
+	"leadbus/internal/process"
+)
+
+// Alone is the whole of a role's command: it parses flags and environment into
+// settings, runs start under a process, and answers the exit code.
+func Alone[S interface{ Level() zerolog.Level }](name, help string, start func(context.Context, *process.Process, S) error) int {
+	var s S
+	kong.Parse(&s, kong.Name(name), kong.Description(help), kong.UsageOnError(), kong.Vars{"log_level": "info"})
+	log := process.Logger(os.Stderr, s.Level()).With().Str("process", name).Logger()
+	return process.Main(process.New(log), func(ctx context.Context, p *process.Process) error {
+		return start(ctx, p, s)
+	})
+}

@@ -1,0 +1,89 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/rs/zerolog"
+
+	"leadbus/internal/bus"
+	"leadbus/internal/phone"
+	"leadbus/internal/process"
+	"leadbus/internal/roster"
+	"leadbus/internal/site"
+	"leadbus/internal/store"
+)
+
+// What the operator's commands need.
+
+// ProvisionSettings are the flags of a deploy.
+type ProvisionSettings struct {
+	Settings
+	Replicas int `help:"Copies of each stream; 3 on a cluster of three." env:"LEADBUS_REPLICAS" default:"1"`
+}
+
+// ProvisionAll makes what a deploy needs: tables in Postgres; streams, durables
+// and buckets of every market on the broker. It waits for both.
+func ProvisionAll(ctx context.Context, p *process.Process, s ProvisionSettings) error {
+	j, err := alone(p, s.Settings, nil)
+	if err != nil {
+		return err
+	}
+	url, err := s.databaseURL()
+	if err != nil {
+		return err
+	}
+	if _, err := j.database(ctx, url); err != nil {
+		return err
+	}
+	return j.provision(ctx, s.Replicas)
+}
+
+// Operator connects to a market's account with every right in it.
+func Operator(ctx context.Context, s Settings, market string, log zerolog.Logger) (*bus.Conn, error) {
+	user := market + "-operator"
+	return bus.Connect(ctx, bus.Options{URL: s.natsURL(), User: user, SeedFile: bus.SeedFile(s.keys(), user), Log: log})
+}
+
+// OpenDatabase opens the database without changing it.
+func OpenDatabase(ctx context.Context, s Settings) (*store.Store, error) {
+	url, err := s.databaseURL()
+	if err != nil {
+		return nil, err
+	}
+	return store.Open(ctx, url, zerolog.Nop())
+}
+
+// ReadRoster reads and checks a roster file against the configuration.
+func ReadRoster(file string, c *site.Catalog) ([]roster.Provider, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	providers, err := roster.Parse(file, data, known(c))
+	if err != nil {
+		return nil, fmt.Errorf("nothing was imported:\n%w", err)
+	}
+	return providers, nil
+}
+
+// known checks what a roster file refers to.
+func known(c *site.Catalog) roster.Known {
+	places := map[string]map[string]bool{}
+	for id, m := range c.Markets {
+		places[id] = map[string]bool{}
+		for _, p := range m.Places {
+			places[id][p.ID] = true
+		}
+	}
+	return roster.Known{
+		Market:  func(id string) bool { return c.Markets[id] != nil },
+		Service: func(id string) bool { return c.Services[id] != nil },
+		Place:   func(market, id string) bool { return places[market][id] },
+		Phone: func(number string) (valid, mobile bool) {
+			n := phone.Resolve(number, "", "")
+			return n.E164 == number, n.Textable()
+		},
+	}
+}

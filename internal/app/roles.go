@@ -1,0 +1,206 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"leadbus/internal/bus"
+	"leadbus/internal/edge"
+	"leadbus/internal/lead"
+	"leadbus/internal/mailgun"
+	"leadbus/internal/matcher"
+	"leadbus/internal/notifier"
+	"leadbus/internal/process"
+	"leadbus/internal/recorder"
+	"leadbus/internal/site"
+	"leadbus/internal/store"
+	"leadbus/internal/subjects"
+	"leadbus/internal/twilio"
+)
+
+// Handlers at work at the same time in one process, by role. A notifier waits
+// on vendors most of the time, a matcher on the broker.
+const (
+	matcherWorkers  = 16
+	notifierWorkers = 64
+)
+
+// A recorder's batch: as many events as arrived in recordWait, at most
+// recordMax; one transaction each.
+const (
+	recordMax  = 256
+	recordWait = 20 * time.Millisecond
+)
+
+// joint is what the roles of one process share.
+type joint struct {
+	*process.Process
+	settings Settings
+	catalog  *site.Catalog
+	server   *bus.Server // in-process broker; nil with an external one
+	twilio   *twilio.Client
+	mailgun  *mailgun.Client
+}
+
+// vendors makes the clients; both are safe for concurrent use.
+func (j *joint) vendors(v VendorSettings) {
+	if v.OwnerEmail != "" {
+		for _, s := range j.catalog.Sites {
+			s.Owner.Email = v.OwnerEmail
+		}
+	}
+	j.twilio = twilio.New(twilio.Options{
+		AccountSID: v.TwilioAccountSID, AuthToken: string(v.TwilioAuthToken),
+		APIBase: v.TwilioURL, PublicURL: v.PublicURL,
+	})
+	j.mailgun = mailgun.New(mailgun.Options{
+		APIKey: string(v.MailgunAPIKey), SigningKey: string(v.MailgunSigningKey), APIBase: v.MailgunURL,
+	})
+}
+
+// options reach the broker as one of its users.
+func (j *joint) options(user string) bus.Options {
+	o := bus.Options{
+		Server: j.server, User: user, SeedFile: bus.SeedFile(j.settings.keys(), user),
+		Log: j.Log.With().Str("user", user).Logger(),
+	}
+	if j.server == nil {
+		o.URL = j.settings.natsURL()
+	}
+	return o
+}
+
+// connect opens the connection of one NATS user and waits for the broker.
+func (j *joint) connect(ctx context.Context, user string) (*bus.Conn, error) {
+	c, err := bus.Connect(ctx, j.options(user))
+	if err != nil {
+		return nil, err
+	}
+	j.OnStop("connection "+user, func(context.Context) error { c.Close(); return nil })
+	j.ReadyWhen(c.Connected)
+	return c, nil
+}
+
+func (j *joint) log(market, role string) zerolog.Logger {
+	return j.Log.With().Str("market", market).Str("role", role).Logger()
+}
+
+// recorder writes one market's events to Postgres and copies its roster to the
+// bus.
+func (j *joint) recorder(ctx context.Context, market string, db *store.Store) error {
+	c, err := j.connect(ctx, market+"-"+subjects.Recorder)
+	if err != nil {
+		return err
+	}
+	roster, err := c.Bucket(ctx, subjects.BucketRoster)
+	if err != nil {
+		return err
+	}
+	r := recorder.New(recorder.Options{Market: market, Store: db, Roster: roster, Log: j.log(market, subjects.Recorder)})
+	j.Go("roster copy "+market, r.SyncRoster)
+	j.Go("recorder "+market, func(ctx context.Context) error {
+		return c.ConsumeBatches(ctx, subjects.Recorder, recordMax, recordWait, r.Handle)
+	})
+	return nil
+}
+
+// matcher decides who gets one market's leads.
+func (j *joint) matcher(ctx context.Context, market string) error {
+	c, err := j.connect(ctx, market+"-"+subjects.Matcher)
+	if err != nil {
+		return err
+	}
+	roster, err := c.Bucket(ctx, subjects.BucketRoster)
+	if err != nil {
+		return err
+	}
+	load, err := c.Bucket(ctx, subjects.BucketLoad)
+	if err != nil {
+		return err
+	}
+	m := matcher.New(matcher.Options{
+		Catalog: j.catalog, Market: market, Stream: c, Roster: roster, Load: load,
+		Now: time.Now, Log: j.log(market, subjects.Matcher),
+	})
+	j.ReadyWhen(m.Ready)
+	j.Go("roster watch "+market, m.Run)
+	j.Go("matcher "+market, func(ctx context.Context) error {
+		return c.Consume(ctx, subjects.Matcher, matcherWorkers, m.Handle)
+	})
+	return nil
+}
+
+// notifier tells people about one market's leads.
+func (j *joint) notifier(ctx context.Context, market string) error {
+	c, err := j.connect(ctx, market+"-"+subjects.Notifier)
+	if err != nil {
+		return err
+	}
+	ledger, err := c.Bucket(ctx, subjects.BucketLedger)
+	if err != nil {
+		return err
+	}
+	n, err := notifier.New(notifier.Options{
+		Catalog: j.catalog, Market: market, Stream: c, Ledger: ledger,
+		Vendors: map[string]notifier.Vendor{lead.SMS: j.twilio, lead.WhatsApp: j.twilio, lead.Email: j.mailgun},
+		Now:     time.Now, Log: j.log(market, subjects.Notifier),
+	})
+	if err != nil {
+		return err
+	}
+	j.Go("notifier "+market, func(ctx context.Context) error {
+		return c.Consume(ctx, subjects.Notifier, notifierWorkers, n.Handle)
+	})
+	return nil
+}
+
+// edge answers the public address.
+func (j *joint) edge(ctx context.Context, l net.Listener) error {
+	c, err := j.connect(ctx, bus.EdgeUser)
+	if err != nil {
+		return err
+	}
+	for domain := range j.catalog.Sites {
+		if j.settings.SiteSecret(domain) == "" {
+			j.Log.Warn().Str("site", domain).Msg("the site has no secret: its tool calls are refused until DATA/secrets/sites/<domain> holds one")
+		}
+	}
+	for domain, faults := range j.catalog.Broken {
+		for _, f := range faults {
+			j.Log.Error().Str("site", domain).Str("fault", f.String()).Msg("the site's configuration is broken: it is not served")
+		}
+	}
+	j.Serve("edge", l, edge.New(edge.Options{
+		Catalog: j.catalog, Publisher: c, Twilio: j.twilio, Mailgun: j.mailgun,
+		Secret: j.settings.siteSecrets(j.catalog), Now: time.Now,
+		Log: j.Log.With().Str("role", "edge").Logger(), Registry: j.Registry,
+	}))
+	return nil
+}
+
+// private serves health, metrics and profiles.
+func (j *joint) private(addr string) (string, error) {
+	l, err := j.Bind("private", addr)
+	if err != nil {
+		return "", err
+	}
+	j.Serve("private", l, j.Private())
+	return "http://" + l.Addr().String(), nil
+}
+
+// database opens Postgres and waits for it.
+func (j *joint) database(ctx context.Context, url string) (*store.Store, error) {
+	db, err := store.Open(ctx, url, j.Log)
+	if err != nil {
+		return nil, err
+	}
+	j.OnStop("database", func(context.Context) error { db.Close(); return nil })
+	if err := db.Migrate(ctx); err != nil {
+		return nil, fmt.Errorf("migrate the database: %w", err)
+	}
+	return db, nil
+}

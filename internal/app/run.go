@@ -1,0 +1,300 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"leadbus/internal/bus"
+	"leadbus/internal/localpg"
+	"leadbus/internal/process"
+	"leadbus/internal/roster"
+	"leadbus/internal/sandbox"
+	"leadbus/internal/site"
+	"leadbus/internal/store"
+	"leadbus/internal/subjects"
+)
+
+// RunSettings are the flags of the all-in-one.
+type RunSettings struct {
+	Settings
+	VendorSettings
+	Addr        string   `help:"Public HTTP address of the edge." env:"LEADBUS_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	PrivateAddr string   `help:"Health, metrics and profiles." env:"LEADBUS_PRIVATE_ADDR" default:"127.0.0.1:8081" placeholder:"HOST:PORT"`
+	SandboxAddr string   `help:"The sandbox vendors and their page." env:"LEADBUS_SANDBOX_ADDR" default:"127.0.0.1:8082" placeholder:"HOST:PORT"`
+	NATSAddr    string   `name:"nats-addr" help:"The embedded NATS server, for the nats CLI." env:"LEADBUS_NATS_ADDR" default:"127.0.0.1:4222" placeholder:"HOST:PORT"`
+	Market      []string `help:"Run only these markets." env:"LEADBUS_MARKETS" placeholder:"ID"`
+	Without     []string `help:"Leave out a market's role (such as matcher-ch), to run it as a process of its own." placeholder:"ROLE-MARKET"`
+}
+
+// Started is what the all-in-one tells when it is up.
+type Started struct {
+	Instance
+	Catalog *site.Catalog
+	Without []string
+	Notes   []string // what was set up on this start
+}
+
+// Run starts everything on this machine: broker, database, sandbox vendors
+// (unless there are credentials), every role of every market, and the edge
+// last. It answers when all is ready.
+func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, error) {
+	c, err := loadWhole(s.Config, s.Market)
+	if err != nil {
+		return nil, err
+	}
+	credentials, err := s.complete()
+	if err != nil {
+		return nil, err
+	}
+	without, err := leftOut(c, s.Without)
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := lock(s.Data)
+	if err != nil {
+		return nil, err
+	}
+	p.OnStop("data directory", func(context.Context) error { return unlock() })
+
+	j := &joint{Process: p, settings: s.Settings, catalog: c}
+	st := &Started{Catalog: c, Without: s.Without}
+	if st.DatabaseURL, err = j.postgres(ctx); err != nil {
+		return nil, err
+	}
+	if err := j.broker(ctx, s.NATSAddr); err != nil {
+		return nil, err
+	}
+	st.NATSURL = j.settings.natsURL()
+	if j.server != nil {
+		st.NATSURL = j.server.URL()
+	}
+	l, err := p.Bind("edge", s.Addr)
+	if err != nil {
+		return nil, err
+	}
+	st.EdgeURL = "http://" + l.Addr().String()
+	if s.PublicURL == "" {
+		s.PublicURL = st.EdgeURL
+	}
+	if !credentials {
+		if st.SandboxURL, err = j.sandbox(&s, st.EdgeURL); err != nil {
+			return nil, err
+		}
+	}
+	j.vendors(s.VendorSettings)
+	db, err := j.database(ctx, st.DatabaseURL)
+	if err != nil {
+		return nil, err
+	}
+	if !credentials {
+		note, err := j.exampleRoster(ctx, db)
+		if err != nil {
+			return nil, err
+		}
+		st.Notes = append(st.Notes, note...)
+	}
+	for _, market := range slices.Sorted(maps.Keys(c.Markets)) {
+		for _, r := range []struct {
+			role  string
+			start func() error
+		}{
+			{subjects.Recorder, func() error { return j.recorder(ctx, market, db) }},
+			{subjects.Matcher, func() error { return j.matcher(ctx, market) }},
+			{subjects.Notifier, func() error { return j.notifier(ctx, market) }},
+		} {
+			if without[r.role+"-"+market] {
+				continue
+			}
+			if err := r.start(); err != nil {
+				return nil, fmt.Errorf("start %s of market %s: %w", r.role, market, err)
+			}
+		}
+	}
+	if st.PrivateURL, err = j.private(s.PrivateAddr); err != nil {
+		return nil, err
+	}
+	if err := j.edge(ctx, l); err != nil {
+		return nil, err
+	}
+	st.PID = os.Getpid()
+	if err := announce(s.Data, st.Instance); err != nil {
+		return nil, err
+	}
+	return st, awaitReady(ctx, p)
+}
+
+// loadWhole is load for a start that tolerates no fault.
+func loadWhole(dir string, markets []string) (*site.Catalog, error) {
+	c, err := load(dir, markets)
+	if err != nil {
+		return nil, err
+	}
+	if faults := c.Faults(); len(faults) > 0 {
+		return nil, fmt.Errorf("the configuration has %d faults; nothing was started:\n%w", len(faults), site.Faults(faults))
+	}
+	return c, nil
+}
+
+func leftOut(c *site.Catalog, without []string) (map[string]bool, error) {
+	known := map[string]bool{}
+	for market := range c.Markets {
+		for _, role := range []string{subjects.Recorder, subjects.Matcher, subjects.Notifier} {
+			known[role+"-"+market] = true
+		}
+	}
+	out := map[string]bool{}
+	for _, w := range without {
+		if !known[w] {
+			return nil, fmt.Errorf("--without %s: no such role; it is one of %s", w, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		}
+		out[w] = true
+	}
+	return out, nil
+}
+
+// postgres starts the private cluster unless a database is given.
+func (j *joint) postgres(ctx context.Context) (string, error) {
+	if j.settings.DatabaseURL != "" {
+		return j.settings.DatabaseURL, nil
+	}
+	cluster, err := localpg.Start(ctx, localpg.Options{Dir: filepath.Join(j.settings.Data, "postgres"), Log: j.Log})
+	if err != nil {
+		return "", err
+	}
+	j.OnStop("postgres", func(context.Context) error { return cluster.Stop() })
+	return cluster.URL(), nil
+}
+
+// broker starts the embedded server unless one is given, and provisions every
+// market on it.
+func (j *joint) broker(ctx context.Context, addr string) error {
+	if j.settings.NATSURL == "" {
+		text, err := NATSConfig(j.settings, j.catalog)
+		if err != nil {
+			return err
+		}
+		server, err := bus.StartServer(bus.ServerOptions{
+			Addr: addr, StoreDir: filepath.Join(j.settings.Data, "jetstream"), Config: text, Log: j.Log.With().Str("role", "nats").Logger(),
+		})
+		if err != nil {
+			return err
+		}
+		j.server = server
+		j.OnStop("nats", func(context.Context) error { server.Close(); return nil })
+	}
+	return j.provision(ctx, 1)
+}
+
+// provision makes the streams, durables and buckets of every market. It is
+// safe to repeat, and belongs to a deploy: roles only look things up.
+func (j *joint) provision(ctx context.Context, replicas int) error {
+	for _, market := range slices.Sorted(maps.Keys(j.catalog.Markets)) {
+		user := market + "-operator"
+		c, err := bus.Connect(ctx, j.options(user))
+		if err != nil {
+			return err
+		}
+		err = bus.Provision(ctx, c, market, bus.Layout{Replicas: replicas})
+		c.Close()
+		if err != nil {
+			return fmt.Errorf("provision market %s: %w", market, err)
+		}
+	}
+	return nil
+}
+
+// NATSConfig renders the accounts, users and permissions of every market, and
+// makes the key of each user that has none yet.
+func NATSConfig(s Settings, c *site.Catalog) (string, error) {
+	markets := slices.Sorted(maps.Keys(c.Markets))
+	keys, err := bus.EnsureKeys(s.keys(), bus.Users(markets))
+	if err != nil {
+		return "", err
+	}
+	return bus.ConfigText(markets, keys), nil
+}
+
+// sandbox starts the vendors on this machine, with credentials of its own, and
+// gives every site a secret.
+func (j *joint) sandbox(s *RunSettings, edgeURL string) (string, error) {
+	dir := filepath.Join(s.Data, "secrets")
+	for _, f := range []struct {
+		name   string
+		prefix string
+		to     func(string)
+	}{
+		{"twilio-account-sid", "AC", func(v string) { s.TwilioAccountSID = v }},
+		{"twilio-auth-token", "", func(v string) { s.TwilioAuthToken = Secret(v) }},
+		{"mailgun-api-key", "key", func(v string) { s.MailgunAPIKey = Secret(v) }},
+		{"mailgun-signing-key", "", func(v string) { s.MailgunSigningKey = Secret(v) }},
+	} {
+		v, err := ensureSecret(filepath.Join(dir, f.name), 16)
+		if err != nil {
+			return "", err
+		}
+		f.to(f.prefix + v)
+	}
+	for domain := range j.catalog.Sites {
+		if _, err := ensureSecret(s.siteSecretFile(domain), 24); err != nil {
+			return "", err
+		}
+	}
+	templates := map[string]string{}
+	for sid, t := range j.catalog.Templates {
+		templates[sid] = t.Body
+	}
+	sb, err := sandbox.Start(sandbox.Options{
+		Addr: s.SandboxAddr, EdgeURL: edgeURL, Dir: filepath.Join(s.Data, "sandbox"),
+		AccountSID: s.TwilioAccountSID, AuthToken: string(s.TwilioAuthToken),
+		MailgunKey: string(s.MailgunAPIKey), MailgunSigningKey: string(s.MailgunSigningKey),
+		Templates: templates, Log: j.Log.With().Str("role", "sandbox").Logger(),
+	})
+	if err != nil {
+		return "", err
+	}
+	j.OnStop("sandbox", func(context.Context) error { sb.Close(); return nil })
+	s.TwilioURL, s.MailgunURL = sb.TwilioURL(), sb.MailgunURL()
+	return sb.URL(), nil
+}
+
+// exampleRoster fills an empty roster, so that the sandbox has someone to call.
+func (j *joint) exampleRoster(ctx context.Context, db *store.Store) ([]string, error) {
+	for market := range j.catalog.Markets {
+		if have, err := db.Roster(ctx, market); err != nil {
+			return nil, err
+		} else if len(have) > 0 {
+			return nil, nil
+		}
+	}
+	file := filepath.Join(j.settings.Config, "roster.yaml")
+	providers, err := ReadRoster(file, j.catalog)
+	if err != nil {
+		return nil, err
+	}
+	providers = slices.DeleteFunc(providers, func(p roster.Provider) bool { return j.catalog.Markets[p.Market] == nil })
+	if err := db.ImportRoster(ctx, providers); err != nil {
+		return nil, err
+	}
+	return []string{fmt.Sprintf("imported %d example providers from %s", len(providers), file)}, nil
+}
+
+// awaitReady waits until every part can work.
+func awaitReady(ctx context.Context, p *process.Process) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !p.Ready() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return errors.New("stopped before all was ready")
+		}
+	}
+	return nil
+}

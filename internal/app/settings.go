@@ -1,0 +1,203 @@
+// Package app joins the roles to their adapters: it is the one place that sees
+// both. Each command in cmd/ is flags, one call into this package, and the
+// process around it.
+package app
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/rs/zerolog"
+
+	"leadbus/internal/site"
+)
+
+// Settings are the flags and environment variables every command shares; the
+// tags are kong's.
+type Settings struct {
+	Config string `help:"Configuration directory." env:"LEADBUS_CONFIG" default:"./config" placeholder:"DIR"`
+	Data   string `help:"Data directory: streams, database, keys and secrets of this machine." env:"LEADBUS_DATA" default:"./.leadbus" placeholder:"DIR"`
+
+	NATSURL     string `name:"nats-url" help:"NATS server; empty means the one of 'leadbus run'." env:"LEADBUS_NATS_URL" placeholder:"URL"`
+	NATSKeys    string `name:"nats-keys" help:"Directory of the NATS users' seed files; default DATA/nats." env:"LEADBUS_NATS_KEYS" placeholder:"DIR"`
+	DatabaseURL string `name:"database-url" help:"Postgres; empty means the private cluster of 'leadbus run'." env:"LEADBUS_DATABASE_URL" placeholder:"URL"`
+
+	SiteSecrets string `help:"Directory with one file per site domain holding the secret of its tool calls; default DATA/secrets/sites." env:"LEADBUS_SITE_SECRETS" placeholder:"DIR"`
+
+	LogLevel string `help:"debug, info, warn or error." env:"LEADBUS_LOG_LEVEL" default:"${log_level}" enum:"debug,info,warn,error"`
+}
+
+// VendorSettings reach the vendors. Without credentials the all-in-one starts
+// its sandbox; a role on its own refuses to start.
+type VendorSettings struct {
+	PublicURL         string `help:"Base URL under which vendors reach the edge; signatures are checked against it." env:"LEADBUS_PUBLIC_URL" placeholder:"URL"`
+	TwilioAccountSID  string `name:"twilio-account-sid" help:"Twilio account SID." env:"LEADBUS_TWILIO_ACCOUNT_SID" placeholder:"AC…"`
+	TwilioAuthToken   Secret `help:"Twilio auth token." env:"LEADBUS_TWILIO_AUTH_TOKEN" placeholder:"TOKEN"`
+	TwilioURL         string `name:"twilio-url" help:"Twilio API base." env:"LEADBUS_TWILIO_URL" default:"https://api.twilio.com" placeholder:"URL"`
+	MailgunAPIKey     Secret `name:"mailgun-api-key" help:"Mailgun sending key." env:"LEADBUS_MAILGUN_API_KEY" placeholder:"KEY"`
+	MailgunSigningKey Secret `help:"Mailgun webhook signing key." env:"LEADBUS_MAILGUN_SIGNING_KEY" placeholder:"KEY"`
+	OwnerEmail        string `help:"Send owner copies and alarms of every site to this address instead of the site's own." env:"LEADBUS_OWNER_EMAIL" placeholder:"ADDRESS"`
+	MailgunURL        string `name:"mailgun-url" help:"Mailgun API base with its version; EU: https://api.eu.mailgun.net/v3." env:"LEADBUS_MAILGUN_URL" default:"https://api.mailgun.net/v3" placeholder:"URL"`
+}
+
+// Secret is a value that never prints itself.
+type Secret string
+
+func (s Secret) String() string { return "[secret]" }
+
+// GoString keeps %#v silent as well.
+func (s Secret) GoString() string { return s.String() }
+
+// complete reports whether every vendor has credentials; some but not all is
+// an error, so that a typing mistake never sends half of the messages nowhere.
+func (v VendorSettings) complete() (bool, error) {
+	var missing []string
+	for _, f := range []struct {
+		name string
+		set  bool
+	}{
+		{"LEADBUS_TWILIO_ACCOUNT_SID", v.TwilioAccountSID != ""},
+		{"LEADBUS_TWILIO_AUTH_TOKEN", v.TwilioAuthToken != ""},
+		{"LEADBUS_MAILGUN_API_KEY", v.MailgunAPIKey != ""},
+		{"LEADBUS_MAILGUN_SIGNING_KEY", v.MailgunSigningKey != ""},
+	} {
+		if !f.set {
+			missing = append(missing, f.name)
+		}
+	}
+	switch len(missing) {
+	case 0:
+		return true, nil
+	case 4:
+		return false, nil
+	default:
+		return false, fmt.Errorf("vendor credentials are incomplete: set %s too, or none of them for the sandbox", strings.Join(missing, ", "))
+	}
+}
+
+// production refuses what a role that tells real people must not start with.
+func (v VendorSettings) production() error {
+	if ok, err := v.complete(); err != nil {
+		return err
+	} else if !ok {
+		return errors.New("no vendor credentials: a role on its own talks to real vendors; set LEADBUS_TWILIO_… and LEADBUS_MAILGUN_…, or use 'leadbus run' for the sandbox")
+	}
+	u, err := url.Parse(v.PublicURL)
+	if err != nil || u.Host == "" {
+		return errors.New("LEADBUS_PUBLIC_URL is not set to the edge's public address: vendors' receipts could not find it")
+	}
+	return nil
+}
+
+// Level is the log level.
+func (s Settings) Level() zerolog.Level {
+	l, err := zerolog.ParseLevel(s.LogLevel)
+	if err != nil {
+		return zerolog.InfoLevel // kong has checked it
+	}
+	return l
+}
+
+func (s Settings) keys() string {
+	if s.NATSKeys != "" {
+		return s.NATSKeys
+	}
+	return filepath.Join(s.Data, "nats")
+}
+
+func (s Settings) natsURL() string {
+	if s.NATSURL != "" {
+		return s.NATSURL
+	}
+	if r, err := Running(s.Data); err == nil {
+		return r.NATSURL
+	}
+	return "nats://127.0.0.1:4222"
+}
+
+func (s Settings) databaseURL() (string, error) {
+	if s.DatabaseURL != "" {
+		return s.DatabaseURL, nil
+	}
+	r, err := Running(s.Data)
+	if err != nil {
+		return "", fmt.Errorf("no database: set LEADBUS_DATABASE_URL or start 'leadbus run' (%w)", err)
+	}
+	return r.DatabaseURL, nil
+}
+
+// siteSecretFile holds the secret of a site's tool calls.
+func (s Settings) siteSecretFile(domain string) string {
+	if s.SiteSecrets != "" {
+		return filepath.Join(s.SiteSecrets, domain)
+	}
+	return filepath.Join(s.Data, "secrets", "sites", domain)
+}
+
+// SiteSecret reads the secret of a site's tool calls; empty when there is none.
+func (s Settings) SiteSecret(domain string) string {
+	b, err := os.ReadFile(s.siteSecretFile(domain))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// siteSecrets reads all of them once.
+func (s Settings) siteSecrets(c *site.Catalog) func(string) string {
+	secrets := map[string]string{}
+	for domain := range c.Sites {
+		secrets[domain] = s.SiteSecret(domain)
+	}
+	return func(domain string) string { return secrets[domain] }
+}
+
+// ensureSecret makes a random secret file where there is none and reads it.
+// Hexadecimal satisfies every vendor's rules for credentials.
+func ensureSecret(path string, bytes int) (string, error) {
+	if b, err := os.ReadFile(path); err == nil && len(b) > 0 {
+		return strings.TrimSpace(string(b)), nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", err
+	}
+	raw := make([]byte, bytes)
+	_, _ = rand.Read(raw) // never fails
+	secret := hex.EncodeToString(raw)
+	return secret, os.WriteFile(path, []byte(secret+"\n"), 0o600)
+}
+
+// load reads the configuration and narrows it to the markets asked for.
+func load(dir string, markets []string) (*site.Catalog, error) {
+	c, err := site.Load(dir)
+	if err != nil {
+		return nil, err
+	}
+	if len(markets) == 0 {
+		return c, nil
+	}
+	keep := map[string]bool{}
+	for _, m := range markets {
+		if c.Markets[m] == nil {
+			return nil, fmt.Errorf("no market %q in %s/markets", m, dir)
+		}
+		keep[m] = true
+	}
+	for id := range c.Markets {
+		if !keep[id] {
+			delete(c.Markets, id)
+		}
+	}
+	for domain, s := range c.Sites {
+		if !keep[s.Market] {
+			delete(c.Sites, domain)
+		}
+	}
+	return c, nil
+}

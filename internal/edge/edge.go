@@ -1,0 +1,221 @@
+// Package edge is the role that takes webhooks: it authenticates a request,
+// names the site and the lead it belongs to, publishes one event, and answers
+// success only when the event is durable.
+//
+//	POST /v1/sites/{site}/dispatch_lead   the voice agent's tool call
+//	POST /v1/twilio/status                Twilio's message status callbacks
+//	POST /v1/mailgun/events               Mailgun's webhooks
+//
+// What cannot be authenticated is refused and nothing of it is kept. What is
+// authentic but odd is stored and marked for review: a tool call is never
+// answered with an error for something a person can still put right.
+package edge
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"leadbus/internal/event"
+	"leadbus/internal/intake"
+	"leadbus/internal/lead"
+	"leadbus/internal/site"
+	"leadbus/internal/subjects"
+)
+
+// SecretHeader carries the site's secret in a tool call. ElevenLabs does not
+// sign tool calls; a stored secret in a request header is what it offers.
+const SecretHeader = "X-Leadbus-Secret"
+
+const (
+	maxBody     = 64 << 10
+	publishTime = 4 * time.Second // the agent's tool call times out after 5 s at the earliest
+)
+
+// Publisher makes an event durable before it returns. A repeat of an event id
+// is a success.
+type Publisher interface {
+	Publish(ctx context.Context, e event.Event) error
+}
+
+// Receipts verifies a vendor's callback and tells what it reports. It answers
+// event.ErrUnauthenticated for a callback that is not the vendor's.
+type Receipts interface {
+	Receipt(r *http.Request, body []byte) (subjects.Lead, lead.Receipt, error)
+}
+
+// Options are what the edge needs.
+type Options struct {
+	Catalog   *site.Catalog
+	Publisher Publisher
+	Twilio    Receipts
+	Mailgun   Receipts
+	// Secret is the secret of a site's tool call; empty means none is
+	// configured, and then every call is refused.
+	Secret   func(domain string) string
+	Now      func() time.Time
+	Log      zerolog.Logger
+	Registry prometheus.Registerer
+}
+
+type edge struct {
+	Options
+	reader  *intake.Reader
+	metrics *metrics
+}
+
+// New is the edge's public handler. It is safe for concurrent use.
+func New(o Options) http.Handler {
+	e := &edge{Options: o, reader: intake.New(o.Catalog), metrics: newMetrics(o.Registry)}
+	mux := http.NewServeMux()
+	mux.Handle("POST /v1/sites/{site}/dispatch_lead", e.serve("dispatch_lead", e.dispatchLead))
+	mux.Handle("POST /v1/twilio/status", e.serve("twilio_status", e.receipt(o.Twilio)))
+	mux.Handle("POST /v1/mailgun/events", e.serve("mailgun_events", e.receipt(o.Mailgun)))
+	mux.Handle("/", e.serve("other", func(http.ResponseWriter, *http.Request, *access) *refusal {
+		return &refusal{http.StatusNotFound, "there is nothing at this address; tool calls go to POST /v1/sites/{site}/dispatch_lead"}
+	}))
+	return mux
+}
+
+// dispatchLead takes the agent's tool call.
+func (e *edge) dispatchLead(w http.ResponseWriter, r *http.Request, a *access) *refusal {
+	domain := r.PathValue("site")
+	s, ok := e.Catalog.Sites[domain]
+	if !ok {
+		if _, broken := e.Catalog.Broken[domain]; broken {
+			return &refusal{http.StatusServiceUnavailable, "this site's configuration is broken; run leadbus config check"}
+		}
+		return &refusal{http.StatusNotFound, "no such site here; the address is /v1/sites/<domain>/dispatch_lead"}
+	}
+	a.market, a.site = s.Market, s.Domain
+	if !equal(r.Header.Get(SecretHeader), e.Secret(s.Domain)) {
+		return &refusal{http.StatusUnauthorized, "the " + SecretHeader + " header does not hold this site's secret"}
+	}
+	body, refused := read(w, r)
+	if refused != nil {
+		return refused
+	}
+	req, flags, err := intake.Decode(body)
+	if err != nil {
+		return &refusal{http.StatusBadRequest, "the body is not a usable JSON object: " + err.Error()}
+	}
+	now := e.Now().UTC()
+	id, flags := leadID(s.Domain, req, body, flags)
+	l := e.reader.Understand(s, id, req, now, flags)
+	a.lead = l.ID
+
+	// The clock of the call differs between repeats of the same call; what
+	// was said does not.
+	said := req
+	said.CalledAt = time.Time{}
+	eventID, err := event.ContentID(subjects.Received, id, said)
+	if err != nil {
+		return e.internal(err, a)
+	}
+	if refused := e.publish(r.Context(), event.Event{
+		ID: eventID, At: now,
+		Lead: subjects.Lead{Market: s.Market, Site: s.Domain, Event: subjects.Received, Lead: id},
+		Body: &event.Received{Lead: l, Raw: body},
+	}, a); refused != nil {
+		return refused
+	}
+	e.metrics.leads.WithLabelValues(s.Market).Inc()
+	writeJSON(w, http.StatusOK, e.reader.Reply(s, l))
+	return nil
+}
+
+// leadID derives the lead's id. A call that does not say which conversation it
+// belongs to is still a lead: its content then stands for the conversation.
+func leadID(domain string, req lead.Request, body []byte, flags []string) (string, []string) {
+	if req.ConversationID != "" {
+		return lead.NewID(domain, req.ConversationID), flags
+	}
+	return lead.NewID(domain, "body\x00"+string(body)), append(flags, "no_conversation")
+}
+
+// receipt takes a vendor's callback about one message.
+func (e *edge) receipt(vendor Receipts) func(http.ResponseWriter, *http.Request, *access) *refusal {
+	return func(w http.ResponseWriter, r *http.Request, a *access) *refusal {
+		body, refused := read(w, r)
+		if refused != nil {
+			return refused
+		}
+		to, receipt, err := vendor.Receipt(r, body)
+		switch {
+		case errors.Is(err, event.ErrUnauthenticated):
+			return &refusal{http.StatusForbidden, "the signature does not match"}
+		case err != nil:
+			return &refusal{http.StatusBadRequest, err.Error()}
+		}
+		s, ok := e.Catalog.Sites[to.Site]
+		if !ok || s.Market != to.Market {
+			return &refusal{http.StatusNotFound, "no such site in this market"}
+		}
+		a.market, a.site, a.lead = to.Market, to.Site, to.Lead
+		id, err := event.ContentID(subjects.ReceiptReceived, to.Lead, []string{receipt.Message, receipt.VendorID, receipt.Status, code(receipt.Failure)})
+		if err != nil {
+			return e.internal(err, a)
+		}
+		if refused := e.publish(r.Context(), event.Event{ID: id, At: e.Now().UTC(), Lead: to, Body: &event.Reported{Receipt: receipt}}, a); refused != nil {
+			return refused
+		}
+		w.WriteHeader(http.StatusOK) // the only status every vendor takes for success
+		return nil
+	}
+}
+
+func code(f *lead.Failure) string {
+	if f == nil {
+		return ""
+	}
+	return f.Code
+}
+
+func (e *edge) publish(ctx context.Context, ev event.Event, a *access) *refusal {
+	// A caller who hangs up must not take back what is half-way to the disk.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTime)
+	defer cancel()
+	if err := e.Publisher.Publish(ctx, ev); err != nil {
+		a.err = err
+		return &refusal{http.StatusServiceUnavailable, "not stored: the bus does not answer; please send it again"}
+	}
+	return nil
+}
+
+func (e *edge) internal(err error, a *access) *refusal {
+	a.err = err
+	return &refusal{http.StatusInternalServerError, "this is our fault; please send it again"}
+}
+
+// read takes the body, at most 64 KiB of it.
+func read(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var tooBig *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooBig):
+		return nil, &refusal{http.StatusRequestEntityTooLarge, "the body is larger than 64 KiB"}
+	case err != nil:
+		return nil, &refusal{http.StatusBadRequest, "the body ended early"}
+	}
+	return body, nil
+}
+
+// equal compares in constant time; an unset secret equals nothing.
+func equal(got, want string) bool {
+	return want != "" && subtle.ConstantTimeCompare([]byte(got), []byte(want)) == 1
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v) // the client is gone; the lead is stored all the same
+}
