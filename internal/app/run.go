@@ -42,8 +42,7 @@ type Started struct {
 }
 
 // Run starts everything on this machine: broker, database, sandbox vendors
-// (unless there are credentials), every role of every market, and the edge
-// last. It answers when all is ready.
+// (unless there are credentials), the edge, and every role of every market. It answers when all is ready.
 func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, error) {
 	c, err := loadWhole(s.Config, s.Market)
 	if err != nil {
@@ -83,10 +82,12 @@ func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, erro
 	if s.PublicURL == "" {
 		s.PublicURL = st.EdgeURL
 	}
+	var vendors *sandbox.Sandbox
 	if !credentials {
-		if st.SandboxURL, err = j.sandbox(&s, st.EdgeURL); err != nil {
+		if vendors, err = j.sandbox(&s, st.EdgeURL); err != nil {
 			return nil, err
 		}
+		st.SandboxURL = vendors.URL()
 	}
 	j.vendors(s.VendorSettings)
 	db, err := j.database(ctx, st.DatabaseURL)
@@ -99,6 +100,14 @@ func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, erro
 			return nil, err
 		}
 		st.Notes = append(st.Notes, note...)
+	}
+	// Started last stops first: when the roles are done sending, the sandbox
+	// stops, and then the edge that takes its receipts.
+	if err := j.edge(ctx, l); err != nil {
+		return nil, err
+	}
+	if vendors != nil {
+		p.OnStop("sandbox", func(context.Context) error { vendors.Close(); return nil })
 	}
 	for _, market := range slices.Sorted(maps.Keys(c.Markets)) {
 		for _, r := range []struct {
@@ -118,9 +127,6 @@ func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, erro
 		}
 	}
 	if st.PrivateURL, err = j.private(s.PrivateAddr); err != nil {
-		return nil, err
-	}
-	if err := j.edge(ctx, l); err != nil {
 		return nil, err
 	}
 	st.PID = os.Getpid()
@@ -223,7 +229,7 @@ func NATSConfig(s Settings, c *site.Catalog) (string, error) {
 
 // sandbox starts the vendors on this machine, with credentials of its own, and
 // gives every site a secret.
-func (j *joint) sandbox(s *RunSettings, edgeURL string) (string, error) {
+func (j *joint) sandbox(s *RunSettings, edgeURL string) (*sandbox.Sandbox, error) {
 	dir := filepath.Join(s.Data, "secrets")
 	for _, f := range []struct {
 		name   string
@@ -237,13 +243,13 @@ func (j *joint) sandbox(s *RunSettings, edgeURL string) (string, error) {
 	} {
 		v, err := ensureSecret(filepath.Join(dir, f.name), 16)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		f.to(f.prefix + v)
 	}
 	for domain := range j.catalog.Sites {
 		if _, err := ensureSecret(s.siteSecretFile(domain), 24); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
 	templates := map[string]string{}
@@ -257,11 +263,10 @@ func (j *joint) sandbox(s *RunSettings, edgeURL string) (string, error) {
 		Templates: templates, Log: j.Log.With().Str("role", "sandbox").Logger(),
 	})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	j.OnStop("sandbox", func(context.Context) error { sb.Close(); return nil })
 	s.TwilioURL, s.MailgunURL = sb.TwilioURL(), sb.MailgunURL()
-	return sb.URL(), nil
+	return sb, nil
 }
 
 // exampleRoster fills an empty roster, so that the sandbox has someone to call.

@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"leadbus/internal/event"
 )
 
 // Bucket is a key-value bucket of the market. Errors are event.ErrNotFound and
-// event.ErrConflict where a caller branches on them.
+// event.ErrConflict where a caller branches on them. The outcome of a write
+// that ended with any other error is unknown. On a replicated bucket a read may
+// be a moment behind.
 type Bucket struct {
 	kv jetstream.KeyValue
 	c  *Conn
@@ -21,23 +24,25 @@ type Bucket struct {
 // Bucket opens a provisioned bucket and waits for it until ctx ends.
 func (c *Conn) Bucket(ctx context.Context, name string) (*Bucket, error) {
 	for warned := false; ; warned = true {
-		kv, err := c.js.KeyValue(ctx, name)
+		bounded, cancel := context.WithTimeout(ctx, requestTime)
+		kv, err := c.js.KeyValue(bounded, name)
+		cancel()
 		if err == nil {
 			return &Bucket{kv, c}, nil
 		}
-		if !warned {
+		if !warned && ctx.Err() == nil {
 			c.log.Warn().Err(err).Str("bucket", name).Msg("waiting for the bucket; 'leadbus provision' makes it")
 		}
-		select {
-		case <-ctx.Done():
-			return nil, fmt.Errorf("open bucket %s: %w", name, err)
-		case <-time.After(time.Second):
+		if !pause(ctx, connectWait) {
+			return nil, fmt.Errorf("open bucket %s: %w", name, errors.Join(ctx.Err(), err))
 		}
 	}
 }
 
 // Get reads a key.
 func (b *Bucket) Get(ctx context.Context, key string) (event.Entry, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
 	e, err := b.kv.Get(ctx, key)
 	if err != nil {
 		return event.Entry{}, b.wrap("read", err)
@@ -45,80 +50,165 @@ func (b *Bucket) Get(ctx context.Context, key string) (event.Entry, error) {
 	return event.Entry{Key: key, Value: e.Value(), Revision: e.Revision()}, nil
 }
 
-// Create writes a key that must not exist.
+// Create writes a key that must not exist; one that was deleted does not.
 func (b *Bucket) Create(ctx context.Context, key string, value []byte) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
 	rev, err := b.kv.Create(ctx, key, value)
 	return rev, b.wrap("create", err)
 }
 
 // Update writes a key that must still have the revision.
 func (b *Bucket) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
 	rev, err := b.kv.Update(ctx, key, value, revision)
 	return rev, b.wrap("update", err)
 }
 
 // Put writes a key.
 func (b *Bucket) Put(ctx context.Context, key string, value []byte) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
 	rev, err := b.kv.Put(ctx, key, value)
 	return rev, b.wrap("write", err)
 }
 
-// Delete removes a key.
+// Delete removes a key; one that is not there is no error.
 func (b *Bucket) Delete(ctx context.Context, key string) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
 	return b.wrap("delete", b.kv.Delete(ctx, key))
 }
 
 // All reads every key.
 func (b *Bucket) All(ctx context.Context) ([]event.Entry, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var all []event.Entry
-	err := b.Watch(ctx, func(e event.Entry) { all = append(all, e) }, cancel)
-	return all, err
+	w, discard, err := b.open(ctx)
+	if err != nil {
+		return nil, b.wrap("read all", err)
+	}
+	defer discard()
+	for all := []event.Entry(nil); ; {
+		select {
+		case e, ok := <-w.Updates():
+			if !ok {
+				return nil, b.wrap("read all", errors.Join(ctx.Err(), errWatchLost))
+			}
+			if e == nil {
+				return all, nil
+			}
+			if e.Operation() == jetstream.KeyValuePut {
+				all = append(all, entry(e))
+			}
+		case <-ctx.Done():
+			return nil, b.wrap("read all", ctx.Err())
+		}
+	}
 }
 
+var errWatchLost = errors.New("the watch was lost")
+
 // Watch hands over every key and then every change until ctx ends; ready is
-// called once the present keys were handed over. It survives reconnects, and
-// returns an error when the watch is lost for good.
+// called once, when the present keys were handed over. After a reconnect the
+// keys come once more, deleted ones included, so that no change is missed. It
+// returns an error when the connection is closed.
 func (b *Bucket) Watch(ctx context.Context, f func(event.Entry), ready func()) error {
-	w, err := b.kv.WatchAll(ctx)
+	back := b.c.nc.StatusChanged(nats.CONNECTED)
+	defer b.c.nc.RemoveStatusListener(back)
+	for warned, deletes := false, false; ; {
+		err := b.watch(ctx, f, deletes, back, func() {
+			if !deletes {
+				ready()
+			}
+			warned, deletes = false, true
+		})
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case b.c.nc.IsClosed():
+			return b.wrap("watch", nats.ErrConnectionClosed)
+		case err != nil && !warned:
+			warned = true
+			b.c.log.Warn().Err(err).Str("bucket", b.kv.Bucket()).Msg("watch lost: watching anew")
+		}
+		if err != nil {
+			pause(ctx, connectWait)
+		}
+	}
+}
+
+// watch watches until the connection was away, which is no error, or the watch
+// is lost.
+func (b *Bucket) watch(ctx context.Context, f func(event.Entry), deletes bool, back <-chan nats.Status, ready func()) error {
+	w, discard, err := b.open(ctx)
 	if err != nil {
 		return b.wrap("watch", err)
 	}
-	defer func() { _ = w.Stop() }()
-	for present := true; ; {
+	defer discard()
+	for {
 		select {
 		case <-ctx.Done():
+			return nil
+		case <-back:
+			// The library notices by itself, after missed heartbeats, and
+			// gives up when it cannot send at that moment.
 			return nil
 		case e, ok := <-w.Updates():
 			switch {
 			case !ok:
-				if ctx.Err() != nil {
-					return nil
-				}
-				return fmt.Errorf("watch bucket %s: the watch ended", b.kv.Bucket())
+				return b.wrap("watch", errWatchLost)
 			case e == nil:
-				present = false
+				deletes = true
 				ready()
-			case e.Operation() == jetstream.KeyValuePut:
-				f(event.Entry{Key: e.Key(), Value: e.Value(), Revision: e.Revision()})
-			case !present:
-				f(event.Entry{Key: e.Key(), Revision: e.Revision()})
+			case e.Operation() == jetstream.KeyValuePut || deletes:
+				f(entry(e))
 			}
 		}
 	}
 }
 
+// open starts a watch within requestTime. discard ends it, and reads what it
+// still holds, or its sender would wait for ever.
+func (b *Bucket) open(ctx context.Context) (w jetstream.KeyWatcher, discard func(), err error) {
+	ctx, cancel := context.WithCancel(ctx) // the watch lives as long as it
+	late := time.AfterFunc(requestTime, cancel)
+	w, err = b.kv.WatchAll(ctx)
+	if !late.Stop() {
+		err = errors.Join(err, context.DeadlineExceeded)
+	}
+	discard = func() {
+		cancel()
+		if w == nil {
+			return
+		}
+		_ = w.Stop()
+		go func() {
+			for range w.Updates() { //nolint:revive // emptied, not read
+			}
+		}()
+	}
+	if err != nil {
+		discard()
+	}
+	return w, discard, err
+}
+
+// entry has no value when the key was deleted.
+func entry(e jetstream.KeyValueEntry) event.Entry {
+	if e.Operation() != jetstream.KeyValuePut {
+		return event.Entry{Key: e.Key(), Revision: e.Revision()}
+	}
+	return event.Entry{Key: e.Key(), Value: e.Value(), Revision: e.Revision()}
+}
+
 func (b *Bucket) wrap(what string, err error) error {
-	var api *jetstream.APIError
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, jetstream.ErrKeyNotFound):
 		err = event.ErrNotFound
-	case errors.Is(err, jetstream.ErrKeyExists),
-		errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == wrongLastSequenceR3):
+	case errors.Is(err, jetstream.ErrKeyExists), conflicts(err):
 		err = event.ErrConflict
 	}
-	return fmt.Errorf("%s in bucket %s: %w", what, b.kv.Bucket(), err)
+	return fmt.Errorf("%s bucket %s: %w", what, b.kv.Bucket(), err)
 }

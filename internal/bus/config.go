@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/nats-io/nkeys"
@@ -36,7 +37,8 @@ func Users(markets []string) []string {
 func SeedFile(dir, user string) string { return filepath.Join(dir, user+".nk") }
 
 // EnsureKeys reads the public key of each user from its seed file and makes the
-// seeds that are missing (mode 0600).
+// seeds that are missing (mode 0600). Processes that do it at the same time end
+// with the same keys.
 func EnsureKeys(dir string, users []string) (map[string]string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -55,21 +57,12 @@ func EnsureKeys(dir string, users []string) (map[string]string, error) {
 func ensureKey(file string) (string, error) {
 	seed, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
-		pair, err := nkeys.CreateUser()
-		if err != nil {
+		if err := makeSeed(file); err != nil {
 			return "", err
 		}
-		if seed, err = pair.Seed(); err != nil {
-			return "", err
-		}
-		tmp := file + ".tmp"
-		if err := os.WriteFile(tmp, append(seed, '\n'), 0o600); err != nil {
-			return "", err
-		}
-		if err := os.Rename(tmp, file); err != nil {
-			return "", err
-		}
-	} else if err != nil {
+		seed, err = os.ReadFile(file)
+	}
+	if err != nil {
 		return "", err
 	}
 	pair, err := nkeys.FromSeed(bytes.TrimSpace(seed))
@@ -79,6 +72,31 @@ func ensureKey(file string) (string, error) {
 	return pair.PublicKey()
 }
 
+// makeSeed puts a whole seed in place or leaves the one that came first.
+func makeSeed(file string) error {
+	pair, err := nkeys.CreateUser()
+	if err != nil {
+		return err
+	}
+	seed, err := pair.Seed()
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(file), ".seed-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(tmp.Name()) }()
+	_, err = tmp.Write(append(seed, '\n'))
+	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(tmp.Name(), file); !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return nil
+}
+
 // ConfigText renders accounts, users and permissions of the markets. The text
 // holds public keys only and nothing about a node, so the same text serves the
 // embedded server, one external server and every node of a cluster: a node's
@@ -86,8 +104,10 @@ func ensureKey(file string) (string, error) {
 //
 // A role reaches its own durable, its own buckets and the kinds of event it
 // publishes; the JetStream API beyond that belongs to the operator. An account
-// per market makes the other markets unreachable rather than forbidden.
+// per market makes the other markets unreachable rather than forbidden, and
+// takes no stream without a size, so that none can fill the disk of all.
 func ConfigText(markets []string, keys map[string]string) string {
+	markets = slices.Sorted(slices.Values(markets))
 	var b strings.Builder
 	b.WriteString("# Rendered by 'leadbus nats-config'; do not edit.\naccounts {\n")
 	b.WriteString("  SYS { users = [ { nkey: " + keys["sys"] + " } ] }\n")
@@ -100,7 +120,7 @@ func ConfigText(markets []string, keys map[string]string) string {
 	b.WriteString("    ]\n  }\n")
 	for _, m := range markets {
 		fmt.Fprintf(&b, "  %s {\n", account(m))
-		b.WriteString("    jetstream { max_streams: 32, max_consumers: 256 }\n")
+		b.WriteString("    jetstream { max_streams: 32, max_consumers: 256, max_bytes: true }\n")
 		fmt.Fprintf(&b, "    exports = [ { service: %q, accounts: [EDGE] } ]\n    users = [\n", subjects.Market(m))
 		fmt.Fprintf(&b, "      { nkey: %s }\n", keys[m+"-operator"])
 		for _, role := range []string{subjects.Recorder, subjects.Matcher, subjects.Notifier} {
@@ -117,7 +137,6 @@ func ConfigText(markets []string, keys map[string]string) string {
 // publishes lists what a role may publish to, the JetStream API included.
 func publishes(market, role string) []string {
 	p := []string{
-		"$JS.API.INFO",
 		"$JS.API.CONSUMER.INFO.LEADS." + role,
 		"$JS.API.CONSUMER.MSG.NEXT.LEADS." + role,
 		// Both forms of the ack subject: the server may switch to the second.
@@ -131,7 +150,7 @@ func publishes(market, role string) []string {
 	case subjects.Recorder:
 		p = append(p, bucketRights(subjects.BucketRoster)...)
 	case subjects.Matcher:
-		p = append(p, "$JS.API.STREAM.INFO.LEADS", "$JS.API.DIRECT.GET.LEADS", "$JS.API.DIRECT.GET.LEADS.>")
+		p = append(p, "$JS.API.STREAM.INFO.LEADS", "$JS.API.DIRECT.GET.LEADS")
 		p = append(p, bucketRights(subjects.BucketLoad)...)
 		p = append(p, bucketReadRights(subjects.BucketRoster)...)
 	case subjects.Notifier:

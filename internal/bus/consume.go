@@ -4,51 +4,78 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
-	"sync"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"leadbus/internal/event"
-	"leadbus/internal/subjects"
 )
 
 const (
 	// handleTime is the longest a handler may take; shorter than ackWait, so
 	// that a delivery is never with two handlers because one was slow.
 	handleTime = 25 * time.Second
-	// stopTime is how long handlers may finish after the stop began.
-	stopTime   = 10 * time.Second
-	pullExpiry = 5 * time.Second
-	// watchdog is how long a durable may have events waiting without handing
-	// any over before it is subscribed anew.
-	watchdog = 30 * time.Second
+	// maxReason bounds the reason of a terminated delivery, in bytes.
+	maxReason = 200
 )
 
 // Consume hands the durable's deliveries to h, up to workers at a time, until
-// ctx ends; then it lets handlers finish, gives back what was not begun, and
-// returns nil. It returns an error when the durable is lost. The durable must
-// have been provisioned; its absence is waited for.
+// ctx ends; then it gives back what was not begun, lets handlers finish for at
+// most ten seconds, and returns nil. It returns an error when the durable or
+// the connection is lost for good. The durable must have been provisioned; its
+// absence is waited for.
+//
+// A handler's context ends before the delivery's lease does; a panic is a
+// failed attempt. An ack is sent and not confirmed: one that is lost means a
+// redelivery, to which handlers are indifferent.
 func (c *Conn) Consume(ctx context.Context, durable string, workers int, h event.Handler) error {
-	return c.pull(ctx, durable, workers, func(work context.Context, msgs <-chan jetstream.Msg) {
-		var wg sync.WaitGroup
-		for range workers {
-			wg.Go(func() {
-				for m := range msgs {
-					if ctx.Err() != nil {
-						c.settle(m, event.After(10*time.Millisecond, errStopping), 1)
-						continue
-					}
-					c.handle(work, m, h)
-				}
+	return c.pull(ctx, durable, workers, func(work context.Context, s *source) error {
+		free := make(chan struct{}, workers)
+		for {
+			select {
+			case free <- struct{}{}:
+			case <-ctx.Done():
+				return nil
+			}
+			m, err := s.next(ctx)
+			if err != nil {
+				return err
+			}
+			s.busy.Go(func() {
+				defer func() { <-free }()
+				c.handle(work, m, h)
 			})
 		}
-		wg.Wait()
 	})
 }
 
-var errStopping = errors.New("stopping")
+// ConsumeBatches hands the durable's deliveries to h in batches of at most most,
+// waiting no longer than wait for more once there is one. h answers one error
+// (or nil) for each delivery. Batches follow each other; the next one is
+// fetched meanwhile. Stop, loss, deadline and panic are as in Consume.
+func (c *Conn) ConsumeBatches(ctx context.Context, durable string, most int, wait time.Duration, h func(context.Context, []event.Delivery) []error) error {
+	return c.pull(ctx, durable, most, func(work context.Context, s *source) error {
+		free := make(chan struct{}, 1)
+		for {
+			select {
+			case free <- struct{}{}:
+			case <-ctx.Done():
+				return nil
+			}
+			batch, err := s.batch(ctx, most, wait)
+			if err != nil {
+				return err
+			}
+			s.busy.Go(func() {
+				defer func() { <-free }()
+				c.handleBatch(work, batch, h)
+			})
+		}
+	})
+}
 
 // handle runs one delivery through its handler and settles it.
 func (c *Conn) handle(ctx context.Context, m jetstream.Msg, h event.Handler) {
@@ -61,226 +88,94 @@ func (c *Conn) handle(ctx context.Context, m jetstream.Msg, h event.Handler) {
 		err = c.contain(func() error { return h(bounded, d) })
 		cancel()
 	}
-	c.settle(m, err, d.Attempt)
-	line := c.log.Debug()
+	outcome := c.settle(m, err, d.Attempt)
+	level := c.log.Debug
 	if err != nil {
-		line = c.log.Warn().Err(err)
+		level = c.log.Warn
 	}
-	line.Str("event", d.Lead.Event).Str("site", d.Lead.Site).Str("lead", d.Lead.Lead).Uint64("seq", d.Seq).
-		Int("attempt", d.Attempt).Dur("took_ms", time.Since(start)).Msg("handled")
+	level().Err(err).Str("event", d.Lead.Event).Str("site", d.Lead.Site).Str("lead", d.Lead.Lead).Uint64("seq", d.Seq).
+		Int("attempt", d.Attempt).Str("outcome", outcome).Dur("took_ms", time.Since(start)).Msg("handled")
 }
 
-// contain makes a panic a failed attempt.
+// handleBatch settles each delivery of a batch by its own error, and logs one
+// line for the batch: rows of a recorder come by the thousand.
+func (c *Conn) handleBatch(ctx context.Context, batch []jetstream.Msg, h func(context.Context, []event.Delivery) []error) {
+	start := time.Now()
+	deliveries, msgs := make([]event.Delivery, 0, len(batch)), make([]jetstream.Msg, 0, len(batch))
+	for _, m := range batch {
+		d, err := decode(m)
+		if err != nil {
+			c.settle(m, event.Permanent(err), d.Attempt)
+			c.log.Warn().Err(err).Uint64("seq", d.Seq).Msg("unreadable event terminated")
+			continue
+		}
+		deliveries, msgs = append(deliveries, d), append(msgs, m)
+	}
+	if len(msgs) == 0 {
+		return
+	}
+	bounded, cancel := context.WithTimeout(ctx, handleTime)
+	defer cancel()
+	var errs []error
+	all := c.contain(func() error {
+		if errs = h(bounded, deliveries); len(errs) != len(deliveries) {
+			return fmt.Errorf("the handler answered %d results for %d deliveries", len(errs), len(deliveries))
+		}
+		return nil
+	})
+	failed := 0
+	for i, m := range msgs {
+		err := all
+		if err == nil {
+			err = errs[i]
+		}
+		outcome := c.settle(m, err, deliveries[i].Attempt)
+		if err == nil {
+			continue
+		}
+		if failed++; failed == 1 { // one cause mostly fails many
+			c.log.Warn().Err(err).Str("lead", deliveries[i].Lead.Lead).Uint64("seq", deliveries[i].Seq).
+				Int("attempt", deliveries[i].Attempt).Str("outcome", outcome).Msg("an event of the batch failed")
+		}
+	}
+	c.log.Debug().Int("events", len(msgs)).Int("failed", failed).Dur("took_ms", time.Since(start)).Msg("batch handled")
+}
+
+// contain makes a panic a failed attempt. Of the panic's value only the
+// runtime's own words are logged: others may hold what a caller said.
 func (c *Conn) contain(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			c.log.Error().Bytes("stack", debug.Stack()).Msg("panic in a handler")
 			err = errors.New("panic in a handler")
+			//nolint:errorlint // a panic's value, wrapped by nobody
+			if r, ok := v.(runtime.Error); ok {
+				err = fmt.Errorf("panic in a handler: %w", r)
+			}
+			c.log.Error().Err(err).Bytes("stack", debug.Stack()).Msg("panic")
 		}
 	}()
 	return f()
 }
 
-// settle acks, naks or terminates by the handler's error. An ack that is lost
-// means a redelivery, which handlers are indifferent to.
-func (c *Conn) settle(m jetstream.Msg, err error, attempt int) {
-	var aerr error
+// settle acks, naks or terminates by the handler's error, and says which.
+func (c *Conn) settle(m jetstream.Msg, err error, attempt int) string {
 	switch fate, delay := event.Outcome(err, attempt); fate {
-	case event.Ack:
-		aerr = m.Ack()
 	case event.Redeliver:
-		aerr = m.NakWithDelay(delay)
+		c.sent(m.NakWithDelay(delay))
+		return "redeliver"
 	case event.Terminate:
 		reason := err.Error()
-		aerr = m.TermWithReason(reason[:min(len(reason), 200)])
-	}
-	if aerr != nil {
-		c.log.Warn().Err(aerr).Msg("ack was not sent; the event will come again")
-	}
-}
-
-// ConsumeBatches hands the durable's deliveries to h in batches of at most max,
-// waiting no longer than wait for more once there is one. h answers one error
-// for each delivery. Batches follow each other; stop and loss are as in
-// Consume.
-func (c *Conn) ConsumeBatches(ctx context.Context, durable string, max int, wait time.Duration, h func(context.Context, []event.Delivery) []error) error {
-	return c.pull(ctx, durable, 2*max, func(work context.Context, msgs <-chan jetstream.Msg) {
-		for batch := range batches(msgs, max, wait) {
-			if ctx.Err() != nil {
-				for _, m := range batch {
-					c.settle(m, event.After(10*time.Millisecond, errStopping), 1)
-				}
-				continue
-			}
-			c.handleBatch(work, batch, h)
-		}
-	})
-}
-
-func (c *Conn) handleBatch(ctx context.Context, batch []jetstream.Msg, h func(context.Context, []event.Delivery) []error) {
-	var deliveries []event.Delivery
-	var msgs []jetstream.Msg
-	for _, m := range batch {
-		d, err := decode(m)
-		if err != nil {
-			c.log.Warn().Err(err).Msg("unreadable event terminated")
-			c.settle(m, event.Permanent(err), 1)
-			continue
-		}
-		deliveries, msgs = append(deliveries, d), append(msgs, m)
-	}
-	if len(deliveries) == 0 {
-		return
-	}
-	start := time.Now()
-	bounded, cancel := context.WithTimeout(ctx, handleTime)
-	var errs []error
-	if err := c.contain(func() error { errs = h(bounded, deliveries); return nil }); err != nil {
-		errs = nil
-		for range deliveries {
-			errs = append(errs, err)
-		}
-	}
-	cancel()
-	failed := 0
-	for i, m := range msgs {
-		if errs[i] != nil {
-			failed++
-			if failed == 1 {
-				c.log.Warn().Err(errs[i]).Uint64("seq", deliveries[i].Seq).Msg("an event of the batch failed")
-			}
-		}
-		c.settle(m, errs[i], deliveries[i].Attempt)
-	}
-	c.log.Debug().Int("events", len(msgs)).Int("failed", failed).Dur("took_ms", time.Since(start)).Msg("batch handled")
-}
-
-// batches groups what arrives.
-func batches(msgs <-chan jetstream.Msg, most int, wait time.Duration) func(yield func([]jetstream.Msg) bool) {
-	return func(yield func([]jetstream.Msg) bool) {
-		for first := range msgs {
-			batch, timeout := []jetstream.Msg{first}, time.After(wait)
-			for open := true; open && len(batch) < most; {
-				select {
-				case m, ok := <-msgs:
-					if ok {
-						batch = append(batch, m)
-					}
-					open = ok
-				case <-timeout:
-					open = false
-				}
-			}
-			if !yield(batch) {
-				return
-			}
-		}
+		c.sent(m.TermWithReason(strings.ToValidUTF8(reason[:min(len(reason), maxReason)], "")))
+		return "terminate"
+	default:
+		c.sent(m.Ack())
+		return "ack"
 	}
 }
 
-// pull feeds the durable's deliveries to work until ctx ends. work gets a
-// context that outlives ctx by stopTime, and returns when the channel closes.
-func (c *Conn) pull(ctx context.Context, durable string, prefetch int, work func(context.Context, <-chan jetstream.Msg)) error {
-	consumer, err := c.consumer(ctx, durable)
+// sent notes an ack that did not leave.
+func (c *Conn) sent(err error) {
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
-		return err
-	}
-	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	msgs := make(chan jetstream.Msg)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		work(running, msgs)
-	}()
-	err = c.feed(ctx, consumer, durable, prefetch, msgs)
-	close(msgs)
-	select {
-	case <-done:
-	case <-time.After(stopTime):
-		cancel() // handlers see their context end
-		<-done
-	}
-	return err
-}
-
-// feed moves deliveries into msgs; it returns nil after ctx ended.
-func (c *Conn) feed(ctx context.Context, consumer jetstream.Consumer, durable string, prefetch int, msgs chan<- jetstream.Msg) error {
-	for {
-		// Prefetched deliveries wait in this process while their ack time
-		// runs: no more of them than the workers take up at once.
-		it, err := consumer.Messages(jetstream.PullMaxMessages(prefetch), jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullExpiry/2),
-			jetstream.WithMessagesErrOnMissingHeartbeat(false))
-		if err != nil {
-			return fmt.Errorf("consume %s: %w", durable, err)
-		}
-		again, err := c.iterate(ctx, it, consumer, durable, msgs)
-		it.Stop()
-		if !again || err != nil {
-			return err
-		}
-		c.log.Warn().Str("durable", durable).Msg("events wait and none is handed over: subscribing anew")
-	}
-}
-
-func (c *Conn) iterate(ctx context.Context, it jetstream.MessagesContext, consumer jetstream.Consumer, durable string, msgs chan<- jetstream.Msg) (again bool, err error) {
-	for {
-		next, cancel := context.WithTimeout(ctx, watchdog)
-		m, err := it.Next(jetstream.NextContext(next))
-		idle := errors.Is(next.Err(), context.DeadlineExceeded)
-		cancel()
-		switch {
-		case err == nil:
-			select {
-			case msgs <- m:
-			case <-ctx.Done():
-				c.settle(m, event.After(10*time.Millisecond, errStopping), 1)
-				c.handBack(it)
-				return false, nil
-			}
-		case ctx.Err() != nil:
-			c.handBack(it)
-			return false, nil
-		case idle:
-			if info, ierr := consumer.Info(ctx); ierr == nil && info.NumPending > 0 && info.NumAckPending == 0 {
-				return true, nil
-			}
-		default:
-			return false, fmt.Errorf("consume %s: %w", durable, err)
-		}
-	}
-}
-
-// handBack naks what was prefetched, so that it is redelivered now and not
-// after ackWait.
-func (c *Conn) handBack(it jetstream.MessagesContext) {
-	it.Drain()
-	for {
-		m, err := it.Next(jetstream.NextMaxWait(time.Second))
-		if err != nil {
-			return
-		}
-		c.settle(m, event.After(10*time.Millisecond, errStopping), 1)
-	}
-}
-
-// consumer looks the durable up and waits until it is provisioned.
-func (c *Conn) consumer(ctx context.Context, durable string) (jetstream.Consumer, error) {
-	for warned := false; ; warned = true {
-		found, err := c.js.Consumer(ctx, subjects.StreamLeads, durable)
-		if err == nil {
-			return found, nil
-		}
-		if !warned {
-			c.log.Warn().Err(err).Str("durable", durable).Msg("waiting for the durable; 'leadbus provision' makes it")
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(time.Second):
-		}
+		c.log.Warn().Err(err).Msg("ack was not sent: the event will come again")
 	}
 }

@@ -2,9 +2,11 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"leadbus/internal/subjects"
@@ -17,11 +19,14 @@ type Layout struct {
 }
 
 // Sizes of a market's streams. LEADS refuses new messages when full rather
-// than dropping old ones: the edge then answers 503 and somebody notices.
+// than dropping old ones: the edge then answers 503 and somebody notices. The
+// ledger gets half as much: an entry is a small part of what was sent, and none
+// is ever dropped, so that no replay is unprotected.
 const (
-	leadsBytes = 2 << 30
-	leadsAge   = 90 * 24 * time.Hour
-	smallBytes = 256 << 20
+	leadsBytes  = 2 << 30
+	leadsAge    = 90 * 24 * time.Hour
+	smallBytes  = 256 << 20
+	bucketBytes = 64 << 20
 	// dupeWindow is how long the stream drops repeats of a message id; beyond
 	// it Postgres and the send ledger do.
 	dupeWindow = time.Hour
@@ -32,12 +37,14 @@ const (
 	// maxDeliver bounds attempts of matcher and notifier: with the growing
 	// delay of event.Outcome that is about eight hours, then the DLQ.
 	maxDeliver = 100
+	// stepTime bounds one step of provisioning.
+	stepTime = 5 * time.Second
 )
 
 // Provision makes a market's streams, buckets and durables, or brings them to
 // this layout. Services only look them up: two versions of a service would
 // otherwise fight over the configuration. It is safe to repeat and to run
-// beside itself.
+// beside itself, and waits until ctx ends for a cluster that has no leader yet.
 func Provision(ctx context.Context, operator *Conn, market string, o Layout) error {
 	js := operator.js
 	replicas := max(o.Replicas, 1)
@@ -64,13 +71,21 @@ func Provision(ctx context.Context, operator *Conn, market string, o Layout) err
 		Discard: jetstream.DiscardOld, MaxBytes: smallBytes, Replicas: replicas, AllowMsgTTL: true, AllowMsgSchedules: true,
 	}
 	for _, c := range []jetstream.StreamConfig{leads, dlq, timers} {
-		if _, err := js.CreateOrUpdateStream(ctx, c); err != nil {
+		if err := operator.settled(ctx, func(ctx context.Context) error {
+			_, err := js.CreateOrUpdateStream(ctx, c)
+			return err
+		}); err != nil {
 			return fmt.Errorf("stream %s: %w", c.Name, err)
 		}
 	}
-	for _, bucket := range []string{subjects.BucketRoster, subjects.BucketLoad, subjects.BucketLedger} {
-		if _, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: bucket, History: 1, Storage: jetstream.FileStorage, Replicas: replicas, MaxBytes: smallBytes,
+	for bucket, size := range map[string]int64{
+		subjects.BucketRoster: bucketBytes, subjects.BucketLoad: bucketBytes, subjects.BucketLedger: maxBytes / 2,
+	} {
+		if err := operator.settled(ctx, func(ctx context.Context) error {
+			_, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+				Bucket: bucket, History: 1, Storage: jetstream.FileStorage, Replicas: replicas, MaxBytes: size,
+			})
+			return err
 		}); err != nil {
 			return fmt.Errorf("bucket %s: %w", bucket, err)
 		}
@@ -86,11 +101,35 @@ func Provision(ctx context.Context, operator *Conn, market string, o Layout) err
 		if role == subjects.Recorder {
 			// The database may be away for days: its events wait, they do not
 			// use up deliveries.
-			c.MaxDeliver, c.MaxAckPending = -1, 4000
+			c.MaxDeliver, c.MaxAckPending = -1, 2000
 		}
-		if _, err := js.CreateOrUpdateConsumer(ctx, subjects.StreamLeads, c); err != nil {
+		if err := operator.settled(ctx, func(ctx context.Context) error {
+			_, err := js.CreateOrUpdateConsumer(ctx, subjects.StreamLeads, c)
+			return err
+		}); err != nil {
 			return fmt.Errorf("durable %s: %w", role, err)
 		}
 	}
 	return nil
+}
+
+// settled repeats a step while the cluster elects; everything else that goes
+// wrong is the step's result.
+func (c *Conn) settled(ctx context.Context, step func(context.Context) error) error {
+	for warned := false; ; warned = true {
+		attempt, cancel := context.WithTimeout(ctx, stepTime)
+		err := step(attempt)
+		cancel()
+		var api *jetstream.APIError
+		if err == nil || errors.As(err, &api) && api.ErrorCode != clusterNotAvailable ||
+			api == nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrReconnectBufExceeded) {
+			return err
+		}
+		if !warned {
+			c.log.Warn().Err(err).Msg("waiting for JetStream to take its configuration")
+		}
+		if !pause(ctx, connectWait) {
+			return errors.Join(ctx.Err(), err)
+		}
+	}
 }

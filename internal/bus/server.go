@@ -49,8 +49,9 @@ func StartServer(o ServerOptions) (*Server, error) {
 	}
 	opts.ServerName, opts.Host, opts.Port = "leadbus", host, n
 	opts.JetStream, opts.StoreDir, opts.SyncAlways = true, o.StoreDir, o.SyncAlways
-	// Unset limits would take three quarters of memory and disk.
-	opts.JetStreamMaxMemory, opts.JetStreamMaxStore = 64<<20, 64<<30
+	// Unset limits would take three quarters of memory and disk. Sizes of
+	// streams are reserved against the second: a terabyte is 250 markets.
+	opts.JetStreamMaxMemory, opts.JetStreamMaxStore = 64<<20, 1<<40
 	opts.NoSigs, opts.NoLog = true, false // signals belong to the process
 	s, err := server.NewServer(opts)
 	if err != nil {

@@ -140,7 +140,9 @@ func leadID(domain string, req lead.Request, body []byte, flags []string) (strin
 	return lead.NewID(domain, "body\x00"+string(body)), append(flags, "no_conversation")
 }
 
-// receipt takes a vendor's callback about one message.
+// receipt takes a vendor's callback about one message. What is authentic and
+// not ours is answered 406: Mailgun does not repeat that, and Twilio repeats no
+// 4xx.
 func (e *edge) receipt(vendor Receipts) func(http.ResponseWriter, *http.Request, *access) *refusal {
 	return func(w http.ResponseWriter, r *http.Request, a *access) *refusal {
 		body, refused := read(w, r)
@@ -151,12 +153,14 @@ func (e *edge) receipt(vendor Receipts) func(http.ResponseWriter, *http.Request,
 		switch {
 		case errors.Is(err, event.ErrUnauthenticated):
 			return &refusal{http.StatusForbidden, "the signature does not match"}
+		case errors.Is(err, event.ErrNotFound):
+			return &refusal{http.StatusNotAcceptable, "this is not about a message of ours"}
 		case err != nil:
 			return &refusal{http.StatusBadRequest, err.Error()}
 		}
 		s, ok := e.Catalog.Sites[to.Site]
 		if !ok || s.Market != to.Market {
-			return &refusal{http.StatusNotFound, "no such site in this market"}
+			return &refusal{http.StatusNotAcceptable, "no such site in this market"}
 		}
 		a.market, a.site, a.lead = to.Market, to.Site, to.Lead
 		id, err := event.ContentID(subjects.ReceiptReceived, to.Lead, []string{receipt.Message, receipt.VendorID, receipt.Status, code(receipt.Failure)})
