@@ -25,8 +25,7 @@ type progress struct {
 
 type told struct {
 	lead.Message
-	state   lead.MessageState
-	failure *lead.Failure
+	state lead.MessageState
 }
 
 func newProgress(start time.Time) *progress {

@@ -57,7 +57,7 @@ func Edge(ctx context.Context, p *process.Process, s EdgeSettings) error {
 
 // Recorder runs one market's recorder alone.
 func Recorder(ctx context.Context, p *process.Process, s RoleSettings) error {
-	return role(ctx, p, s, func(j *joint) error {
+	return role(p, s, func(j *joint) error {
 		url, err := s.databaseURL()
 		if err != nil {
 			return err
@@ -72,7 +72,7 @@ func Recorder(ctx context.Context, p *process.Process, s RoleSettings) error {
 
 // Matcher runs one market's matcher alone.
 func Matcher(ctx context.Context, p *process.Process, s RoleSettings) error {
-	return role(ctx, p, s, func(j *joint) error { return j.matcher(ctx, s.Market) })
+	return role(p, s, func(j *joint) error { return j.matcher(ctx, s.Market) })
 }
 
 // Notifier runs one market's notifier alone.
@@ -80,13 +80,13 @@ func Notifier(ctx context.Context, p *process.Process, s NotifierSettings) error
 	if err := s.production(); err != nil {
 		return err
 	}
-	return role(ctx, p, s.RoleSettings, func(j *joint) error {
+	return role(p, s.RoleSettings, func(j *joint) error {
 		j.vendors(s.VendorSettings)
 		return j.notifier(ctx, s.Market)
 	})
 }
 
-func role(ctx context.Context, p *process.Process, s RoleSettings, start func(*joint) error) error {
+func role(p *process.Process, s RoleSettings, start func(*joint) error) error {
 	j, err := alone(p, s.Settings, []string{s.Market})
 	if err != nil {
 		return err

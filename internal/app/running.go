@@ -40,7 +40,7 @@ func Running(data string) (Instance, error) {
 // lock takes the data directory for this process. NATS and Postgres stores
 // have one owner; a second instance must not touch them.
 func lock(data string) (unlock func() error, err error) {
-	if err := os.MkdirAll(data, 0o755); err != nil {
+	if err := os.MkdirAll(data, 0o755); err != nil { //nolint:gosec // the user Postgres drops to walks through it
 		return nil, err
 	}
 	f, err := os.OpenFile(filepath.Join(data, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
