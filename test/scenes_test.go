@@ -77,11 +77,11 @@ func mobile(market string) string {
 	n := conversations.Add(1)
 	switch market {
 	case "id":
-		return fmt.Sprintf("+62812345%05d", n)
+		return fmt.Sprintf("+628123454%04d", n%10000)
 	case "fr":
 		return fmt.Sprintf("+3361234%04d", n)
 	default:
-		return fmt.Sprintf("+4178123%04d", n)
+		return fmt.Sprintf("+4178124%04d", n)
 	}
 }
 
@@ -257,7 +257,7 @@ func TestSubjectsAndIDsHoldNothingPersonal(t *testing.T) {
 	s.row(t, "ch", id, told)
 	for _, e := range s.events(t, "ch", id) {
 		for _, outside := range []string{e.Lead.String(), e.ID} {
-			for _, personal := range []string{"zebulon", "quux", "4178123", "carouge", "@"} {
+			for _, personal := range []string{"zebulon", "quux", "4178124", "carouge", "@"} {
 				if strings.Contains(strings.ToLower(outside), personal) {
 					t.Errorf("%q holds %q", outside, personal)
 				}

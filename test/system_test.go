@@ -93,7 +93,7 @@ func call(fields map[string]any) map[string]any {
 	body := map[string]any{
 		"schema_version": "1", "source": "elevenlabs",
 		"conversation_id": fmt.Sprintf("conv_test%d", n), "call_sid": fmt.Sprintf("CA%032d", n),
-		"caller_id": fmt.Sprintf("+4178123%04d", n%10000), "called_number": "+41225394512",
+		"caller_id": fmt.Sprintf("+4178124%04d", n%10000), "called_number": "+41225394512",
 		"call_time_utc": "2026-11-23T08:00:00Z", "call_duration_secs": 96,
 		"customer_name": "Marta Salas", "language": "fr",
 		"service_type": "fuite d'eau", "issue_summary": "L'evier de la cuisine fuit.", "city": "Carouge",
