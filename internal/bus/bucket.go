@@ -183,7 +183,7 @@ func (b *Bucket) open(ctx context.Context) (w jetstream.KeyWatcher, discard func
 		}
 		_ = w.Stop()
 		go func() {
-			for range w.Updates() { //nolint:revive // emptied, not read
+			for range w.Updates() {
 			}
 		}()
 	}

@@ -147,7 +147,6 @@ func (c *Conn) contain(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = errors.New("panic in a handler")
-			//nolint:errorlint // a panic's value, wrapped by nobody
 			if r, ok := v.(runtime.Error); ok {
 				err = fmt.Errorf("panic in a handler: %w", r)
 			}

@@ -1,0 +1,483 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+
+	"leadbus/internal/event"
+	"leadbus/internal/subjects"
+)
+
+func TestFatesOfADelivery(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	edge, op := r.connect(t, EdgeUser), r.connect(t, "ch-operator")
+	leads := []string{"retried", "fails", "panics", "poison", "hopeless", "good"}
+	for _, id := range leads {
+		if err := edge.Publish(t.Context(), received("ch", id, "x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	garbage := []byte(`{"id":"x","type":"received.v1","market":"ch","site":"a.ch","lead":"garbage","at":"2026-11-23T08:00:00Z","body":{"lead":{"id":41791234567}}}`)
+	if _, err := op.js.Publish(t.Context(), "lead.ch.a_ch.received.garbage", garbage); err != nil {
+		t.Fatal(err)
+	}
+	last := uint64(len(leads) + 1)
+
+	var mu sync.Mutex
+	attempts, at := map[string][]int{}, map[string][]time.Time{}
+	m := r.connect(t, "ch-matcher")
+	stop := consume(t, m, subjects.Matcher, 2, func(ctx context.Context, d event.Delivery) error {
+		if end, ok := ctx.Deadline(); !ok || time.Until(end) >= ackWait {
+			t.Errorf("a handler may take until %v: longer than its lease", end)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		id := d.Lead.Lead
+		attempts[id], at[id] = append(attempts[id], d.Attempt), append(at[id], time.Now())
+		switch {
+		case id == "poison":
+			return fmt.Errorf("plan: %w", event.Permanent(errors.New("cannot be understood, "+strings.Repeat("é", 200))))
+		case id == "hopeless":
+			return event.After(time.Millisecond, errors.New("never"))
+		case d.Attempt <= 2 && id == "retried":
+			return event.After(100*time.Millisecond, errors.New("not yet"))
+		case d.Attempt == 1 && id == "fails":
+			return errors.New("any error")
+		case d.Attempt == 1 && id == "panics":
+			panic("boom")
+		}
+		return nil
+	})
+	r.settled(t, op, subjects.Matcher, last)
+	stop()
+
+	if n := len(attempts["hopeless"]); n != maxDeliver {
+		t.Errorf("a hopeless delivery was tried %d times", n)
+	}
+	delete(attempts, "hopeless")
+	want := map[string][]int{"retried": {1, 2, 3}, "fails": {1, 2}, "panics": {1, 2}, "poison": {1}, "good": {1}}
+	if d := cmp.Diff(want, attempts); d != "" {
+		t.Error(d)
+	}
+	for id, least := range map[string]time.Duration{"retried": 100 * time.Millisecond, "fails": 500 * time.Millisecond, "panics": 500 * time.Millisecond} {
+		for i := 1; i < len(at[id]); i++ {
+			if d := at[id][i].Sub(at[id][i-1]); d < least || d > least+5*time.Second {
+				t.Errorf("%s: attempt %d after %s", id, i+1, d)
+			}
+		}
+	}
+
+	type advisory struct {
+		Type       string
+		Seq        uint64 `json:"stream_seq"`
+		Deliveries int
+		Reason     string
+	}
+	dead := map[uint64]advisory{}
+	eventually(t, "what gave up is in the DLQ", func() bool {
+		s, err := op.js.Stream(t.Context(), subjects.StreamDLQ)
+		if err != nil || s.CachedInfo().State.Msgs != 3 {
+			return false
+		}
+		for i := range uint64(3) {
+			m, err := s.GetMsg(t.Context(), i+1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var a advisory
+			if err := json.Unmarshal(m.Data, &a); err != nil {
+				t.Fatal(err)
+			}
+			dead[a.Seq] = a
+		}
+		return true
+	})
+	if a := dead[4]; !strings.Contains(a.Type, "terminated") || !strings.Contains(a.Reason, "cannot be understood") || len(a.Reason) > maxReason || strings.ContainsRune(a.Reason, '\uFFFD') {
+		t.Errorf("poison: %+v", a)
+	}
+	if a := dead[5]; !strings.Contains(a.Type, "max_deliver") || a.Deliveries != maxDeliver {
+		t.Errorf("hopeless: %+v", a)
+	}
+	if a := dead[7]; !strings.Contains(a.Type, "terminated") || !strings.Contains(a.Reason, "lead.id") || strings.Contains(a.Reason, "4179") {
+		t.Errorf("garbage: %+v", a)
+	}
+}
+
+func TestStopFinishesWhatWasBegunAndGivesTheRestBack(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	edge := r.connect(t, EdgeUser)
+	const n = 40
+	publish(t, edge, n)
+	var handled sync.Map
+	count := func(d event.Delivery) {
+		c, _ := handled.LoadOrStore(d.Lead.Lead, new(atomic.Int64))
+		c.(*atomic.Int64).Add(1)
+	}
+	begun, release := make(chan struct{}, n), make(chan struct{})
+	stop := consume(t, r.connect(t, "ch-matcher"), subjects.Matcher, 4, func(ctx context.Context, d event.Delivery) error {
+		begun <- struct{}{}
+		<-release
+		if ctx.Err() != nil {
+			t.Errorf("a handler at work was cut off: %v", ctx.Err())
+		}
+		count(d)
+		return nil
+	})
+	for range 4 {
+		within(t, "a handler begins", begun)
+	}
+	stopped := make(chan struct{})
+	go func() { stop(); close(stopped) }()
+	// Another replica gets what was given back while the first still works.
+	again := time.Now()
+	consume(t, r.connect(t, "ch-matcher"), subjects.Matcher, 4, func(_ context.Context, d event.Delivery) error { count(d); return nil })
+	seen := func() (seen int) {
+		handled.Range(func(_, _ any) bool { seen++; return true })
+		return seen
+	}
+	eventually(t, "all but what is at work was handled", func() bool { return seen() == n-4 })
+	if took := time.Since(again); took > ackWait/3 {
+		t.Errorf("what was given back came after %s", took)
+	}
+	close(release)
+	within(t, "the stop", stopped)
+	r.settled(t, r.connect(t, "ch-operator"), subjects.Matcher, n)
+	handled.Range(func(id, c any) bool {
+		if got := c.(*atomic.Int64).Load(); got != 1 {
+			t.Errorf("%s was handled %d times", id, got)
+		}
+		return true
+	})
+	if seen() != n {
+		t.Errorf("%d of %d were handled", seen(), n)
+	}
+}
+
+func TestReplicasShareADurableThroughStopsAndStarts(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	edge, op := r.connect(t, EdgeUser), r.connect(t, "ch-operator")
+	const n = 200
+	var mu sync.Mutex
+	times, by := map[string]int{}, [2]int{}
+	replica := func(i int, c *Conn) (stop func()) {
+		return consume(t, c, subjects.Matcher, 4, func(_ context.Context, d event.Delivery) error {
+			mu.Lock()
+			defer mu.Unlock()
+			times[d.Lead.Lead]++
+			by[i]++
+			return nil
+		})
+	}
+	replica(0, r.connect(t, "ch-matcher"))
+	second := r.connect(t, "ch-matcher")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 15 {
+			replica(1, second)()
+		}
+		replica(1, second)
+	}()
+	publish(t, edge, n)
+	within(t, "the restarts", done)
+	begun := time.Now()
+	r.settled(t, op, subjects.Matcher, n)
+	if took := time.Since(begun); took > ackWait/3 {
+		t.Errorf("deliveries were left lying for %s", took)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for id, n := range times {
+		if n != 1 {
+			t.Errorf("%s was handled %d times", id, n)
+		}
+	}
+	if len(times) != n || by[0] == 0 || by[1] == 0 {
+		t.Errorf("%d handled, by replica %v", len(times), by)
+	}
+}
+
+func TestBatchesSettleEachDeliveryByItself(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	publish(t, r.connect(t, EdgeUser), 10)
+	op, rec := r.connect(t, "ch-operator"), r.connect(t, "ch-recorder")
+	if _, err := op.js.Publish(t.Context(), "lead.ch.a_ch.received.garbage", []byte("{")); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var sizes []int
+	attempts := map[string]int{}
+	stop := background(t, func(ctx context.Context) error {
+		return rec.ConsumeBatches(ctx, subjects.Recorder, 6, 300*time.Millisecond, func(_ context.Context, ds []event.Delivery) []error {
+			mu.Lock()
+			defer mu.Unlock()
+			sizes = append(sizes, len(ds))
+			errs := make([]error, len(ds))
+			for i, d := range ds {
+				attempts[d.Lead.Lead]++
+				if d.Lead.Lead == "l3" && d.Attempt == 1 {
+					errs[i] = event.After(10*time.Millisecond, errors.New("once more"))
+				}
+			}
+			return errs
+		})
+	})
+	r.settled(t, op, subjects.Recorder, 11)
+	stop()
+	if sizes[0] != 6 {
+		t.Errorf("batches of %v", sizes)
+	}
+	if attempts["l3"] != 2 {
+		t.Errorf("a failed event was handed over %d times", attempts["l3"])
+	}
+	delete(attempts, "l3")
+	for id, n := range attempts {
+		if n != 1 {
+			t.Errorf("%s was handed over %d times", id, n)
+		}
+	}
+	if len(attempts) != 9 {
+		t.Errorf("handed over: %v", attempts)
+	}
+}
+
+func TestAFaultyBatchHandlerLosesNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	publish(t, r.connect(t, EdgeUser), 4)
+	rec := r.connect(t, "ch-recorder")
+	var calls int
+	stop := background(t, func(ctx context.Context) error {
+		return rec.ConsumeBatches(ctx, subjects.Recorder, 100, 100*time.Millisecond, func(_ context.Context, ds []event.Delivery) []error {
+			switch calls++; calls {
+			case 1:
+				panic("boom")
+			case 2:
+				return make([]error, len(ds)+1)
+			}
+			return make([]error, len(ds))
+		})
+	})
+	r.settled(t, r.connect(t, "ch-operator"), subjects.Recorder, 4)
+	stop()
+	if calls < 3 {
+		t.Errorf("%d calls", calls)
+	}
+}
+
+func TestALostDurableEndsTheRole(t *testing.T) {
+	t.Parallel()
+	ignore := func(context.Context, event.Delivery) error { return nil }
+	run := func(t *testing.T, c *Conn) <-chan error {
+		done := make(chan error, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		t.Cleanup(cancel)
+		handled := make(chan struct{}, 1)
+		go func() {
+			done <- c.Consume(ctx, subjects.Matcher, 2, func(context.Context, event.Delivery) error { handled <- struct{}{}; return nil })
+		}()
+		within(t, "a first delivery", handled)
+		return done
+	}
+	t.Run("deleted", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t)
+		publish(t, r.connect(t, EdgeUser), 1)
+		done := run(t, r.connect(t, "ch-matcher"))
+		if err := r.connect(t, "ch-operator").js.DeleteConsumer(t.Context(), subjects.StreamLeads, subjects.Matcher); err != nil {
+			t.Fatal(err)
+		}
+		if err := within(t, "the end", done); err == nil || !strings.Contains(err.Error(), "consume matcher") {
+			t.Error(err)
+		}
+	})
+	t.Run("deleted while the connection was away", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t)
+		publish(t, r.connect(t, EdgeUser), 1)
+		done := run(t, r.connect(t, "ch-matcher"))
+		addr := r.addr
+		r.Close()
+		r.addr = "127.0.0.1:0"
+		r.start(t)
+		if err := r.connect(t, "ch-operator").js.DeleteConsumer(t.Context(), subjects.StreamLeads, subjects.Matcher); err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		r.addr = addr
+		r.start(t)
+		if err := within(t, "the end", done); !errors.Is(err, jetstream.ErrConsumerNotFound) {
+			t.Error(err)
+		}
+	})
+	t.Run("connection closed", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t)
+		publish(t, r.connect(t, EdgeUser), 1)
+		c := r.connect(t, "ch-matcher")
+		done := run(t, c)
+		c.Close()
+		if err := within(t, "the end", done); err == nil {
+			t.Error("ended as if it were asked to")
+		}
+	})
+	t.Run("not there yet", func(t *testing.T) {
+		t.Parallel()
+		r := bareRig(t)
+		var out lines
+		o := r.options("ch-matcher")
+		o.Log = zerolog.New(&out)
+		c, err := Connect(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.Close)
+		stopped := consume(t, c, subjects.Matcher, 2, ignore)
+		eventually(t, "the wait is logged", func() bool { return out.has("waiting for the durable") })
+		stopped() // a stop while waiting is orderly too
+		got := make(chan string, 1)
+		consume(t, c, subjects.Matcher, 2, func(_ context.Context, d event.Delivery) error { got <- d.Lead.Lead; return nil })
+		if err := Provision(t.Context(), r.connect(t, "ch-operator"), "ch", Layout{}); err != nil {
+			t.Fatal(err)
+		}
+		publish(t, r.connect(t, EdgeUser), 1)
+		within(t, "a delivery once it is provisioned", got)
+	})
+}
+
+// lines is a log that is read while it is written.
+type lines struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) has(s string) bool { return strings.Contains(l.String(), s) }
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func TestADeliveryIsOneLineWithoutPersonalData(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	edge := r.connect(t, EdgeUser)
+	if err := edge.Publish(t.Context(), received("ch", "l1", "Marta")); err != nil {
+		t.Fatal(err)
+	}
+	var out lines
+	o := r.options("ch-matcher")
+	o.Log = zerolog.New(&out)
+	c, err := Connect(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	stop := consume(t, c, subjects.Matcher, 1, func(_ context.Context, d event.Delivery) error {
+		switch d.Attempt {
+		case 1:
+			panic("who is " + d.Body.(*event.Received).Lead.Request.CustomerName)
+		case 2:
+			return event.After(time.Millisecond, fmt.Errorf("index: %w", errors.New("not yet")))
+		}
+		return nil
+	})
+	r.settled(t, r.connect(t, "ch-operator"), subjects.Matcher, 1)
+	stop()
+	var outcomes []string
+	for l := range strings.Lines(out.String()) {
+		var line struct {
+			Message, Outcome, Event, Site, Lead string
+			Seq, Attempt                        int
+			Took                                *float64 `json:"took_ms"`
+		}
+		if err := json.Unmarshal([]byte(l), &line); err != nil {
+			t.Fatal(err)
+		}
+		if line.Message == "handled" {
+			outcomes = append(outcomes, line.Outcome)
+			if line.Event != "received" || line.Site != "a.ch" || line.Lead != "l1" || line.Seq != 1 || line.Attempt != len(outcomes) || line.Took == nil {
+				t.Errorf("line %s", l)
+			}
+		}
+	}
+	if d := cmp.Diff([]string{"redeliver", "redeliver", "ack"}, outcomes); d != "" {
+		t.Error(d)
+	}
+	if !out.has("stack") || out.has("Marta") {
+		t.Errorf("no stack of the panic, or a name, in\n%s", out.String())
+	}
+}
+
+func TestAHandlerThatDoesNotEndIsLeftBehind(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &source{}
+		ctx, cancel := context.WithCancel(t.Context())
+		release := make(chan struct{})
+		cut := make(chan time.Duration, 1)
+		begun := time.Now()
+		s.busy.Go(func() {
+			<-ctx.Done()
+			cut <- time.Since(begun)
+			<-release
+		})
+		if s.finish(cancel) {
+			t.Error("finished with a handler at work")
+		}
+		if cut := <-cut; cut != stopTime || time.Since(begun) != stopTime+cancelTime {
+			t.Errorf("cut off after %s, left behind after %s", cut, time.Since(begun))
+		}
+		close(release)
+	})
+}
+
+// leased is a delivery that counts how often its lease was renewed.
+type leased struct {
+	jetstream.Msg
+	renewed int
+}
+
+func (l *leased) InProgress() error { l.renewed++; return nil }
+
+func TestALeaseIsRenewedForWhatWaitedInTheBuffer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		s := &source{c: &Conn{}, taken: []time.Time{now, now}}
+		for i, c := range []struct {
+			after   time.Duration // since the delivery before
+			renewed int
+		}{{0, 0}, {time.Second, 0}, {handleTime, 1}, {0, 1}, {0, 0}, {time.Second, 0}} {
+			<-time.After(c.after)
+			m := &leased{}
+			s.extend(m)
+			if m.renewed != c.renewed {
+				t.Errorf("delivery %d: renewed %d times", i, m.renewed)
+			}
+		}
+	})
+}

@@ -1,0 +1,136 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"leadbus/internal/event"
+)
+
+const (
+	ackTimeout  = time.Second // one wait for a PubAck
+	publishWait = 100 * time.Millisecond
+	// publishTime bounds a publish whose caller set no deadline; an election
+	// in a cluster takes less than ten seconds.
+	publishTime = 30 * time.Second
+)
+
+// Error codes that nats.go has no name for (nats-server errors.json).
+const (
+	clusterNotAvailable jetstream.ErrorCode = 10008 // no leader at the moment
+	duplicateInProcess  jetstream.ErrorCode = 10158 // our own earlier attempt is being replicated
+)
+
+var errDenied = errors.New("the server denies this user the subject")
+
+// Publish makes the event durable: it returns nil after the stream's ack. It
+// repeats itself under the same message id until ctx ends, so an ack that was
+// lost costs nothing; a repeat the stream already has is a success. It ends
+// early where repeating is vain: the stream refuses the event or is full, the
+// user may not publish it, or the connection is closed. A market the server
+// does not know looks like a stream without a leader, and is tried until ctx
+// ends.
+func (c *Conn) Publish(ctx context.Context, e event.Event) error { return c.publish(ctx, e) }
+
+// PublishFirst is Publish if no event stands on the subject yet, else
+// event.ErrConflict. A repeat of the event that stands there is a success.
+func (c *Conn) PublishFirst(ctx context.Context, e event.Event) error {
+	for {
+		err := c.publish(ctx, e, jetstream.WithExpectLastSequencePerSubject(0))
+		if !conflicts(err) {
+			return err
+		}
+		// A single server looks at the sequence before the message id, a
+		// cluster the other way round: the event in our way may be our own.
+		there, rerr := c.Events(ctx, e.Lead)
+		switch {
+		case rerr != nil:
+			return errors.Join(rerr, fmt.Errorf("publish %s: outcome unknown", e.Lead.Event))
+		case len(there) > 0 && there[0].ID == e.ID:
+			return nil
+		case len(there) > 0:
+			return fmt.Errorf("publish %s: %w", e.Lead.Event, event.ErrConflict)
+		}
+		// What is in our way is not replicated yet, and may still be ours.
+		if !pause(ctx, publishWait) {
+			return fmt.Errorf("publish %s: outcome unknown: %w", e.Lead.Event, ctx.Err())
+		}
+	}
+}
+
+// conflicts reports whether a sequence was not as expected; a replicated stream
+// has a code of its own for conflicts between messages in flight.
+func conflicts(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) &&
+		(api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+}
+
+// attempt is one Publish at work.
+type attempt struct {
+	subject string
+	cancel  context.CancelCauseFunc
+}
+
+// denied ends the publishes to the subject that a permission error names: the
+// server does not answer them.
+func (c *Conn) denied(err error) {
+	c.publishing.Range(func(a, _ any) bool {
+		if a := a.(*attempt); strings.Contains(err.Error(), `"`+a.subject+`"`) {
+			a.cancel(errDenied)
+		}
+		return true
+	})
+}
+
+func (c *Conn) publish(ctx context.Context, e event.Event, opts ...jetstream.PublishOpt) error {
+	data, err := event.Encode(e)
+	if err != nil {
+		return event.Permanent(err)
+	}
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, publishTime)
+		defer cancel()
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	a := &attempt{e.Lead.String(), cancel}
+	c.publishing.Store(a, nil)
+	defer c.publishing.Delete(a)
+
+	opts = append(opts, jetstream.WithMsgID(e.ID), jetstream.WithRetryAttempts(0))
+	for {
+		once, cancel := context.WithTimeout(ctx, ackTimeout)
+		_, err := c.js.PublishMsg(once, &nats.Msg{Subject: a.subject, Data: data}, opts...)
+		cancel()
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, nats.ErrMaxPayload):
+			return event.Permanent(fmt.Errorf("publish %s: %w", e.Lead.Event, err))
+		case isFinal(err):
+			return fmt.Errorf("publish %s: %w", e.Lead.Event, err)
+		case ctx.Err() == nil && pause(ctx, publishWait):
+			continue
+		case errors.Is(context.Cause(ctx), errDenied):
+			err = errDenied
+		}
+		return fmt.Errorf("publish %s in market %s: %w", e.Lead.Event, e.Lead.Market, err)
+	}
+}
+
+// isFinal reports whether repeating a publish is vain.
+func isFinal(err error) bool {
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		return api.ErrorCode != clusterNotAvailable && api.ErrorCode != duplicateInProcess
+	}
+	return errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrConnectionDraining)
+}
