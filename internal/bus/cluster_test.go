@@ -133,16 +133,7 @@ func TestAClusterLosesItsLeader(t *testing.T) {
 	if err := <-published; err != nil {
 		t.Fatal(err)
 	}
-	begun := time.Now()
-	prev := ""
-	for handled() < n && time.Since(begun) < 90*time.Second {
-		c, err := op.js.Consumer(t.Context(), subjects.StreamLeads, subjects.Matcher)
-		line := fmt.Sprint(handled(), err)
-		if err == nil { i := c.CachedInfo(); line = fmt.Sprint(handled(), " pend ", i.NumPending, " ackp ", i.NumAckPending, " wait ", i.NumWaiting, " redel ", i.NumRedelivered, " deliv ", i.Delivered.Stream, " ", i.Cluster.Leader) }
-		if line != prev { t.Log(time.Since(begun), line); prev = line }
-		<-time.After(100*time.Millisecond)
-	}
-	t.Log("all handled after", time.Since(begun))
+	eventually(t, "every lead was handled", func() bool { return handled() == n })
 	var stored []event.Event
 	eventually(t, "the stream can be read", func() bool {
 		stored, err = op.Events(t.Context(), subjects.Lead{Market: "ch", Event: subjects.Received})

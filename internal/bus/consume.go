@@ -30,7 +30,8 @@ const (
 //
 // A handler's context ends before the delivery's lease does; a panic is a
 // failed attempt. An ack is sent and not confirmed: one that is lost means a
-// redelivery, to which handlers are indifferent.
+// redelivery, to which handlers are indifferent. A delivery that was on its way
+// when a cluster's leader died comes again when its lease ends.
 func (c *Conn) Consume(ctx context.Context, durable string, workers int, h event.Handler) error {
 	return c.pull(ctx, durable, workers, func(work context.Context, s *source) error {
 		free := make(chan struct{}, workers)

@@ -122,9 +122,13 @@ func (r *rig) settled(t testing.TB, op *Conn, durable string, last uint64) {
 	})
 }
 
+// patience outlasts a lease: a delivery that was on its way from a leader when
+// it died comes again only then.
+const patience = ackWait + 20*time.Second
+
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); {
+	for deadline := time.Now().Add(patience); !ok(); {
 		if time.Now().After(deadline) {
 			t.Fatalf("never: %s", what)
 		}
@@ -138,7 +142,7 @@ func within[T any](t testing.TB, what string, c <-chan T) T {
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("never: %s", what)
 		panic("unreachable")
 	}
