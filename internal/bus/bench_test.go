@@ -22,14 +22,19 @@ func BenchmarkPublish(b *testing.B) {
 	}
 }
 
+// An old lead and the youngest must cost the same: replays read old ones.
 func BenchmarkEvents(b *testing.B) {
 	r := newRig(b)
 	edge, m := r.connect(b, EdgeUser), r.connect(b, "ch-matcher")
 	publish(b, edge, 5000)
-	for b.Loop() {
-		if found, err := m.Events(b.Context(), subjects.Lead{Market: "ch", Site: "a.ch", Lead: "l2500"}); err != nil || len(found) != 1 {
-			b.Fatal(len(found), err)
-		}
+	for name, id := range map[string]string{"oldest": "l0", "youngest": "l4999"} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if found, err := m.Events(b.Context(), subjects.Lead{Market: "ch", Site: "a.ch", Lead: id}); err != nil || len(found) != 1 {
+					b.Fatal(len(found), err)
+				}
+			}
+		})
 	}
 }
 

@@ -150,7 +150,7 @@ func publishes(market, role string) []string {
 	case subjects.Recorder:
 		p = append(p, bucketRights(subjects.BucketRoster)...)
 	case subjects.Matcher:
-		p = append(p, "$JS.API.STREAM.INFO.LEADS", "$JS.API.DIRECT.GET.LEADS")
+		p = append(p, "$JS.API.STREAM.INFO.LEADS", "$JS.API.DIRECT.GET.LEADS", "$JS.API.DIRECT.GET.LEADS.lead.>")
 		p = append(p, bucketRights(subjects.BucketLoad)...)
 		p = append(p, bucketReadRights(subjects.BucketRoster)...)
 	case subjects.Notifier:

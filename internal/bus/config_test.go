@@ -169,7 +169,7 @@ func TestRights(t *testing.T) {
 		"ch-matcher": {
 			may: []string{
 				"lead.ch.a_ch.matched.l1", "lead.ch.a_ch.received.l1", "$JS.API.CONSUMER.MSG.NEXT.LEADS.matcher", "$JS.API.DIRECT.GET.LEADS", "$KV.load.p1",
-				"$JS.API.DIRECT.GET.KV_roster.$KV.roster.p1",
+				"$JS.API.DIRECT.GET.KV_roster.$KV.roster.p1", "$JS.API.DIRECT.GET.LEADS.lead.ch.a_ch.*.l1",
 			},
 			mayNot: []string{
 				"lead.ch.a_ch.message-sent.l1", "lead.ch.a_ch.receipt-received.l1", "lead.id.a_id.matched.l1", "$JS.API.STREAM.MSG.GET.LEADS",
