@@ -91,7 +91,10 @@ func (c *Conn) handle(ctx context.Context, m jetstream.Msg, h event.Handler) {
 	}
 	outcome := c.settle(m, err, d.Attempt)
 	level := c.log.Debug
-	if err != nil {
+	switch {
+	case event.Deferred(err):
+		level = c.log.Info
+	case err != nil:
 		level = c.log.Warn
 	}
 	level().Err(err).Str("event", d.Lead.Event).Str("site", d.Lead.Site).Str("lead", d.Lead.Lead).Uint64("seq", d.Seq).

@@ -39,6 +39,13 @@ func After(d time.Duration, err error) error { return retryError{err, d} }
 // Permanent says that repeating cannot help.
 func Permanent(err error) error { return permanentError{err} }
 
+// Deferred reports whether a handler asked for redelivery at a time it chose:
+// waiting its turn rather than failing.
+func Deferred(err error) bool {
+	var retry retryError
+	return errors.As(err, &retry)
+}
+
 // Fate is what becomes of a delivery.
 type Fate int
 
