@@ -140,6 +140,10 @@ func TestStopFinishesWhatWasBegunAndGivesTheRestBack(t *testing.T) {
 	for range 4 {
 		within(t, "a handler begins", begun)
 	}
+	op := r.connect(t, "ch-operator")
+	if held := r.state(t, op, subjects.Matcher).NumAckPending; held > 8 {
+		t.Errorf("4 workers hold %d deliveries: the leases of most run out unhandled", held)
+	}
 	stopped := make(chan struct{})
 	go func() { stop(); close(stopped) }()
 	// Another replica gets what was given back while the first still works.
@@ -155,7 +159,7 @@ func TestStopFinishesWhatWasBegunAndGivesTheRestBack(t *testing.T) {
 	}
 	close(release)
 	within(t, "the stop", stopped)
-	r.settled(t, r.connect(t, "ch-operator"), subjects.Matcher, n)
+	r.settled(t, op, subjects.Matcher, n)
 	handled.Range(func(id, c any) bool {
 		if got := c.(*atomic.Int64).Load(); got != 1 {
 			t.Errorf("%s was handled %d times", id, got)
@@ -164,6 +168,61 @@ func TestStopFinishesWhatWasBegunAndGivesTheRestBack(t *testing.T) {
 	})
 	if seen() != n {
 		t.Errorf("%d of %d were handled", seen(), n)
+	}
+}
+
+func TestAPrefetchedBatchIsGivenBack(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	const n = 40
+	publish(t, r.connect(t, EdgeUser), n)
+	op := r.connect(t, "ch-operator")
+	var mu sync.Mutex
+	attempts := map[string]int{}
+	begun, release := make(chan int, n), make(chan struct{})
+	first, second := r.connect(t, "ch-recorder"), r.connect(t, "ch-recorder")
+	stop := background(t, func(ctx context.Context) error {
+		return first.ConsumeBatches(ctx, subjects.Recorder, 8, 20*time.Millisecond, func(_ context.Context, ds []event.Delivery) []error {
+			begun <- len(ds)
+			<-release
+			return make([]error, len(ds))
+		})
+	})
+	size := within(t, "a batch begins", begun)
+	eventually(t, "the next batch is fetched meanwhile", func() bool { return r.state(t, op, subjects.Recorder).NumAckPending > size })
+	if held := r.state(t, op, subjects.Recorder).NumAckPending; held > 2*8 {
+		t.Errorf("a replica with batches of 8 holds %d deliveries", held)
+	}
+	stopped := make(chan struct{})
+	go func() { stop(); close(stopped) }()
+	again := time.Now()
+	background(t, func(ctx context.Context) error {
+		return second.ConsumeBatches(ctx, subjects.Recorder, 8, 20*time.Millisecond, func(_ context.Context, ds []event.Delivery) []error {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, d := range ds {
+				attempts[d.Lead.Lead]++
+			}
+			return make([]error, len(ds))
+		})
+	})
+	eventually(t, "all but the first batch was handled", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(attempts) == n-size
+	})
+	if took := time.Since(again); took > ackWait/3 {
+		t.Errorf("what was prefetched came after %s", took)
+	}
+	close(release)
+	within(t, "the stop", stopped)
+	r.settled(t, op, subjects.Recorder, n)
+	mu.Lock()
+	defer mu.Unlock()
+	for id, times := range attempts {
+		if times != 1 {
+			t.Errorf("%s was handled %d times", id, times)
+		}
 	}
 }
 

@@ -170,10 +170,10 @@ func TestAPublishIsTriedUntilItsContextEnds(t *testing.T) {
 		t.Errorf("market nobody serves: %v after %s", err, took)
 	}
 	r.Close()
+	eventually(t, "the loss is seen", func() bool { return !edge.Connected() })
 	if err := edge.Publish(deadline(t, 300*time.Millisecond), received("ch", "while-down", "x")); err == nil {
 		t.Error("published without a server")
 	}
-	eventually(t, "the loss is seen", func() bool { return !edge.Connected() })
 	done := make(chan error)
 	go func() { done <- edge.Publish(t.Context(), received("ch", "patient", "x")) }()
 	r.start(t)
