@@ -164,8 +164,9 @@ func (j *joint) edge(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		return err
 	}
+	secret := j.settings.siteSecrets(j.catalog)
 	for domain := range j.catalog.Sites {
-		if j.settings.SiteSecret(domain) == "" {
+		if secret(domain) == "" {
 			j.Log.Warn().Str("site", domain).Msg("the site has no secret: its tool calls are refused until DATA/secrets/sites/<domain> holds one")
 		}
 	}
@@ -176,7 +177,7 @@ func (j *joint) edge(ctx context.Context, l net.Listener) error {
 	}
 	j.Serve("edge", l, edge.New(edge.Options{
 		Catalog: j.catalog, Publisher: c, Twilio: j.twilio, Mailgun: j.mailgun,
-		Secret: j.settings.siteSecrets(j.catalog), Now: time.Now,
+		Secret: secret, Now: time.Now,
 		Log: j.Log.With().Str("role", "edge").Logger(), Registry: j.Registry,
 	}))
 	return nil

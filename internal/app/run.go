@@ -42,7 +42,8 @@ type Started struct {
 }
 
 // Run starts everything on this machine: broker, database, sandbox vendors
-// (unless there are credentials), the edge, and every role of every market. It answers when all is ready.
+// (unless there are credentials), the edge, and every role of every market. It
+// answers when all is ready.
 func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, error) {
 	c, err := loadWhole(s.Config, s.Market)
 	if err != nil {

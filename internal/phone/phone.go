@@ -13,6 +13,7 @@ import (
 
 	"github.com/nyaruka/phonenumbers"
 
+	"leadbus/internal/fold"
 	"leadbus/internal/lead"
 )
 
@@ -56,7 +57,7 @@ func Resolve(dictated, callerID, region string) lead.Phone {
 	switch {
 	case hasCaller && slices.Contains(said, caller):
 		take(caller, "both", "high")
-	case len(said) == 1 && said[0].kind != "special" && (!hasCaller || distance(said[0].e164, caller.e164) > misheard):
+	case len(said) == 1 && said[0].kind != "special" && (!hasCaller || fold.Distance(said[0].e164, caller.e164) > misheard):
 		take(said[0], "dictated", "medium")
 		p.Second = caller.e164
 	case hasCaller && dictated == "":
@@ -227,25 +228,4 @@ func cut(s string) string {
 		n++
 	}
 	return s
-}
-
-// distance is the number of digits to insert, delete or replace to turn one
-// number into the other.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
 }

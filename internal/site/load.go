@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	_ "time/tzdata" // zones load alike on every machine
+
+	"leadbus/internal/fold"
 )
 
 // Load reads and checks a configuration directory. An error is either the
@@ -126,7 +128,7 @@ func sorted(faults []Fault) []Fault {
 func didYouMean[V any](name string, known map[string]V) string {
 	best, distance := "", 3
 	for _, k := range slices.Sorted(maps.Keys(known)) {
-		if d := edits(name, k); d < distance && d < len(name) {
+		if d := fold.Distance(name, k); d < distance && d < len(name) {
 			best, distance = k, d
 		}
 	}
@@ -134,25 +136,4 @@ func didYouMean[V any](name string, known map[string]V) string {
 		return ""
 	}
 	return fmt.Sprintf("; did you mean %q?", best)
-}
-
-// edits is the Levenshtein distance in bytes.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
