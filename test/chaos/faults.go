@@ -32,7 +32,7 @@ func (f fault) String() string {
 const (
 	firstFault  = time.Second
 	meanLength  = 2500 * time.Millisecond
-	meanBetween = 1100 * time.Millisecond
+	meanBetween = 700 * time.Millisecond
 	longest     = 75 * time.Second // well past a lease
 )
 
@@ -187,14 +187,15 @@ func (w *world) strike(f fault) (heal func()) {
 }
 
 func (w *world) trouble(group string, t trouble) (heal func()) {
-	for _, k := range w.links[group] {
-		k.set(t)
-	}
-	return func() {
+	set := func(t trouble) {
 		for _, k := range w.links[group] {
-			k.set(trouble{})
+			if err := k.set(t); err != nil {
+				w.note("%s: %v", group, err)
+			}
 		}
 	}
+	set(t)
+	return func() { set(trouble{}) }
 }
 
 func (w *world) signalPostgres(pids []int, s syscall.Signal) {
@@ -205,7 +206,8 @@ func (w *world) signalPostgres(pids []int, s syscall.Signal) {
 
 // vendorFaults are those that the sandbox has now.
 type vendorFaults struct {
-	url string
+	url  string
+	lost func(format string, args ...any)
 
 	mu  sync.Mutex
 	now map[string]fault // by kind and target
@@ -247,9 +249,12 @@ func (v *vendorFaults) change(what func()) {
 	if err != nil {
 		return
 	}
-	if res, err := local.Do(r); err == nil {
-		_ = res.Body.Close()
+	res, err := local.Do(r)
+	if err != nil {
+		v.lost("the sandbox does not take its faults: %v", err)
+		return
 	}
+	_ = res.Body.Close()
 }
 
 // list is the schedule as a text.

@@ -128,6 +128,7 @@ func trial(ctx context.Context, out io.Writer, dir string, s settings) (bool, er
 		return false, ctx.Err()
 	}
 	v, took := settle(ctx, w, c, s.patience)
+	v.broken = append(v.broken, w.notes...)
 	table(out, s, w, c, faults, v, took)
 	complain(out, w, v)
 	return len(v.broken) == 0, ctx.Err()
@@ -167,6 +168,7 @@ func table(out io.Writer, s settings, w *world, c *client, faults []fault, v *ve
 	line("lost, doubled or wrong", "%d", len(v.broken))
 	line("possible doubles marked", "%d messages; %d of them did go twice", v.marked, v.doubled)
 	line("unknown, told to the owner", "%d", len(v.unknown))
+	line("unknown, owner's copies", "%d", len(v.copies))
 	line("slowest lead", "%s from its 200 to its last message (%s)", v.settled.Round(10*time.Millisecond), v.slowest)
 	line("all right after the last fault", "%s", took.Round(100*time.Millisecond))
 	_ = t.Flush()

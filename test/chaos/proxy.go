@@ -9,10 +9,11 @@ import (
 
 // link is a TCP proxy between one process and one thing it talks to.
 type link struct {
-	l  net.Listener
-	to []string // tried in turn; one that begins with / is a socket
+	addr string
+	to   []string // tried in turn; one that begins with / is a socket
 
 	mu      sync.Mutex
+	l       net.Listener // nil while connections are refused
 	trouble trouble
 	changed chan struct{} // closed when trouble changes
 	pairs   map[*pair]struct{}
@@ -21,7 +22,7 @@ type link struct {
 // trouble is what is wrong with a link now.
 type trouble struct {
 	stalled bool          // nothing passes and nobody is told, as when a cable is cut
-	refused bool          // who connects is reset
+	refused bool          // nobody listens, and who was connected is reset
 	delay   time.Duration // of everything that passes
 }
 
@@ -45,42 +46,55 @@ func (p *pair) end(hard bool) {
 	})
 }
 
-func newLink(to ...string) (*link, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed with the program
-	if err != nil {
-		return nil, err
-	}
-	k := &link{l: l, to: to, changed: make(chan struct{}), pairs: map[*pair]struct{}{}}
-	go k.serve()
-	return k, nil
+func newLink(addr string, to ...string) (*link, error) {
+	k := &link{addr: addr, to: to, changed: make(chan struct{}), pairs: map[*pair]struct{}{}}
+	return k, k.listen()
 }
 
-func (k *link) addr() string { return k.l.Addr().String() }
+func (k *link) listen() error {
+	l, err := net.Listen("tcp", k.addr) //nolint:noctx // closed with the program
+	if err != nil {
+		return err
+	}
+	k.l = l
+	go k.serve(l)
+	return nil
+}
 
-// set changes what is wrong; connections that a refusal finds are reset.
-func (k *link) set(t trouble) {
+// set changes what is wrong with the link.
+func (k *link) set(t trouble) error {
 	k.mu.Lock()
+	defer k.mu.Unlock()
 	k.trouble = t
 	close(k.changed)
 	k.changed = make(chan struct{})
-	k.mu.Unlock()
-	if t.refused {
-		k.reset()
+	switch {
+	case t.refused && k.l != nil:
+		_ = k.l.Close()
+		k.l = nil
+		k.end()
+	case !t.refused && k.l == nil:
+		return k.listen()
 	}
+	return nil
 }
 
 // reset ends every connection with a reset.
 func (k *link) reset() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.end()
+}
+
+func (k *link) end() {
 	for p := range k.pairs {
 		go p.end(true)
 	}
 }
 
-func (k *link) serve() {
+func (k *link) serve(l net.Listener) {
 	for {
-		c, err := k.l.Accept()
+		c, err := l.Accept()
 		if err != nil {
 			return
 		}

@@ -55,10 +55,14 @@ type verdict struct {
 	doubled int            // messages the vendors have more than once, marked so
 	marked  int            // messages whose second sending is marked
 	unknown []string       // not at the vendors, recorded as doubtful, and the owner was told
+	copies  []string       // the same of the owner's own copies
 	settled time.Duration  // the slowest lead, from its 200 to its last message
 	slowest string         // that lead
 	guilty  map[string]bool
 }
+
+// doubtful counts messages that keep their event open until the last look.
+func (v *verdict) doubtful() int { return len(v.unknown) + len(v.copies) }
 
 func (v *verdict) wrong(lead, format string, args ...any) {
 	v.broken = append(v.broken, "lead "+lead+": "+fmt.Sprintf(format, args...))
@@ -81,8 +85,13 @@ var expected = map[string][]string{
 	string(lead.Unserved):    {"owner alarm-unserved email", "owner alarm-unserved sms"},
 }
 
+// firstLook is when a notifier has asked a vendor for a message of unknown
+// outcome and decided whether it goes again.
+const firstLook = 60 * time.Second
+
 // judge compares what was answered with what is in Postgres and at the vendors.
-func judge(ctx context.Context, w *world, c *client) (*verdict, error) {
+// Calm is how long there have been no faults.
+func judge(ctx context.Context, w *world, c *client, calm time.Duration) (*verdict, error) {
 	rows, messages, err := recorded(ctx, w.database)
 	if err != nil {
 		return nil, err
@@ -118,7 +127,7 @@ func judge(ctx context.Context, w *world, c *client) (*verdict, error) {
 		}
 	}
 	for id, l := range c.leads {
-		v.lead(id, l, rows[id], byLead[id])
+		v.lead(id, l, rows[id], byLead[id], calm)
 	}
 	return v, nil
 }
@@ -142,7 +151,7 @@ func (v *verdict) message(m *message) {
 }
 
 // lead judges one lead with all its messages.
-func (v *verdict) lead(id string, l *heard, r row, messages []*message) {
+func (v *verdict) lead(id string, l *heard, r row, messages []*message, calm time.Duration) {
 	if r.ID == "" {
 		if !l.accepted.IsZero() {
 			v.wait(id, "was answered 200 and is not in Postgres")
@@ -181,9 +190,12 @@ func (v *verdict) lead(id string, l *heard, r row, messages []*message) {
 		}
 	}
 	for _, m := range messages {
+		stays := m.State == string(lead.MessageDoubtful) && !m.alert() && calm > firstLook
 		switch {
 		case len(m.took) > 0:
-		case m.State == string(lead.MessageDoubtful) && !m.alert() && alarmed:
+		case stays && m.Recipient == lead.ToOwner:
+			v.copies = append(v.copies, "lead "+id+": "+m.name())
+		case stays && alarmed:
 			v.unknown = append(v.unknown, "lead "+id+": "+m.name())
 		default:
 			v.wait(id, "%s is %s and not at the vendors", m.name(), cmp.Or(m.State, "not recorded"))
@@ -229,15 +241,15 @@ func recorded(ctx context.Context, database string) (map[string]row, map[string]
 }
 
 // backlog is what stands in the streams: events that a role has not settled,
-// by role and market, and pointers to those that were given up.
+// by role and market; pointers to those that were given up and providers, by
+// market.
 type backlog struct {
-	open map[string]int
-	dead map[string]int
+	open, dead, roster map[string]int
 }
 
-// streams asks every node; a leader knows best and no follower knows more.
+// streams asks every node; no follower says less than its leader.
 func streams(w *world) (backlog, error) {
-	b := backlog{map[string]int{}, map[string]int{}}
+	b := backlog{map[string]int{}, map[string]int{}, map[string]int{}}
 	for _, monitor := range w.monitors {
 		body, err := get(monitor + "/jsz?accounts=true&streams=true&consumers=true")
 		if err != nil {
@@ -247,10 +259,7 @@ func streams(w *world) (backlog, error) {
 			Accounts []struct {
 				Name    string `json:"name"`
 				Streams []struct {
-					Name    string `json:"name"`
-					Cluster struct {
-						Leader string `json:"leader"`
-					} `json:"cluster"`
+					Name  string `json:"name"`
 					State struct {
 						Messages int `json:"messages"`
 					} `json:"state"`
@@ -271,14 +280,15 @@ func streams(w *world) (backlog, error) {
 				continue
 			}
 			for _, s := range a.Streams {
-				if s.Name == "DLQ" {
+				switch s.Name {
+				case "DLQ":
 					b.dead[market] = max(b.dead[market], s.State.Messages)
-				}
-				if s.Name != "LEADS" {
-					continue
-				}
-				for _, c := range s.Consumers {
-					b.open[c.Name+"-"+market] = max(b.open[c.Name+"-"+market], c.Pending+c.AckPending)
+				case "KV_roster":
+					b.roster[market] = max(b.roster[market], s.State.Messages)
+				case "LEADS":
+					for _, c := range s.Consumers {
+						b.open[c.Name+"-"+market] = max(b.open[c.Name+"-"+market], c.Pending+c.AckPending)
+					}
 				}
 			}
 		}
@@ -305,15 +315,14 @@ func settle(ctx context.Context, w *world, c *client, bound time.Duration) (v *v
 		if time.Since(begun) > bound || !sleep(ctx, time.Second) {
 			break
 		}
-		now, err := judge(ctx, w, c)
+		now, err := judge(ctx, w, c, time.Since(begun))
 		if err != nil {
 			quiet = 0
 			continue
 		}
 		v = now
 		open, err := streams(w)
-		// What stays doubtful keeps its event until the last look.
-		if err != nil || len(v.waiting) > 0 || open.total() > len(v.unknown) {
+		if err != nil || len(v.waiting) > 0 || open.total() > v.doubtful() {
 			quiet = 0
 			continue
 		}
@@ -332,7 +341,7 @@ func settle(ctx context.Context, w *world, c *client, bound time.Duration) (v *v
 	case err != nil:
 		v.broken = append(v.broken, "the broker does not say what is open: "+err.Error())
 	default:
-		if n := open.total(); quiet == 0 && n > len(v.unknown) {
+		if n := open.total(); quiet == 0 && n > v.doubtful() {
 			v.broken = append(v.broken, fmt.Sprintf("%d events are not settled: %v", n, open.open))
 		}
 		for _, market := range slices.Sorted(maps.Keys(open.dead)) {

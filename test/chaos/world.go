@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -44,6 +45,16 @@ type world struct {
 	edges    []string // public URLs
 	sandbox  string   // URL of the vendors
 	faults   *vendorFaults
+
+	mu    sync.Mutex
+	notes []string // what went wrong with the trial itself
+}
+
+// note keeps a fault of the trial itself, which spoils its outcome.
+func (w *world) note(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.notes = append(w.notes, fmt.Sprintf("the trial itself: "+format, args...))
 }
 
 const (
@@ -169,7 +180,28 @@ func (w *world) start(ctx context.Context) error {
 			return fmt.Errorf("%s: %w; its log is %s", p.name, err, p.log)
 		}
 	}
-	return nil
+	return w.awaitRoster(ctx)
+}
+
+// awaitRoster waits until the recorders have copied every provider: a matcher
+// counts as ready with the part of a new roster that it has seen.
+func (w *world) awaitRoster(ctx context.Context) error {
+	text, err := os.ReadFile(w.path("config", "roster.yaml"))
+	if err != nil {
+		return err
+	}
+	return await(ctx, func() bool {
+		b, err := streams(w)
+		if err != nil {
+			return false
+		}
+		for _, market := range w.markets {
+			if b.roster[market] < strings.Count(string(text), "    market: "+market+"\n") {
+				return false
+			}
+		}
+		return sleep(ctx, time.Second) // until they have seen it
+	})
 }
 
 func (w *world) startPostgres(ctx context.Context) error {
@@ -246,7 +278,7 @@ func (w *world) startRoles() error {
 	}
 	addr := w.port()
 	w.sandbox = "http://" + addr
-	w.faults = &vendorFaults{url: w.sandbox + "/api/faults"}
+	w.faults = &vendorFaults{url: w.sandbox + "/api/faults", lost: w.note}
 	w.env = append(w.env, "LEADBUS_PUBLIC_URL=http://"+public)
 	w.run("sandbox", w.sandbox+"/api/requests", []string{
 		"LEADBUS_SANDBOX_ADDR=" + addr, "LEADBUS_EDGE_URL=http://" + public, "LEADBUS_DATA=" + w.path("data", "sandbox"),
@@ -307,12 +339,12 @@ func (w *world) role(command, name string, env ...string) error {
 
 // link makes a proxy of the group and answers its address.
 func (w *world) link(group string, to ...string) (string, error) {
-	k, err := newLink(to...)
+	k, err := newLink(w.port(), to...)
 	if err != nil {
 		return "", err
 	}
 	w.links[group] = append(w.links[group], k)
-	return k.addr(), nil
+	return k.addr, nil
 }
 
 func (w *world) run(name, health string, env []string, argv ...string) {
