@@ -22,6 +22,7 @@ type fault struct {
 	target    string // what it strikes: two faults never strike the same at once
 	p         float64
 	millis    int
+	seed      uint64 // of the sandbox's draws
 }
 
 func (f fault) String() string {
@@ -99,7 +100,7 @@ func (w *world) schedule(seed uint64, total time.Duration) []fault {
 		next++
 		f := fault{
 			at: at, kind: card.kind, target: card.targets[r.IntN(len(card.targets))],
-			lasts: time.Duration(r.ExpFloat64() * float64(meanLength)), p: .1 + .8*r.Float64(), millis: 20 + r.IntN(980),
+			lasts: time.Duration(r.ExpFloat64() * float64(meanLength)), p: .1 + .8*r.Float64(), millis: 20 + r.IntN(980), seed: r.Uint64(),
 		}
 		if r.IntN(12) == 0 { // now and then one that outlasts a lease
 			f.lasts *= 10
@@ -239,7 +240,7 @@ func (v *vendorFaults) change(what func()) {
 			}
 			set(to, f)
 		}
-		all.Seed ^= uint64(f.at)
+		all.Seed ^= f.seed
 	}
 	body, err := json.Marshal(all)
 	if err != nil {

@@ -64,18 +64,18 @@ func (p *proc) launch() <-chan string {
 		return nil
 	}
 	gone := make(chan string, 1)
-	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		gone <- err.Error()
 		return gone
 	}
 	cmd := exec.Command(p.argv[0], p.argv[1:]...) //nolint:gosec,noctx // our own; the supervisor ends it
 	cmd.Env = append(p.env[:len(p.env):len(p.env)], p.extra...)
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	endWithParent(cmd.SysProcAttr)
 	err = onMainThread(cmd.Start)
-	_ = log.Close()
+	_ = out.Close()
 	if err != nil {
 		gone <- err.Error()
 		return gone

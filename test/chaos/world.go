@@ -101,7 +101,9 @@ func newWorld(dir string, cluster bool, markets []string) (*world, error) {
 // secretOf is the secret of a site's tool calls here.
 func secretOf(domain string) string { return "secret-of-" + domain }
 
-func (w *world) path(parts ...string) string { return filepath.Join(append([]string{w.dir}, parts...)...) }
+func (w *world) path(parts ...string) string {
+	return filepath.Join(append([]string{w.dir}, parts...)...)
+}
 
 // relax takes the limits out of the configuration that a load would meet: the
 // senders' rates and the providers' caps.
@@ -118,7 +120,7 @@ func (w *world) relax() error {
 			return err
 		}
 		text = from.ReplaceAll(text, []byte("$0\n    per_second: 500"))
-		if err := os.WriteFile(f, caps.ReplaceAll(text, nil), 0o600); err != nil {
+		if err := os.WriteFile(f, caps.ReplaceAll(text, nil), 0o600); err != nil { //nolint:gosec // in our own directory
 			return err
 		}
 	}
@@ -251,7 +253,7 @@ func (w *world) startBrokers() error {
 			text += fmt.Sprintf("cluster { name: chaos, listen: %s, no_advertise: true, routes: [nats://%s] }\n", routes[i], strings.Join(routes, ", nats://"))
 		}
 		conf := w.path("nats", name+".conf")
-		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil { //nolint:gosec // in our own directory
 			return err
 		}
 		w.brokers = append(w.brokers, "nats://"+client)
