@@ -341,12 +341,16 @@ func (w *world) role(command, name string, env ...string) error {
 
 // link makes a proxy of the group and answers its address.
 func (w *world) link(group string, to ...string) (string, error) {
-	k, err := newLink(w.port(), to...)
-	if err != nil {
-		return "", err
+	for try := 0; ; try++ {
+		k, err := newLink(w.port(), to...)
+		if err == nil {
+			w.links[group] = append(w.links[group], k)
+			return k.addr, nil
+		}
+		if try == 10 {
+			return "", err
+		}
 	}
-	w.links[group] = append(w.links[group], k)
-	return k.addr, nil
 }
 
 func (w *world) run(name, health string, env []string, argv ...string) {
