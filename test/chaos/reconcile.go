@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -197,8 +196,8 @@ func (v *verdict) lead(id string, l *heard, r row, messages []*message, calm tim
 			v.copies = append(v.copies, "lead "+id+": "+m.name())
 		case stays && alarmed:
 			v.unknown = append(v.unknown, "lead "+id+": "+m.name())
-		default:
-			v.wait(id, "%s is %s and not at the vendors", m.name(), cmp.Or(m.State, "not recorded"))
+		case m.State == string(lead.MessageQueued), m.State == string(lead.MessageDoubtful):
+			v.wait(id, "%s is %s and not at the vendors", m.name(), m.State)
 		}
 	}
 	if took := told.Sub(l.accepted); !l.accepted.IsZero() && !told.IsZero() && took > v.settled {
@@ -311,8 +310,8 @@ func (b backlog) total() int {
 func settle(ctx context.Context, w *world, c *client, bound time.Duration) (v *verdict, took time.Duration) {
 	begun := time.Now()
 	quiet := 0
-	for quiet < 3 {
-		if time.Since(begun) > bound || !sleep(ctx, time.Second) {
+	for quiet < 2 {
+		if time.Since(begun) > bound || !sleep(ctx, 2*time.Second) {
 			break
 		}
 		now, err := judge(ctx, w, c, time.Since(begun))
