@@ -55,6 +55,7 @@ func (j *joint) vendors(v VendorSettings) {
 	}
 	j.twilio = twilio.New(twilio.Options{
 		AccountSID: v.TwilioAccountSID, AuthToken: string(v.TwilioAuthToken),
+		APIKey: v.TwilioAPIKey, APISecret: string(v.TwilioAPISecret),
 		APIBase: v.TwilioURL, PublicURL: v.PublicURL,
 	})
 	j.mailgun = mailgun.New(mailgun.Options{
