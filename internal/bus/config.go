@@ -165,7 +165,7 @@ func bucketRights(bucket string) []string {
 
 // bucketReadRights cover get and watch; a watch is an ordered consumer.
 func bucketReadRights(bucket string) []string {
-	s := "KV_" + bucket
+	s := bucketStream(bucket)
 	return []string{
 		"$JS.API.STREAM.INFO." + s,
 		"$JS.API.DIRECT.GET." + s, "$JS.API.DIRECT.GET." + s + ".>",

@@ -70,24 +70,23 @@ func Provision(ctx context.Context, operator *Conn, market string, o Layout) err
 		Name: subjects.StreamTimers, Subjects: []string{subjects.Timers(market)}, Storage: jetstream.FileStorage,
 		Discard: jetstream.DiscardOld, MaxBytes: smallBytes, Replicas: replicas, AllowMsgTTL: true, AllowMsgSchedules: true,
 	}
-	for _, c := range []jetstream.StreamConfig{leads, dlq, timers} {
+	streams := []jetstream.StreamConfig{leads, dlq, timers}
+	for bucket, size := range map[string]int64{
+		subjects.BucketRoster: bucketBytes, subjects.BucketLoad: bucketBytes, subjects.BucketLedger: maxBytes / 2,
+	} {
+		// As the library makes a bucket, and open to atomic batches.
+		streams = append(streams, jetstream.StreamConfig{
+			Name: bucketStream(bucket), Subjects: []string{"$KV." + bucket + ".>"}, Storage: jetstream.FileStorage,
+			MaxMsgsPerSubject: 1, MaxBytes: size, Discard: jetstream.DiscardNew, Duplicates: 2 * time.Minute, Replicas: replicas,
+			AllowRollup: true, DenyDelete: true, AllowDirect: true, AllowAtomicPublish: true,
+		})
+	}
+	for _, c := range streams {
 		if err := operator.settled(ctx, func(ctx context.Context) error {
 			_, err := js.CreateOrUpdateStream(ctx, c)
 			return err
 		}); err != nil {
 			return fmt.Errorf("stream %s: %w", c.Name, err)
-		}
-	}
-	for bucket, size := range map[string]int64{
-		subjects.BucketRoster: bucketBytes, subjects.BucketLoad: bucketBytes, subjects.BucketLedger: maxBytes / 2,
-	} {
-		if err := operator.settled(ctx, func(ctx context.Context) error {
-			_, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-				Bucket: bucket, History: 1, Storage: jetstream.FileStorage, Replicas: replicas, MaxBytes: size,
-			})
-			return err
-		}); err != nil {
-			return fmt.Errorf("bucket %s: %w", bucket, err)
 		}
 	}
 	for _, role := range []string{subjects.Recorder, subjects.Matcher, subjects.Notifier} {
@@ -133,3 +132,6 @@ func (c *Conn) settled(ctx context.Context, step func(context.Context) error) er
 		}
 	}
 }
+
+// bucketStream is the stream behind a bucket.
+func bucketStream(bucket string) string { return "KV_" + bucket }
