@@ -166,7 +166,8 @@ func TestABrokenSiteFileTakesOneSiteOut(t *testing.T) {
 		}
 	})
 	one := app.EdgeSettings{Settings: s.settings.Settings, Addr: addr, PrivateAddr: "127.0.0.1:0"}
-	one.Config, one.NATSURL = config, s.NATSURL
+	one.Config, one.NATSURL, one.Data = config, s.NATSURL, t.TempDir()
+	one.NATSKeys, one.SiteSecrets = filepath.Join(s.settings.Data, "nats"), filepath.Join(s.settings.Data, "secrets", "sites")
 	one.VendorSettings = app.VendorSettings{
 		PublicURL: "https://leads.example", TwilioAccountSID: "AC1", TwilioAuthToken: "t", MailgunAPIKey: "k", MailgunSigningKey: "s",
 	}

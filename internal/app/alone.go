@@ -19,6 +19,7 @@ type RoleSettings struct {
 type EdgeSettings struct {
 	Settings
 	VendorSettings
+	SpoolSettings
 	Addr        string   `help:"Public HTTP address." env:"LEADBUS_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
 	PrivateAddr string   `help:"Health, metrics and profiles; port 0 picks a free one." env:"LEADBUS_PRIVATE_ADDR" default:"127.0.0.1:8081" placeholder:"HOST:PORT"`
 	Market      []string `help:"Serve only these markets." env:"LEADBUS_MARKETS" placeholder:"ID"`
@@ -48,7 +49,7 @@ func Edge(ctx context.Context, p *process.Process, s EdgeSettings) error {
 	if err != nil {
 		return err
 	}
-	if err := j.edge(ctx, l); err != nil {
+	if err := j.edge(ctx, l, s.SpoolSettings); err != nil {
 		return err
 	}
 	p.Log.Info().Str("addr", l.Addr().String()).Str("private", private).Msg("edge answers")

@@ -3,7 +3,10 @@ package app
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -159,12 +162,31 @@ func (j *joint) notifier(ctx context.Context, market string) error {
 	return nil
 }
 
-// edge answers the public address.
-func (j *joint) edge(ctx context.Context, l net.Listener) error {
-	c, err := j.connect(ctx, bus.EdgeUser)
+// edge answers the public address. It starts without the bus.
+func (j *joint) edge(ctx context.Context, l net.Listener, s SpoolSettings) error {
+	o := j.options(bus.EdgeUser)
+	o.Late = true
+	c, err := bus.Connect(ctx, o)
 	if err != nil {
 		return err
 	}
+	j.OnStop("connection "+bus.EdgeUser, func(context.Context) error { c.Close(); return nil })
+	dir := filepath.Join(j.settings.Data, "spool")
+	unlock, err := lock(dir)
+	if err != nil {
+		return err
+	}
+	j.OnStop("lock of the spool", func(context.Context) error { return unlock() })
+	spool, err := bus.OpenSpool(ctx, c, bus.SpoolOptions{
+		Dir: dir, MaxBytes: s.SpoolBytes, Markets: slices.Collect(maps.Keys(j.catalog.Markets)),
+		Log: j.Log.With().Str("role", "edge").Logger(), Registry: j.Registry,
+	})
+	if err != nil {
+		return err
+	}
+	j.OnStop("spool", func(context.Context) error { spool.Close(); return nil })
+	j.Go("drain of the spool", spool.Run)
+	j.ReadyWhen(func() bool { return c.Connected() || spool.Room() })
 	secret := j.settings.siteSecrets(j.catalog)
 	for domain := range j.catalog.Sites {
 		if secret(domain) == "" {
@@ -177,7 +199,7 @@ func (j *joint) edge(ctx context.Context, l net.Listener) error {
 		}
 	}
 	j.Serve("edge", l, edge.New(edge.Options{
-		Catalog: j.catalog, Publisher: c, Twilio: j.twilio, Mailgun: j.mailgun,
+		Catalog: j.catalog, Publisher: spool, Twilio: j.twilio, Mailgun: j.mailgun,
 		Secret: secret, Now: time.Now,
 		Log: j.Log.With().Str("role", "edge").Logger(), Registry: j.Registry,
 	}))

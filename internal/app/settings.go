@@ -48,6 +48,11 @@ type VendorSettings struct {
 	MailgunURL        string `name:"mailgun-url" help:"Mailgun API base with its version; EU: https://api.eu.mailgun.net/v3." env:"LEADBUS_MAILGUN_URL" default:"https://api.mailgun.net/v3" placeholder:"URL"`
 }
 
+// SpoolSettings bound what an edge keeps while the bus is away.
+type SpoolSettings struct {
+	SpoolBytes int64 `name:"spool-bytes" help:"Most bytes of leads kept in DATA/spool while the bus does not answer; then the edge answers 503." env:"LEADBUS_SPOOL_BYTES" default:"268435456" placeholder:"N"`
+}
+
 // Secret is a value that never prints itself.
 type Secret string
 

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nuid"
 )
 
 // Bounds of a batch; the server takes 1,000 messages. Larger ones gain little
@@ -179,7 +179,7 @@ func (c *Conn) each(batch []*write) {
 func (c *Conn) all(batch []*write) (uint64, error) {
 	ctx, cancel := context.WithTimeout(c.link(), ackTimeout)
 	defer cancel()
-	id := nuid.Next()
+	id := rand.Text()
 	for i, w := range batch {
 		h := nats.Header{"Nats-Batch-Id": {id}, "Nats-Batch-Sequence": {strconv.Itoa(i + 1)}}
 		for k, v := range w.header {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -33,7 +32,7 @@ const (
 // SpoolOptions describe an edge's spool.
 type SpoolOptions struct {
 	Dir      string // one process at a time: the caller holds a lock on it
-	MaxBytes int64  // then Publish fails
+	MaxBytes int64  // then Publish fails; 0: as much as the disk holds
 	Markets  []string
 	Log      zerolog.Logger
 	Registry prometheus.Registerer
@@ -71,7 +70,7 @@ type outlet struct {
 
 // OpenSpool starts the spool with what it held before.
 func OpenSpool(ctx context.Context, to *Conn, o SpoolOptions) (*Spool, error) {
-	server, err := StartServer(ServerOptions{StoreDir: filepath.Join(o.Dir), SyncAlways: true, Log: o.Log})
+	server, err := StartServer(ServerOptions{StoreDir: o.Dir, SyncAlways: true, Log: o.Log})
 	if err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
 	}
@@ -316,7 +315,7 @@ func (s *Spool) Room() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), requestTime)
 	defer cancel()
 	info, err := s.stream.Info(ctx)
-	return err == nil && info.State.Bytes < uint64(max(info.Config.MaxBytes, 0))
+	return err == nil && (info.Config.MaxBytes <= 0 || info.State.Bytes < uint64(info.Config.MaxBytes))
 }
 
 // Close leaves what it holds to the next start. Run must have ended.
