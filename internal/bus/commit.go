@@ -14,8 +14,11 @@ import (
 )
 
 // Bounds of a batch; the server takes 1,000 messages. Larger ones gain little
-// and delay those that come next.
+// and delay those that come next. A single server keeps each batch in a store
+// of its own first, which costs it about as much as a dozen synced messages:
+// fewer go one by one.
 const (
+	batchLeast = 16
 	batchMost  = 256
 	batchBytes = 512 << 10
 )
@@ -123,6 +126,10 @@ func (l *lane) store(batch []*write) {
 	if len(batch) == 1 {
 		seq, err := l.c.one(batch[0])
 		batch[0].done <- written{seq, err}
+		return
+	}
+	if len(batch) < batchLeast {
+		l.c.each(batch)
 		return
 	}
 	last, err := l.c.all(batch)

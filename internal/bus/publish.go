@@ -41,6 +41,31 @@ func (c *Conn) Publish(ctx context.Context, e event.Event) error {
 	return c.publish(ctx, e, nats.Header{})
 }
 
+// PublishAll is Publish of events of one market, in their order, without a
+// round trip for each. When it fails, some may be stored.
+func (c *Conn) PublishAll(ctx context.Context, events []event.Event) error {
+	writes := make([]*write, len(events))
+	for i, e := range events {
+		w, err := message(e, nats.Header{})
+		if err != nil {
+			return err
+		}
+		writes[i] = w
+	}
+	for i, w := range writes {
+		c.hand(ctx, events[i].Lead.Market, w)
+	}
+	for i, w := range writes {
+		if _, err := w.wait(); err == nil {
+			continue
+		}
+		if err := c.Publish(ctx, events[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // PublishFirst is Publish if no event stands on the subject yet, else
 // event.ErrConflict. A repeat of the event that stands there is a success.
 func (c *Conn) PublishFirst(ctx context.Context, e event.Event) error {
@@ -93,7 +118,6 @@ func (c *Conn) denied(err error) {
 }
 
 func (c *Conn) publish(ctx context.Context, e event.Event, header nats.Header) error {
-	header.Set(jetstream.MsgIDHeader, e.ID)
 	w, err := message(e, header)
 	if err != nil {
 		return err
@@ -134,6 +158,7 @@ func message(e event.Event, h nats.Header) (*write, error) {
 	if err != nil {
 		return nil, event.Permanent(fmt.Errorf("publish %s: %w", e.Lead.Event, err))
 	}
+	h.Set(jetstream.MsgIDHeader, e.ID)
 	return &write{subject: e.Lead.String(), header: h, data: data}, nil
 }
 

@@ -152,7 +152,7 @@ func (s *Spool) Publish(ctx context.Context, e event.Event) error {
 	if m == nil {
 		return event.Permanent(fmt.Errorf("publish %s: this edge does not serve market %s", e.Lead.Event, e.Lead.Market))
 	}
-	w, err := message(e, nats.Header{jetstream.MsgIDHeader: {e.ID}})
+	w, err := message(e, nats.Header{})
 	if err != nil {
 		return err
 	}

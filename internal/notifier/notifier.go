@@ -44,6 +44,8 @@ import (
 // Stream takes events; a repeat of an id it has is a success.
 type Stream interface {
 	Publish(ctx context.Context, e event.Event) error
+	// PublishAll keeps the order.
+	PublishAll(ctx context.Context, events []event.Event) error
 }
 
 // Ledger is the market's bucket of sends, with compare-and-set. Errors are
@@ -137,11 +139,12 @@ func (n *Notifier) Handle(ctx context.Context, d event.Delivery) error {
 // which they should go out.
 func (n *Notifier) queue(ctx context.Context, l subjects.Lead, messages []lead.Message) error {
 	l.Event = subjects.MessageQueued
-	for _, m := range messages {
-		err := n.stream.Publish(ctx, event.Event{ID: l.Event + "-" + m.ID, At: n.now(), Lead: l, Body: &event.Queued{Message: m}})
-		if err != nil {
-			return fmt.Errorf("queue message: %w", err)
-		}
+	events := make([]event.Event, len(messages))
+	for i, m := range messages {
+		events[i] = event.Event{ID: l.Event + "-" + m.ID, At: n.now(), Lead: l, Body: &event.Queued{Message: m}}
+	}
+	if err := n.stream.PublishAll(ctx, events); err != nil {
+		return fmt.Errorf("queue messages: %w", err)
 	}
 	return nil
 }

@@ -170,6 +170,15 @@ func (w *world) Publish(ctx context.Context, e event.Event) error {
 	return nil
 }
 
+func (w *world) PublishAll(ctx context.Context, events []event.Event) error {
+	for _, e := range events {
+		if err := w.Publish(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (w *world) Get(_ context.Context, key string) (e event.Entry, err error) {
 	w.step("get", func() {
 		w.mu.Lock()
