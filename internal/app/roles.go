@@ -29,7 +29,7 @@ import (
 // on vendors most of the time, a matcher on the broker.
 const (
 	matcherWorkers  = 16
-	notifierWorkers = 64
+	notifierWorkers = 128
 )
 
 // A recorder's batch: as many events as arrived in recordWait, at most
