@@ -148,12 +148,20 @@ func (j *joint) notifier(ctx context.Context, market string) error {
 	if err != nil {
 		return err
 	}
+	journal, err := notifier.OpenJournal(filepath.Join(j.settings.Data, "journal", market))
+	if err != nil {
+		return err
+	}
+	j.OnStop("journal "+market, func(context.Context) error { return journal.Close() })
 	n, err := notifier.New(notifier.Options{
-		Catalog: j.catalog, Market: market, Stream: c, Ledger: ledger,
+		Catalog: j.catalog, Market: market, Stream: c, Ledger: ledger, Journal: journal,
 		Vendors: map[string]notifier.Vendor{lead.SMS: j.twilio, lead.WhatsApp: j.twilio, lead.Email: j.mailgun},
 		Now:     time.Now, Log: j.log(market, subjects.Notifier),
 	})
 	if err != nil {
+		return err
+	}
+	if err := n.Recover(ctx); err != nil {
 		return err
 	}
 	j.Go("notifier "+market, func(ctx context.Context) error {

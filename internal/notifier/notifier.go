@@ -19,9 +19,11 @@
 //	                                                     as a possible double
 //
 // A doubtful message is settled by a receipt that names it, then by looking at
-// the vendor, then by a rule: what a provider must know and the owner's alarms
-// are sent again, since silence is worse than a double; a customer's
-// confirmation and the owner's copies never are, they stay doubtful.
+// the vendor, then by a rule: what a provider must know and what the owner gets
+// is sent again, marked as a possible double, since silence is worse; a
+// customer's confirmation never is, it stays doubtful and the owner hears of
+// it. Where a killed process left off, its journal says whether a request had
+// left at all.
 //
 // The ledger outlives the stream, so replaying any event sends nothing twice.
 // It holds ids and vendor codes, nothing personal.
@@ -73,18 +75,20 @@ type Options struct {
 	Stream  Stream
 	Ledger  Ledger
 	Vendors map[string]Vendor // one for each channel
+	Journal *Journal
 	Now     func() time.Time
 	Log     zerolog.Logger
 }
 
 // Notifier handles one market's deliveries. It keeps nothing between them but
-// rate limits, and is safe for concurrent use and beside other notifiers.
+// rate limits and its journal, and is safe for concurrent use and beside other notifiers.
 type Notifier struct {
 	catalog *site.Catalog
 	texts   map[string]map[string]*texts // by domain and language
 	stream  Stream
 	ledger  ledger
 	vendors map[string]Vendor
+	journal *Journal
 	rates   rates
 	now     func() time.Time
 	log     zerolog.Logger
@@ -104,7 +108,7 @@ func New(o Options) (*Notifier, error) {
 	}
 	n := &Notifier{
 		catalog: o.Catalog, texts: map[string]map[string]*texts{}, stream: o.Stream, ledger: ledger{o.Ledger},
-		vendors: o.Vendors, rates: newRates(o.Catalog, o.Market), now: o.Now, log: o.Log,
+		vendors: o.Vendors, journal: o.Journal, rates: newRates(o.Catalog, o.Market), now: o.Now, log: o.Log,
 	}
 	var faults []error
 	for domain, s := range o.Catalog.Sites {

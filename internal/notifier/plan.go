@@ -21,6 +21,7 @@ const (
 	purposeUnserved     = "alarm-unserved"
 	purposeReview       = "alarm-review"
 	purposeUndelivered  = "alarm-undelivered" // and the channel
+	purposeUncertain    = "alarm-uncertain"   // and the channel
 )
 
 // plan writes every message that an outcome of the matcher calls for.

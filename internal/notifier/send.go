@@ -25,10 +25,11 @@ const (
 	findTime   = 10 * time.Second
 )
 
-// looks are the ages of a doubtful attempt at which the vendor is asked for it.
-// At the first one the rule for the purpose decides; what must not go twice is
-// looked for again, since a vendor's list may lag by half an hour.
-var looks = []time.Duration{45 * time.Second, 5 * time.Minute, 35 * time.Minute}
+// looks are the ages of a doubtful attempt at which the vendor is asked for it;
+// at the first one its lease is over. Then the rule for the purpose decides;
+// what must not go twice is looked for again, since a vendor's list may lag by
+// half an hour.
+var looks = []time.Duration{25 * time.Second, 5 * time.Minute, 35 * time.Minute}
 
 // maxRepeats bounds sends after a doubtful one: with a vendor that never
 // answers, the third message would help nobody.
@@ -40,11 +41,9 @@ var (
 )
 
 // repeatable is the rule for a message of unknown outcome that neither a
-// receipt nor the vendor settles: providers and alarms may hear twice, a
-// customer and the owner's copies never.
-func repeatable(e entry) bool {
-	return e.Recipient == lead.ToProvider || strings.HasPrefix(e.Purpose, "alarm-")
-}
+// receipt nor the vendor settles: providers and the owner may hear twice, a
+// customer never.
+func repeatable(e entry) bool { return e.Recipient != lead.ToCustomer }
 
 // send brings one message a step further in the ledger.
 func (n *Notifier) send(ctx context.Context, d event.Delivery, m lead.Message) error {
@@ -101,11 +100,20 @@ func (n *Notifier) attempt(ctx context.Context, d event.Delivery, m lead.Message
 	if e.Repeats > 0 {
 		e.Since = before.Since
 	}
+	if err := n.journal.begin(m.ID, e.Attempt); err != nil {
+		return fmt.Errorf("note the attempt: %w", err)
+	}
 	claim, cancel := context.WithTimeout(ctx, claimTime)
 	rev, err := n.ledger.put(claim, m.ID, e, rev)
 	cancel()
-	if err != nil {
+	if errors.Is(err, event.ErrConflict) {
+		n.journal.end(e.Attempt)
 		return conflictSoon(err)
+	} else if err != nil {
+		return err
+	}
+	if err := n.journal.leave(e.Attempt); err != nil {
+		return fmt.Errorf("note the request: %w", err)
 	}
 
 	start := time.Now()
@@ -127,9 +135,11 @@ func (n *Notifier) attempt(ctx context.Context, d event.Delivery, m lead.Message
 	}
 	n.log.WithLevel(level).Err(err).Str("lead", m.Lead).Str("message", m.ID).Str("attempt", e.Attempt).Str("channel", m.Channel).Str("recipient", m.Recipient).
 		Str("purpose", m.Purpose).Str("outcome", e.State).Int("repeats", e.Repeats).Dur("took_ms", time.Since(start)).Msg("send")
+	attempt := e.Attempt
 	if e, err = n.ledger.settle(ctx, m.ID, e, rev); err != nil {
 		return err
 	}
+	n.journal.end(attempt)
 	return n.outcome(ctx, d, m.ID, e)
 }
 
@@ -222,7 +232,12 @@ func (n *Notifier) resolve(ctx context.Context, d event.Delivery, m lead.Message
 	if _, err := n.ledger.put(ctx, m.ID, e, rev); err != nil {
 		return conflictSoon(err)
 	}
-	if e.Looks == len(looks) {
+	switch e.Looks {
+	case 2:
+		if err := n.alarmUncertain(ctx, d.Lead, e); err != nil {
+			return err
+		}
+	case len(looks):
 		n.log.Warn().Str("lead", m.Lead).Str("message", m.ID).Str("purpose", m.Purpose).Msg("the message stays doubtful: it is not sent again")
 		return nil
 	}
