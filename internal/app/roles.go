@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"net"
 	"path/filepath"
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/bus"
@@ -164,6 +166,19 @@ func (j *joint) notifier(ctx context.Context, market string) error {
 	if err := n.Recover(ctx); err != nil {
 		return err
 	}
+	j.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "leadbus_dead_letters", Help: "Events that a role gave up and nobody has retried or dropped.",
+		ConstLabels: prometheus.Labels{"market": market},
+	}, func() float64 {
+		depth, err := c.CountDead(context.Background())
+		if err != nil {
+			return math.NaN()
+		}
+		return float64(depth)
+	}))
+	j.Go("dead letters "+market, func(ctx context.Context) error {
+		return c.ConsumeDead(ctx, subjects.Notifier, n.HandleDead)
+	})
 	j.Go("notifier "+market, func(ctx context.Context) error {
 		return c.Consume(ctx, subjects.Notifier, notifierWorkers, n.Handle)
 	})

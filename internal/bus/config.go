@@ -143,6 +143,7 @@ func publishes(market, role string) []string {
 		"$JS.ACK.LEADS." + role + ".>",
 		"$JS.ACK.*.*.LEADS." + role + ".>",
 	}
+	p = append(p, subjects.DeadLetter(market, role))
 	for _, kind := range subjects.Publishes(role) {
 		p = append(p, subjects.Filter(subjects.Lead{Market: market, Event: kind}))
 	}
@@ -155,6 +156,8 @@ func publishes(market, role string) []string {
 		p = append(p, bucketReadRights(subjects.BucketRoster)...)
 	case subjects.Notifier:
 		p = append(p, bucketRights(subjects.BucketLedger)...)
+		p = append(p, "$JS.API.STREAM.INFO.DLQ", "$JS.API.CONSUMER.INFO.DLQ.notifier", "$JS.API.CONSUMER.MSG.NEXT.DLQ.notifier",
+			"$JS.ACK.DLQ.notifier.>", "$JS.ACK.*.*.DLQ.notifier.>")
 	}
 	return p
 }

@@ -34,9 +34,9 @@ const (
 
 const (
 	ackWait = 30 * time.Second
-	// maxDeliver bounds attempts of matcher and notifier: with the growing
-	// delay of event.Outcome that is about eight hours, then the DLQ.
-	maxDeliver = 100
+	// maxAckPending is far above what is at work: messages to a vendor that is
+	// away wait there for their turn, and must not hold up those to others.
+	maxAckPending = 200_000
 	// stepTime bounds one step of provisioning.
 	stepTime = 5 * time.Second
 )
@@ -58,13 +58,9 @@ func Provision(ctx context.Context, operator *Conn, market string, o Layout) err
 		MaxBytes: maxBytes, MaxAge: leadsAge, Duplicates: dupeWindow, Replicas: replicas,
 		AllowDirect: true, AllowAtomicPublish: true,
 	}
-	advisories := "$JS.EVENT.ADVISORY.CONSUMER."
 	dlq := jetstream.StreamConfig{
 		Name: subjects.StreamDLQ, Storage: jetstream.FileStorage, Replicas: replicas, MaxBytes: smallBytes, MaxAge: leadsAge,
-		Subjects: []string{
-			advisories + "MAX_DELIVERIES." + subjects.StreamLeads + ".*",
-			advisories + "MSG_TERMINATED." + subjects.StreamLeads + ".*",
-		},
+		Subjects: []string{subjects.DeadLetters(market)}, AllowDirect: true,
 	}
 	timers := jetstream.StreamConfig{
 		Name: subjects.StreamTimers, Subjects: []string{subjects.Timers(market)}, Storage: jetstream.FileStorage,
@@ -90,24 +86,32 @@ func Provision(ctx context.Context, operator *Conn, market string, o Layout) err
 		}
 	}
 	for _, role := range []string{subjects.Recorder, subjects.Matcher, subjects.Notifier} {
+		// Handlers decide when to give up (event.Outcome), and leave a dead
+		// letter; the server alone would drop an event without a trace.
 		c := jetstream.ConsumerConfig{
 			Durable: role, AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverAllPolicy,
-			AckWait: ackWait, MaxDeliver: maxDeliver, MaxAckPending: 1000, Replicas: replicas,
+			AckWait: ackWait, MaxDeliver: -1, MaxAckPending: maxAckPending, Replicas: replicas,
 		}
 		for _, kind := range subjects.Consumes(role) {
 			c.FilterSubjects = append(c.FilterSubjects, subjects.Filter(subjects.Lead{Market: market, Event: kind}))
 		}
-		if role == subjects.Recorder {
-			// The database may be away for days: its events wait, they do not
-			// use up deliveries.
-			c.MaxDeliver, c.MaxAckPending = -1, 2000
-		}
-		if err := operator.settled(ctx, func(ctx context.Context) error {
-			_, err := js.CreateOrUpdateConsumer(ctx, subjects.StreamLeads, c)
+		if err := operator.durable(ctx, subjects.StreamLeads, c); err != nil {
 			return err
-		}); err != nil {
-			return fmt.Errorf("durable %s: %w", role, err)
 		}
+	}
+	return operator.durable(ctx, subjects.StreamDLQ, jetstream.ConsumerConfig{
+		Durable: subjects.Notifier, AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverAllPolicy,
+		AckWait: ackWait, MaxDeliver: -1, MaxAckPending: maxAckPending, Replicas: replicas,
+	})
+}
+
+func (c *Conn) durable(ctx context.Context, stream string, config jetstream.ConsumerConfig) error {
+	err := c.settled(ctx, func(ctx context.Context) error {
+		_, err := c.js.CreateOrUpdateConsumer(ctx, stream, config)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("durable %s of %s: %w", config.Durable, stream, err)
 	}
 	return nil
 }

@@ -119,5 +119,5 @@ func decode(m jetstream.Msg) (event.Delivery, error) {
 	}
 	e, err := event.Decode(m.Subject(), meta.Sequence.Stream, m.Data())
 	e.Seq = meta.Sequence.Stream
-	return event.Delivery{Event: e, Attempt: int(min(meta.NumDelivered, 1<<30))}, err
+	return event.Delivery{Event: e, Attempt: int(min(meta.NumDelivered, 1<<30)), Stored: meta.Timestamp}, err
 }

@@ -89,7 +89,8 @@ type Notifier struct {
 	ledger  ledger
 	vendors map[string]Vendor
 	journal *Journal
-	rates   rates
+	rates   *rates
+	away    map[string]*breaker // by channel
 	now     func() time.Time
 	log     zerolog.Logger
 }
@@ -108,7 +109,10 @@ func New(o Options) (*Notifier, error) {
 	}
 	n := &Notifier{
 		catalog: o.Catalog, texts: map[string]map[string]*texts{}, stream: o.Stream, ledger: ledger{o.Ledger},
-		vendors: o.Vendors, journal: o.Journal, rates: newRates(o.Catalog, o.Market), now: o.Now, log: o.Log,
+		vendors: o.Vendors, journal: o.Journal, away: map[string]*breaker{}, rates: newRates(o.Catalog, o.Market), now: o.Now, log: o.Log,
+	}
+	for channel := range o.Vendors {
+		n.away[channel] = new(breaker)
 	}
 	var faults []error
 	for domain, s := range o.Catalog.Sites {

@@ -22,6 +22,7 @@ const (
 	purposeReview       = "alarm-review"
 	purposeUndelivered  = "alarm-undelivered" // and the channel
 	purposeUncertain    = "alarm-uncertain"   // and the channel
+	purposeGaveUp       = "alarm-gave-up"     // and the role
 )
 
 // plan writes every message that an outcome of the matcher calls for.

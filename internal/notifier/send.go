@@ -31,6 +31,10 @@ const (
 // half an hour.
 var looks = []time.Duration{25 * time.Second, 5 * time.Minute, 35 * time.Minute}
 
+// stale is the age at which a message that was never sent helps nobody any
+// more: it goes to the DLQ, and a person decides.
+const stale = 8 * time.Hour
+
 // maxRepeats bounds sends after a doubtful one: with a vendor that never
 // answers, the third message would help nobody.
 const maxRepeats = 2
@@ -89,7 +93,13 @@ func conflictSoon(err error) error {
 
 // attempt claims the message, hands it to the vendor and records the outcome.
 func (n *Notifier) attempt(ctx context.Context, d event.Delivery, m lead.Message, before entry, rev uint64) error {
-	if err := n.rates.wait(ctx, m, d.Attempt); err != nil {
+	if age := n.now().Sub(d.Stored); !d.Stored.IsZero() && age > stale {
+		return event.Permanent(fmt.Errorf("not sent within %s, and too old now", stale))
+	}
+	if wait := n.away[m.Channel].wait(n.now()); wait > 0 {
+		return event.After(wait, errAway)
+	}
+	if err := n.rates.wait(ctx, m); err != nil {
 		return err
 	}
 	now := n.now()
@@ -132,6 +142,9 @@ func (n *Notifier) attempt(ctx context.Context, d event.Delivery, m lead.Message
 		e.Failure = failureOf(err)
 		e.State = afterFailure(e.Failure.Class)
 		level, err = zerolog.WarnLevel, e.Failure
+	}
+	if n.away[m.Channel].result(n.now(), e.Failure) {
+		n.log.Error().Str("channel", m.Channel).Msg("the vendor fails again and again: its messages wait")
 	}
 	n.log.WithLevel(level).Err(err).Str("lead", m.Lead).Str("message", m.ID).Str("attempt", e.Attempt).Str("channel", m.Channel).Str("recipient", m.Recipient).
 		Str("purpose", m.Purpose).Str("outcome", e.State).Int("repeats", e.Repeats).Dur("took_ms", time.Since(start)).Msg("send")
@@ -187,10 +200,7 @@ func (n *Notifier) outcome(ctx context.Context, d event.Delivery, id string, e e
 			}
 			return event.After(max(e.Failure.RetryAfter, time.Duration(min(d.Attempt, 5))*time.Minute), e.Failure)
 		}
-		if e.Failure.RetryAfter > 0 {
-			return event.After(e.Failure.RetryAfter, e.Failure)
-		}
-		return e.Failure
+		return event.After(max(e.Failure.RetryAfter, min(time.Second<<min(d.Attempt, 5), 30*time.Second)), e.Failure)
 	default: // another attempt claimed it meanwhile
 		return event.After(lease, errClaimed)
 	}

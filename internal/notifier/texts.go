@@ -81,6 +81,8 @@ type texts struct {
 	UndeliveredTodoOther     text `yaml:"undelivered_todo_other"`
 	UncertainReason          text `yaml:"uncertain_reason"`
 	UncertainIntro           text `yaml:"uncertain_intro"`
+	GaveUpReason             text `yaml:"gave_up_reason"`
+	GaveUpIntro              text `yaml:"gave_up_intro"`
 
 	Service  text `yaml:"label_service"`
 	Urgency  text `yaml:"label_urgency"`
