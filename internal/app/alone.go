@@ -12,6 +12,7 @@ type RoleSettings struct {
 	Settings
 	Market      string `help:"Market this process works for." env:"LEADBUS_MARKET" required:"" placeholder:"ID"`
 	PrivateAddr string `help:"Health, metrics and profiles; port 0 picks a free one." env:"LEADBUS_PRIVATE_ADDR" default:"127.0.0.1:0" placeholder:"HOST:PORT"`
+	Replay      bool   `help:"Work off the durable ROLE-replay, which 'nats consumer copy' makes, and end when it is empty (docs/replay.md)."`
 }
 
 // EdgeSettings are the flags of an edge that runs on its own; it serves every
@@ -96,6 +97,7 @@ func role(p *process.Process, s RoleSettings, start func(*joint) error) error {
 	if err != nil {
 		return err
 	}
+	j.replay = s.Replay
 	if err := start(j); err != nil {
 		return err
 	}

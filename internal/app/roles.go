@@ -49,6 +49,7 @@ type joint struct {
 	server   *bus.Server // in-process broker; nil with an external one
 	twilio   *twilio.Client
 	mailgun  *mailgun.Client
+	replay   bool // the roles work off their replay durable and end
 }
 
 // vendors makes the clients; both are safe for concurrent use.
@@ -91,6 +92,24 @@ func (j *joint) connect(ctx context.Context, user string) (*bus.Conn, error) {
 	return c, nil
 }
 
+// consume runs a role on its durable, or works its replay off.
+func (j *joint) consume(c *bus.Conn, market, role string, f func(ctx context.Context, durable string) error) {
+	durable := role
+	if j.replay {
+		durable = subjects.Replay(role)
+		j.Go("end of the replay", func(ctx context.Context) error {
+			if err := c.Emptied(ctx, durable); err != nil {
+				return err
+			}
+			j.Log.Info().Str("durable", durable).Msg("the replay is done")
+			j.End()
+			<-ctx.Done()
+			return nil
+		})
+	}
+	j.Go(role+" "+market, func(ctx context.Context) error { return f(ctx, durable) })
+}
+
 func (j *joint) log(market, role string) zerolog.Logger {
 	return j.Log.With().Str("market", market).Str("role", role).Logger()
 }
@@ -108,8 +127,8 @@ func (j *joint) recorder(ctx context.Context, market string, db *store.Store) er
 	}
 	r := recorder.New(recorder.Options{Market: market, Store: db, Roster: roster, Log: j.log(market, subjects.Recorder)})
 	j.Go("roster copy "+market, r.SyncRoster)
-	j.Go("recorder "+market, func(ctx context.Context) error {
-		return c.ConsumeBatches(ctx, subjects.Recorder, recordMax, recordWait, r.Handle)
+	j.consume(c, market, subjects.Recorder, func(ctx context.Context, durable string) error {
+		return c.ConsumeBatches(ctx, durable, recordMax, recordWait, r.Handle)
 	})
 	return nil
 }
@@ -134,8 +153,8 @@ func (j *joint) matcher(ctx context.Context, market string) error {
 	})
 	j.ReadyWhen(m.Ready)
 	j.Go("roster watch "+market, m.Run)
-	j.Go("matcher "+market, func(ctx context.Context) error {
-		return c.Consume(ctx, subjects.Matcher, matcherWorkers, m.Handle)
+	j.consume(c, market, subjects.Matcher, func(ctx context.Context, durable string) error {
+		return c.Consume(ctx, durable, matcherWorkers, m.Handle)
 	})
 	return nil
 }
@@ -179,8 +198,8 @@ func (j *joint) notifier(ctx context.Context, market string) error {
 	j.Go("dead letters "+market, func(ctx context.Context) error {
 		return c.ConsumeDead(ctx, subjects.Notifier, n.HandleDead)
 	})
-	j.Go("notifier "+market, func(ctx context.Context) error {
-		return c.Consume(ctx, subjects.Notifier, notifierWorkers, n.Handle)
+	j.consume(c, market, subjects.Notifier, func(ctx context.Context, durable string) error {
+		return c.Consume(ctx, durable, notifierWorkers, n.Handle)
 	})
 	return nil
 }

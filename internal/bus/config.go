@@ -136,13 +136,7 @@ func ConfigText(markets []string, keys map[string]string) string {
 
 // publishes lists what a role may publish to, the JetStream API included.
 func publishes(market, role string) []string {
-	p := []string{
-		"$JS.API.CONSUMER.INFO.LEADS." + role,
-		"$JS.API.CONSUMER.MSG.NEXT.LEADS." + role,
-		// Both forms of the ack subject: the server may switch to the second.
-		"$JS.ACK.LEADS." + role + ".>",
-		"$JS.ACK.*.*.LEADS." + role + ".>",
-	}
+	p := append(durableRights(subjects.StreamLeads, role), durableRights(subjects.StreamLeads, subjects.Replay(role))...)
 	p = append(p, subjects.DeadLetter(market, role))
 	for _, kind := range subjects.Publishes(role) {
 		p = append(p, subjects.Filter(subjects.Lead{Market: market, Event: kind}))
@@ -156,10 +150,21 @@ func publishes(market, role string) []string {
 		p = append(p, bucketReadRights(subjects.BucketRoster)...)
 	case subjects.Notifier:
 		p = append(p, bucketRights(subjects.BucketLedger)...)
-		p = append(p, "$JS.API.STREAM.INFO.DLQ", "$JS.API.CONSUMER.INFO.DLQ.notifier", "$JS.API.CONSUMER.MSG.NEXT.DLQ.notifier",
-			"$JS.ACK.DLQ.notifier.>", "$JS.ACK.*.*.DLQ.notifier.>")
+		p = append(p, "$JS.API.STREAM.INFO."+subjects.StreamDLQ)
+		p = append(p, durableRights(subjects.StreamDLQ, role)...)
 	}
 	return p
+}
+
+func durableRights(stream, durable string) []string {
+	at := stream + "." + durable
+	return []string{
+		"$JS.API.CONSUMER.INFO." + at,
+		"$JS.API.CONSUMER.MSG.NEXT." + at,
+		// Both forms of the ack subject: the server may switch to the second.
+		"$JS.ACK." + at + ".>",
+		"$JS.ACK.*.*." + at + ".>",
+	}
 }
 
 func bucketRights(bucket string) []string {

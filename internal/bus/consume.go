@@ -76,6 +76,27 @@ func (c *Conn) ConsumeBatches(ctx context.Context, durable string, most int, wai
 	})
 }
 
+// Emptied returns when the durable has nothing left to hand over and nothing
+// under way, or when ctx ends.
+func (c *Conn) Emptied(ctx context.Context, durable string) error {
+	consumer, err := c.consumer(ctx, subjects.StreamLeads, durable)
+	if err != nil {
+		return nil //nolint:nilerr // ctx ended while the durable was waited for
+	}
+	for pause(ctx, connectWait) {
+		bounded, cancel := context.WithTimeout(ctx, requestTime)
+		info, err := consumer.Info(bounded)
+		cancel()
+		switch {
+		case errors.Is(err, jetstream.ErrConsumerNotFound):
+			return err
+		case err == nil && info.NumPending == 0 && info.NumAckPending == 0:
+			return nil
+		}
+	}
+	return nil
+}
+
 // handle runs one delivery through its handler and settles it.
 func (c *Conn) handle(ctx context.Context, role string, m jetstream.Msg, h event.Handler) {
 	start := time.Now()

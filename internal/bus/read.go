@@ -110,6 +110,46 @@ func (c *Conn) Follow(ctx context.Context, filter subjects.Lead, from time.Time,
 	}
 }
 
+// History hands over the events that are stored now, from a time on (the zero
+// time: all of them), with when each was stored.
+func (c *Conn) History(ctx context.Context, filter subjects.Lead, from time.Time, f func(event.Event, time.Time) error) error {
+	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{subjects.Filter(filter)}, DeliverPolicy: jetstream.DeliverAllPolicy}
+	if !from.IsZero() {
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &from
+	}
+	o, err := c.js.OrderedConsumer(ctx, subjects.StreamLeads, cfg)
+	if err != nil {
+		return fmt.Errorf("read events: %w", err)
+	}
+	info, err := o.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("read events: %w", err)
+	}
+	if info.NumPending == 0 {
+		return nil
+	}
+	it, err := o.Messages()
+	if err != nil {
+		return fmt.Errorf("read events: %w", err)
+	}
+	defer it.Stop()
+	for {
+		m, err := it.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return fmt.Errorf("read events: %w", err)
+		}
+		d, err := decode(m)
+		if err != nil {
+			c.log.Warn().Err(err).Uint64("seq", d.Seq).Msg("unreadable event passed over")
+		} else if err := f(d.Event, d.Stored); err != nil {
+			return err
+		}
+		if meta, err := m.Metadata(); err == nil && meta.NumPending == 0 {
+			return nil
+		}
+	}
+}
+
 // decode reads a delivery; one that cannot be read keeps its sequence and
 // attempt.
 func decode(m jetstream.Msg) (event.Delivery, error) {

@@ -61,6 +61,10 @@ const (
 	Notifier = "notifier"
 )
 
+// Replay is the durable that an operator makes to replay a part of the stream
+// to one role.
+func Replay(role string) string { return role + "-replay" }
+
 // maxToken bounds a token: a DNS name has 253 characters, everything else is
 // shorter.
 const maxToken = 253
