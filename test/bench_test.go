@@ -229,7 +229,7 @@ func ms(times []time.Duration, quantile float64) float64 {
 	return float64(times[int(float64(len(times)-1)*quantile)].Microseconds()) / 1000
 }
 
-func operatorKey(b *testing.B, data, market string) nats.Option {
+func operatorKey(b testing.TB, data, market string) nats.Option {
 	b.Helper()
 	o, err := nats.NkeyOptionFromSeed(data + "/nats/" + market + "-operator.nk")
 	if err != nil {

@@ -15,7 +15,8 @@ import (
 // Events reads the stored events of a lead, or of one kind of them, in stream
 // order; filter must name market and lead, and is cheaper with the site. It
 // costs one round trip an event and one more. On a replicated stream any
-// replica answers, so the youngest event may be missing for a moment.
+// replica answers, so the youngest event may be missing for a moment. An event
+// that cannot be read is passed over.
 //
 // It looks for the last event first: a search beyond it would go through all
 // that was stored since, for milliseconds in a stream of some hundred thousand
@@ -43,11 +44,13 @@ func (c *Conn) Events(ctx context.Context, filter subjects.Lead) ([]event.Event,
 		if err != nil {
 			break
 		}
-		e, err := event.Decode(m.Subject, m.Sequence, m.Data)
-		if err != nil {
-			return nil, event.Permanent(fmt.Errorf("read events: sequence %d: %w", m.Sequence, err))
+		next = m.Sequence + 1
+		e, derr := event.Decode(m.Subject, m.Sequence, m.Data)
+		if derr != nil { // of a newer version, in a deploy; its own delivery says so
+			c.log.Warn().Err(derr).Uint64("seq", m.Sequence).Msg("unreadable event passed over")
+			continue
 		}
-		found, next = append(found, e), m.Sequence+1
+		found = append(found, e)
 	}
 	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) { // not found: there is none, or another replica lags
 		return nil, fmt.Errorf("read events: %w", err)
@@ -159,5 +162,8 @@ func decode(m jetstream.Msg) (event.Delivery, error) {
 	}
 	e, err := event.Decode(m.Subject(), meta.Sequence.Stream, m.Data())
 	e.Seq = meta.Sequence.Stream
+	if err != nil {
+		e.Lead, _ = subjects.Parse(m.Subject()) // as far as it can be told
+	}
 	return event.Delivery{Event: e, Attempt: int(min(meta.NumDelivered, 1<<30)), Stored: meta.Timestamp}, err
 }
