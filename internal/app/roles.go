@@ -98,7 +98,7 @@ func (j *joint) consume(c *bus.Conn, market, role string, f func(ctx context.Con
 	if j.replay {
 		durable = subjects.Replay(role)
 		j.Go("end of the replay", func(ctx context.Context) error {
-			if err := c.Emptied(ctx, durable); err != nil {
+			if err := c.Emptied(ctx, durable); err != nil || ctx.Err() != nil {
 				return err
 			}
 			j.Log.Info().Str("durable", durable).Msg("the replay is done")
