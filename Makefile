@@ -5,7 +5,7 @@ export CGO_ENABLED ?= 1
 CACHE := .cache
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint fmt build postgres deploy nats clean
+.PHONY: help run test bench chaos lint fmt build postgres deploy nats clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ test: postgres ## set up what is missing and run every test with the race detect
 
 bench: postgres ## measure accept rate and latency of edge, match and the whole way, beside the bare broker
 	$(GO) test -run '^$$' -bench . -benchtime 5s -timeout 20m ./test/
+
+chaos: postgres ## kill, stop and cut every process under load, then count from outside; CHAOS=10m for longer
+	$(GO) run ./test/chaos $(if $(CHAOS),--duration $(CHAOS))
 
 lint: ## run the pinned linter (built on first use)
 	$(GO) tool -modfile=tools/go.mod golangci-lint run ./...

@@ -254,21 +254,26 @@ func (j *joint) sandbox(s *RunSettings, edgeURL string) (*sandbox.Sandbox, error
 			return nil, err
 		}
 	}
-	templates := map[string]string{}
-	for sid, t := range j.catalog.Templates {
-		templates[sid] = t.Body
-	}
-	sb, err := sandbox.Start(sandbox.Options{
-		Addr: s.SandboxAddr, EdgeURL: edgeURL, Dir: filepath.Join(s.Data, "sandbox"),
-		AccountSID: s.TwilioAccountSID, AuthToken: string(s.TwilioAuthToken),
-		MailgunKey: string(s.MailgunAPIKey), MailgunSigningKey: string(s.MailgunSigningKey),
-		Templates: templates, Log: j.Log.With().Str("role", "sandbox").Logger(),
-	})
+	sb, err := j.startSandbox(s.VendorSettings, s.SandboxAddr, edgeURL)
 	if err != nil {
 		return nil, err
 	}
 	s.TwilioURL, s.MailgunURL = sb.TwilioURL(), sb.MailgunURL()
 	return sb, nil
+}
+
+// startSandbox starts the vendors with the given credentials.
+func (j *joint) startSandbox(v VendorSettings, addr, edgeURL string) (*sandbox.Sandbox, error) {
+	templates := map[string]string{}
+	for sid, t := range j.catalog.Templates {
+		templates[sid] = t.Body
+	}
+	return sandbox.Start(sandbox.Options{
+		Addr: addr, EdgeURL: edgeURL, Dir: filepath.Join(j.settings.Data, "sandbox"),
+		AccountSID: v.TwilioAccountSID, AuthToken: string(v.TwilioAuthToken),
+		MailgunKey: string(v.MailgunAPIKey), MailgunSigningKey: string(v.MailgunSigningKey),
+		Templates: templates, Log: j.Log.With().Str("role", "sandbox").Logger(),
+	})
 }
 
 // exampleRoster fills an empty roster, so that the sandbox has someone to call.

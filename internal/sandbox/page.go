@@ -30,6 +30,9 @@ func (s *Sandbox) pages(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/messages", s.apiMessages)
 	mux.HandleFunc("GET /api/requests", s.apiRequests)
 	mux.HandleFunc("GET /api/live", s.stream)
+	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
+		mux.HandleFunc(method+" /api/faults", s.apiFaults)
+	}
 }
 
 // guarded keeps a page from loading anything from elsewhere.

@@ -61,7 +61,7 @@ func (s *Sandbox) post(address, contentType string, body []byte, header http.Hea
 	}
 	r.Header = header.Clone()
 	r.Header.Set("Content-Type", contentType)
-	res, err := s.client.Do(r)
+	res, err := s.callback(r)
 	if err != nil {
 		return 0, err
 	}

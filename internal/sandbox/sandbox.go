@@ -10,6 +10,7 @@
 //	POST /v3/{domain}/messages                              Mailgun
 //	GET  /v3/{domain}/events
 //	GET  /, /api/messages, /api/requests, /api/live         people and tests
+//	GET, PUT, DELETE /api/faults                            what goes wrong (Faults)
 package sandbox
 
 import (
@@ -54,6 +55,8 @@ type Sandbox struct {
 	ctx    context.Context // of the lives of messages
 	cancel context.CancelFunc
 	lives  sync.WaitGroup
+
+	faults troublemaker
 
 	mu       sync.Mutex
 	requests map[string]map[string]int // vendor → route → count
@@ -135,6 +138,7 @@ func (s *Sandbox) routes() http.Handler {
 // vendor serves a route of a vendor's API: every request to a vendor passes
 // here.
 func (s *Sandbox) vendor(mux *http.ServeMux, name, route string, h http.HandlerFunc) {
+	h = s.faults.vendor(name, s.ctx.Done(), h)
 	mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.requests[name][route]++

@@ -1,0 +1,29 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"leadbus/internal/app"
+	"leadbus/internal/process"
+)
+
+type sandboxCmd struct{ app.SandboxSettings }
+
+func (c *sandboxCmd) Run() error {
+	log := process.Logger(os.Stderr, c.Level())
+	code := process.Main(process.New(log), func(_ context.Context, p *process.Process) error {
+		url, err := app.Sandbox(p, c.SandboxSettings)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("sandbox vendors: %s\nroles reach them with LEADBUS_TWILIO_URL=%s LEADBUS_MAILGUN_URL=%s/v3\n", url, url, url)
+		return nil
+	})
+	if code != 0 {
+		return errors.New("did not end well; the reason stands above")
+	}
+	return nil
+}

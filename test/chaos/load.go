@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"leadbus/internal/edge"
+	"leadbus/internal/lead"
+	"leadbus/internal/place"
+	"leadbus/internal/site"
+)
+
+// webhook is one tool call of the plan.
+type webhook struct {
+	at     time.Duration
+	market string
+	domain string
+	lead   string
+	body   []byte
+	amends bool // comes after another call of the same conversation
+	review bool // nobody can be texted or called back: a person has to look
+}
+
+// plan draws the load: webhooks at their times, some of them twice, some late
+// again, some with news for a lead that was called in before.
+func plan(c *site.Catalog, markets []string, seed uint64, rate float64, total time.Duration) []webhook {
+	r := rand.New(rand.NewPCG(seed, 2))
+	var sites []*site.Site
+	for _, s := range c.Sites {
+		if slices.Contains(markets, s.Market) {
+			sites = append(sites, s)
+		}
+	}
+	slices.SortFunc(sites, func(a, b *site.Site) int { return bytes.Compare([]byte(a.Domain), []byte(b.Domain)) })
+	var out []webhook
+	at := time.Duration(0)
+	for n := 0; ; n++ {
+		at += time.Duration(r.ExpFloat64() / rate * float64(time.Second))
+		if at > total {
+			break
+		}
+		s := sites[r.IntN(len(sites))]
+		fields := call(c, s, seed, n, r)
+		conversation, _ := fields["conversation_id"].(string)
+		w := webhook{at: at, market: s.Market, domain: s.Domain, lead: lead.NewID(s.Domain, conversation)}
+		kind := r.IntN(100)
+		if w.review = kind < 8; w.review {
+			fields["caller_id"], fields["callback_number"] = "anonymous", ""
+		}
+		w.body = encode(fields)
+		out = append(out, w)
+		again := w
+		again.at += time.Duration(r.Int64N(int64(4 * time.Second)))
+		switch {
+		case kind < 8:
+		case kind < 18: // delivered twice, the second time perhaps at once
+			if kind < 13 {
+				again.at = w.at
+			}
+			out = append(out, again)
+		case kind < 22: // and late
+			again.at += 5 * time.Second
+			out = append(out, again)
+		case kind < 30: // the caller remembers something
+			again.at += 2 * time.Second
+			fields["issue_summary"], fields["address_line"] = "It has become worse.", fmt.Sprintf("Rue du Lac %d", 1+n%90)
+			again.body, again.amends = encode(fields), true
+			out = append(out, again)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b webhook) int { return int(a.at - b.at) })
+	return out
+}
+
+// call is a complete tool call to a site.
+func call(c *site.Catalog, s *site.Site, seed uint64, n int, r *rand.Rand) map[string]any {
+	language := s.Languages[r.IntN(len(s.Languages))]
+	service := c.Services[s.Services[r.IntN(len(s.Services))].ID]
+	market := c.Markets[s.Market]
+	served := slices.DeleteFunc(slices.Clone(market.Places), func(p place.Place) bool { return !slices.Contains(s.Places, p.ID) })
+	caller := mobile(market.Country, n)
+	return map[string]any{
+		"schema_version": "1", "source": "elevenlabs",
+		"conversation_id": fmt.Sprintf("conv_chaos_%d_%d", seed, n), "agent_id": s.Agent.ID, "call_sid": fmt.Sprintf("CA%032d", n),
+		"caller_id": caller, "callback_number": caller, "called_number": s.DID,
+		"call_time_utc": time.Now().UTC().Format(time.RFC3339), "call_duration_secs": 96,
+		"customer_name": "Marta Salas", "language": language, "service_type": service.Names[language],
+		"issue_summary": "Since this morning.", "city": served[r.IntN(len(served))].Name, "contact_consent": true,
+	}
+}
+
+// mobile is a number whose last five digits never are a code that the sandbox
+// fails on.
+func mobile(country string, n int) string {
+	switch country {
+	case "ID":
+		return fmt.Sprintf("+628123454%04d", n%10000)
+	case "FR":
+		return fmt.Sprintf("+3361234%04d", n%10000)
+	default:
+		return fmt.Sprintf("+4178124%04d", n%10000)
+	}
+}
+
+func encode(fields map[string]any) []byte {
+	b, err := json.Marshal(fields)
+	if err != nil {
+		panic(err) // text and numbers
+	}
+	return b
+}
+
+// heard is what the load knows of a lead.
+type heard struct {
+	market   string
+	review   bool
+	amended  bool // its amendment got a 200
+	accepted time.Time
+}
+
+// client plays the voice agents and keeps what they were answered.
+type client struct {
+	edges []string
+	log   *json.Encoder
+
+	mu       sync.Mutex
+	answers  map[string]int // by status; "none" without one
+	times    []time.Duration
+	leads    map[string]*heard // every lead that was tried
+	accepted int
+}
+
+const (
+	patience   = 10 * time.Second // of an agent with one request
+	tries      = 3                // of an agent with one call
+	triesPause = 1500 * time.Millisecond
+)
+
+func newClient(edges []string, log io.Writer) *client {
+	return &client{edges: edges, log: json.NewEncoder(log), answers: map[string]int{}, leads: map[string]*heard{}}
+}
+
+// run sends the webhooks in their time, whatever becomes of those before, and
+// returns when all are answered or given up.
+func (c *client) run(ctx context.Context, begun time.Time, hooks []webhook) {
+	var wg sync.WaitGroup
+	for i, h := range hooks {
+		if !sleep(ctx, time.Until(begun.Add(h.at))) {
+			break
+		}
+		wg.Go(func() { c.place(ctx, h, i) })
+	}
+	wg.Wait()
+}
+
+// place sends one webhook until it gets a 200, as often as an agent would.
+func (c *client) place(ctx context.Context, h webhook, n int) {
+	c.mu.Lock()
+	if c.leads[h.lead] == nil {
+		c.leads[h.lead] = &heard{market: h.market, review: h.review}
+	}
+	c.mu.Unlock()
+	for try := range tries {
+		begun := time.Now()
+		status := c.post(ctx, c.edges[(n+try)%len(c.edges)], h)
+		c.answered(h, status, time.Since(begun))
+		if status == "200" || !sleep(ctx, triesPause) {
+			return
+		}
+	}
+}
+
+func (c *client) post(ctx context.Context, base string, h webhook) string {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/v1/sites/"+h.domain+"/dispatch_lead", bytes.NewReader(h.body))
+	if err != nil {
+		return err.Error()
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set(edge.SecretHeader, secretOf(h.domain))
+	res, err := local.Do(r)
+	if err != nil {
+		if os.IsTimeout(err) {
+			return "none in time"
+		}
+		return "no connection"
+	}
+	_, err = io.Copy(io.Discard, res.Body)
+	_ = res.Body.Close()
+	if err != nil {
+		return "cut"
+	}
+	return fmt.Sprint(res.StatusCode)
+}
+
+func (c *client) answered(h webhook, status string, took time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answers[status]++
+	_ = c.log.Encode(map[string]any{"at": time.Now(), "lead": h.lead, "market": h.market, "status": status, "ms": took.Milliseconds(), "amends": h.amends})
+	if status != "200" {
+		return
+	}
+	c.times = append(c.times, took)
+	l := c.leads[h.lead]
+	if h.amends {
+		l.amended = true
+	}
+	if l.accepted.IsZero() {
+		l.accepted = time.Now()
+		c.accepted++
+	}
+}

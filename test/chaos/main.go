@@ -1,0 +1,216 @@
+// Command chaos runs leadbus as it is deployed, every part a process of its
+// own, calls in leads at a steady rate, kills, stops and cuts the parts
+// meanwhile, and then counts from outside: every lead that was answered 200
+// must be in Postgres with its match or its alarm, and everyone must have been
+// told exactly once.
+//
+//	go run ./test/chaos --seed 7 --duration 30s --rate 5 [--cluster]
+//
+// Load and faults come from the seed alone. It ends with 0 when the count is
+// right, else with 1, the traces of the leads that went wrong, and the logs of
+// all processes.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+)
+
+type settings struct {
+	seed     uint64
+	duration time.Duration
+	rate     float64
+	cluster  bool
+	markets  []string
+	patience time.Duration
+	calm     bool
+	keep     bool
+}
+
+// messagesALead is how many messages a lead makes at most, on average.
+const (
+	messagesALead = 7
+	remembered    = 50000 // messages that the sandbox remembers
+)
+
+func main() {
+	var s settings
+	var markets string
+	flag.Uint64Var(&s.seed, "seed", uint64(time.Now().UnixNano()%1e6), "seed of load and faults; default: a new one")
+	flag.DurationVar(&s.duration, "duration", 30*time.Second, "how long load and faults last")
+	flag.Float64Var(&s.rate, "rate", 5, "leads a second")
+	flag.BoolVar(&s.cluster, "cluster", false, "three nodes, and two of every role")
+	flag.StringVar(&markets, "markets", "ch,id", "markets that are called")
+	flag.DurationVar(&s.patience, "patience", 3*time.Minute, "how long everything may take to come right after the last fault")
+	flag.BoolVar(&s.calm, "calm", false, "load without faults")
+	flag.BoolVar(&s.keep, "keep", false, "keep the directory in any case")
+	flag.Parse()
+	s.markets = strings.Split(markets, ",")
+	os.Exit(run(os.Stdout, s))
+}
+
+func run(out io.Writer, s settings) int {
+	if n := s.rate * s.duration.Seconds() * messagesALead; n > remembered {
+		_, _ = fmt.Fprintf(out, "about %.0f messages are more than the %d that the sandbox remembers: lower --rate or --duration\n", n, remembered)
+		return 2
+	}
+	dir, err := os.MkdirTemp("", "chaos")
+	if err == nil {
+		err = os.Chmod(dir, 0o755) //nolint:gosec // the user Postgres drops to walks through it
+	}
+	if err != nil {
+		_, _ = fmt.Fprintln(out, err)
+		return 1
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	ok, err := trial(ctx, out, dir, s)
+	if err != nil {
+		_, _ = fmt.Fprintln(out, "chaos:", err)
+	}
+	if !ok || err != nil || s.keep {
+		_, _ = fmt.Fprintf(out, "schedule, answers and the logs of all processes are in %s\n", dir)
+	} else {
+		_ = os.RemoveAll(dir)
+	}
+	if !ok || err != nil {
+		return 1
+	}
+	return 0
+}
+
+// trial is one run in a directory of its own.
+func trial(ctx context.Context, out io.Writer, dir string, s settings) (bool, error) {
+	_, _ = fmt.Fprintf(out, "seed %d: building and starting\n", s.seed)
+	w, err := newWorld(dir, s.cluster, s.markets)
+	if err != nil {
+		return false, err
+	}
+	defer w.stop()
+	if err := w.start(ctx); err != nil {
+		return false, err
+	}
+	hooks := plan(w.catalog, s.markets, s.seed, s.rate, s.duration)
+	var faults []fault
+	if !s.calm {
+		faults = w.schedule(s.seed, s.duration)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "faults.txt"), []byte(list(faults)), 0o600); err != nil {
+		return false, err
+	}
+	answers, err := os.Create(filepath.Join(dir, "answers.jsonl"))
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = answers.Close() }()
+	c := newClient(w.edges, answers)
+	_, _ = fmt.Fprintf(out, "%d processes; %d webhooks and %d faults in %s\n", len(w.procs)+1, len(hooks), len(faults), s.duration)
+
+	begun, ended := time.Now(), make(chan struct{})
+	go func() {
+		defer close(ended)
+		w.inflict(ctx, begun, faults)
+	}()
+	c.run(ctx, begun, hooks)
+	<-ended
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	v, took := settle(ctx, w, c, s.patience)
+	v.broken = append(v.broken, w.notes...)
+	table(out, s, w, c, faults, v, took)
+	complain(out, w, v)
+	return len(v.broken) == 0, ctx.Err()
+}
+
+// table prints what happened.
+func table(out io.Writer, s settings, w *world, c *client, faults []fault, v *verdict, took time.Duration) {
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	line := func(name, format string, args ...any) {
+		_, _ = fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...))
+	}
+	slices.Sort(c.times)
+	at := func(q float64) time.Duration {
+		if len(c.times) == 0 {
+			return 0
+		}
+		return c.times[int(float64(len(c.times)-1)*q)].Round(100 * time.Microsecond)
+	}
+	kinds := map[string]int{}
+	for _, f := range faults {
+		kinds[f.kind]++
+	}
+	unasked := 0
+	for _, p := range w.procs {
+		p.mu.Lock()
+		unasked += len(p.unasked)
+		p.mu.Unlock()
+	}
+	line("seed", "%d, %s at %g leads/s, %d broker node(s)", s.seed, s.duration, s.rate, len(w.brokers))
+	line("leads called in", "%d", len(c.leads))
+	line("leads answered 200", "%d", c.accepted)
+	line("answers by status", "%s", counts(c.answers))
+	line("time to a 200", "p50 %s, p99 %s, max %s", at(.5), at(.99), at(1))
+	line("leads in Postgres", "%s", counts(v.leads))
+	line("faults", "%d: %s", len(faults), counts(kinds))
+	line("processes that ended unasked", "%d", unasked)
+	line("lost, doubled or wrong", "%d", len(v.broken))
+	line("possible doubles marked", "%d messages; %d of them did go twice", v.marked, v.doubled)
+	line("unknown, told to the owner", "%d", len(v.unknown))
+	line("unknown, owner's copies", "%d", len(v.copies))
+	line("slowest lead", "%s from its 200 to its last message (%s)", v.settled.Round(10*time.Millisecond), v.slowest)
+	line("all right after the last fault", "%s", took.Round(100*time.Millisecond))
+	_ = t.Flush()
+}
+
+// complain prints what is wrong, with traces.
+func complain(out io.Writer, w *world, v *verdict) {
+	const most = 40
+	for i, b := range v.broken {
+		if i == most {
+			_, _ = fmt.Fprintf(out, "and %d more\n", len(v.broken)-most)
+			break
+		}
+		_, _ = fmt.Fprintln(out, "WRONG:", b)
+	}
+	if len(v.broken) == 0 {
+		return
+	}
+	for _, p := range w.procs {
+		p.mu.Lock()
+		for _, u := range p.unasked {
+			_, _ = fmt.Fprintln(out, "ended unasked:", u)
+		}
+		p.mu.Unlock()
+	}
+	traced := 0
+	for _, id := range slices.Sorted(maps.Keys(v.guilty)) {
+		if traced++; traced > 3 {
+			break
+		}
+		text, err := w.leadbus("trace", id)
+		if err != nil {
+			text += err.Error()
+		}
+		_, _ = fmt.Fprintf(out, "\n--- trace of lead %s\n%s\n", id, text)
+	}
+}
+
+func counts(m map[string]int) string {
+	var parts []string
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		parts = append(parts, fmt.Sprintf("%s %d", k, m[k]))
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,355 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"leadbus/internal/lead"
+)
+
+// row is a lead as it stands in Postgres.
+type row struct {
+	Market, ID, Status string
+}
+
+// message is a message as it stands in Postgres, with what the vendors have
+// of it.
+type message struct {
+	Market, Lead, ID, Purpose, Recipient, Channel, State string
+	PossibleDouble                                       bool `db:"possible_double"`
+
+	took []taken
+}
+
+// name is a message as people say it.
+func (m *message) name() string {
+	return fmt.Sprintf("%s to %s by %s (%s)", m.Purpose, m.Recipient, m.Channel, m.ID)
+}
+
+// alert reports whether a message is one that its recipient may get twice, when
+// the second one is marked: what a provider or the owner must not miss.
+func (m *message) alert() bool {
+	return m.Recipient == lead.ToProvider || strings.HasPrefix(m.Purpose, "alarm-")
+}
+
+// taken is a message as a vendor has it.
+type taken struct {
+	ID        string            `json:"id"`
+	IDs       map[string]string `json:"ids"`
+	CreatedAt time.Time         `json:"created_at"`
+}
+
+// verdict is what became of everything, seen from outside.
+type verdict struct {
+	broken  []string       // what must not be
+	waiting []string       // what may still come right
+	leads   map[string]int // by status
+	doubled int            // messages the vendors have more than once, marked so
+	marked  int            // messages whose second sending is marked
+	unknown []string       // not at the vendors, recorded as doubtful, and the owner was told
+	copies  []string       // the same of the owner's own copies
+	settled time.Duration  // the slowest lead, from its 200 to its last message
+	slowest string         // that lead
+	guilty  map[string]bool
+}
+
+// doubtful counts messages that keep their event open until the last look.
+func (v *verdict) doubtful() int { return len(v.unknown) + len(v.copies) }
+
+func (v *verdict) wrong(lead, format string, args ...any) {
+	v.broken = append(v.broken, "lead "+lead+": "+fmt.Sprintf(format, args...))
+	v.guilty[lead] = true
+}
+
+func (v *verdict) wait(lead, format string, args ...any) {
+	v.waiting = append(v.waiting, "lead "+lead+": "+fmt.Sprintf(format, args...))
+	v.guilty[lead] = true
+}
+
+// expected are the messages of each outcome, by recipient, purpose and channel.
+// The purpose of a mail that may come again ends in a hash.
+var expected = map[string][]string{
+	"told": {
+		"provider offer whatsapp", "provider offer sms", "provider offer email",
+		"customer confirmation sms", "owner copy email", "owner copy-confirmation email",
+	},
+	string(lead.NeedsReview): {"owner alarm-review email", "owner alarm-review sms"},
+	string(lead.Unserved):    {"owner alarm-unserved email", "owner alarm-unserved sms"},
+}
+
+// firstLook is when a notifier has asked a vendor for a message of unknown
+// outcome and decided whether it goes again.
+const firstLook = 60 * time.Second
+
+// judge compares what was answered with what is in Postgres and at the vendors.
+// Calm is how long there have been no faults.
+func judge(ctx context.Context, w *world, c *client, calm time.Duration) (*verdict, error) {
+	rows, messages, err := recorded(ctx, w.database)
+	if err != nil {
+		return nil, err
+	}
+	body, err := get(w.sandbox + "/api/messages")
+	if err != nil {
+		return nil, err
+	}
+	var vendors []taken
+	if err := json.Unmarshal(body, &vendors); err != nil {
+		return nil, err
+	}
+	v := &verdict{leads: map[string]int{}, guilty: map[string]bool{}}
+	for _, t := range vendors {
+		m := messages[t.IDs["message"]]
+		switch {
+		case c.leads[t.IDs["lead"]] == nil:
+			v.wrong(t.IDs["lead"], "the vendors have %s of a lead that nobody called in", t.ID)
+		case m == nil:
+			v.wait(t.IDs["lead"], "the vendors have %s, and Postgres does not know the message", t.ID)
+		default:
+			m.took = append(m.took, t)
+		}
+	}
+	byLead := map[string][]*message{}
+	for _, m := range messages {
+		byLead[m.Lead] = append(byLead[m.Lead], m)
+		v.message(m)
+	}
+	for id := range rows {
+		if c.leads[id] == nil {
+			v.wrong(id, "is in Postgres and nobody called it in")
+		}
+	}
+	for id, l := range c.leads {
+		v.lead(id, l, rows[id], byLead[id], calm)
+	}
+	return v, nil
+}
+
+// message judges one message by itself.
+func (v *verdict) message(m *message) {
+	state := lead.MessageState(m.State)
+	if m.PossibleDouble {
+		v.marked++
+	}
+	switch n := len(m.took); {
+	case n > 1 && m.PossibleDouble && m.alert():
+		v.doubled++
+	case n > 1:
+		v.wrong(m.Lead, "%s is at the vendors %d times, possible double %v", m.name(), n, m.PossibleDouble)
+	case n == 1 && (state == lead.MessageQueued || state == lead.MessageDoubtful):
+		v.wait(m.Lead, "%s is at the vendors and recorded as %s", m.name(), state)
+	case n == 0 && state != lead.MessageQueued && state != lead.MessageDoubtful:
+		v.wrong(m.Lead, "%s is recorded as %s and not at the vendors", m.name(), state)
+	}
+}
+
+// lead judges one lead with all its messages.
+func (v *verdict) lead(id string, l *heard, r row, messages []*message, calm time.Duration) {
+	if r.ID == "" {
+		if !l.accepted.IsZero() {
+			v.wait(id, "was answered 200 and is not in Postgres")
+		}
+		return // never answered 200: it may be there or not
+	}
+	v.leads[r.Status]++
+	want := r.Status
+	if want == string(lead.Matched) || want == string(lead.Notified) {
+		want = "told"
+	}
+	if expected[want] == nil {
+		v.wait(id, "is %s", r.Status)
+	}
+	if !l.review && want != "told" && want != string(lead.Pending) {
+		v.wrong(id, "is %s, though somebody can take it", r.Status)
+	}
+	there := map[string]*message{}
+	told := time.Time{}
+	alarmed := false
+	for _, m := range messages {
+		purpose := m.Purpose
+		for _, base := range []string{"alarm-review", "alarm-unserved"} {
+			if strings.HasPrefix(purpose, base) {
+				purpose = base
+			}
+		}
+		there[m.Recipient+" "+purpose+" "+m.Channel] = m
+		alarmed = alarmed || strings.HasPrefix(m.Purpose, "alarm-") && len(m.took) > 0
+	}
+	for _, name := range expected[want] {
+		if m := there[name]; m == nil {
+			v.wait(id, "is %s, and there is no message %q", r.Status, name)
+		} else if len(m.took) > 0 && m.took[0].CreatedAt.After(told) {
+			told = m.took[0].CreatedAt
+		}
+	}
+	for _, m := range messages {
+		stays := m.State == string(lead.MessageDoubtful) && !m.alert() && calm > firstLook
+		switch {
+		case len(m.took) > 0:
+		case stays && m.Recipient == lead.ToOwner:
+			v.copies = append(v.copies, "lead "+id+": "+m.name())
+		case stays && alarmed:
+			v.unknown = append(v.unknown, "lead "+id+": "+m.name())
+		default:
+			v.wait(id, "%s is %s and not at the vendors", m.name(), cmp.Or(m.State, "not recorded"))
+		}
+	}
+	if took := told.Sub(l.accepted); !l.accepted.IsZero() && !told.IsZero() && took > v.settled {
+		v.settled, v.slowest = took, id
+	}
+}
+
+// recorded reads leads and messages, by id.
+func recorded(ctx context.Context, database string) (map[string]row, map[string]*message, error) {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, database)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	found, err := conn.Query(ctx, "select market, id, status from leadbus.lead")
+	if err != nil {
+		return nil, nil, err
+	}
+	leads, err := pgx.CollectRows(found, pgx.RowToStructByName[row])
+	if err != nil {
+		return nil, nil, err
+	}
+	if found, err = conn.Query(ctx, "select market, lead, id, purpose, recipient, channel, state, possible_double from leadbus.message"); err != nil {
+		return nil, nil, err
+	}
+	told, err := pgx.CollectRows(found, pgx.RowToAddrOfStructByNameLax[message])
+	if err != nil {
+		return nil, nil, err
+	}
+	rows, messages := map[string]row{}, map[string]*message{}
+	for _, l := range leads {
+		rows[l.ID] = l
+	}
+	for _, m := range told {
+		messages[m.ID] = m
+	}
+	return rows, messages, nil
+}
+
+// backlog is what stands in the streams: events that a role has not settled,
+// by role and market; pointers to those that were given up and providers, by
+// market.
+type backlog struct {
+	open, dead, roster map[string]int
+}
+
+// streams asks every node; no follower says less than its leader.
+func streams(w *world) (backlog, error) {
+	b := backlog{map[string]int{}, map[string]int{}, map[string]int{}}
+	for _, monitor := range w.monitors {
+		body, err := get(monitor + "/jsz?accounts=true&streams=true&consumers=true")
+		if err != nil {
+			return b, err
+		}
+		var answer struct {
+			Accounts []struct {
+				Name    string `json:"name"`
+				Streams []struct {
+					Name  string `json:"name"`
+					State struct {
+						Messages int `json:"messages"`
+					} `json:"state"`
+					Consumers []struct {
+						Name       string `json:"name"`
+						Pending    int    `json:"num_pending"`
+						AckPending int    `json:"num_ack_pending"`
+					} `json:"consumer_detail"`
+				} `json:"stream_detail"`
+			} `json:"account_details"`
+		}
+		if err := json.Unmarshal(body, &answer); err != nil {
+			return b, err
+		}
+		for _, a := range answer.Accounts {
+			market := strings.TrimPrefix(a.Name, "M_")
+			if !slices.Contains(w.markets, market) {
+				continue
+			}
+			for _, s := range a.Streams {
+				switch s.Name {
+				case "DLQ":
+					b.dead[market] = max(b.dead[market], s.State.Messages)
+				case "KV_roster":
+					b.roster[market] = max(b.roster[market], s.State.Messages)
+				case "LEADS":
+					for _, c := range s.Consumers {
+						b.open[c.Name+"-"+market] = max(b.open[c.Name+"-"+market], c.Pending+c.AckPending)
+					}
+				}
+			}
+		}
+	}
+	return b, nil
+}
+
+// total counts events that are not settled.
+func (b backlog) total() int {
+	n := 0
+	for _, open := range b.open {
+		n += open
+	}
+	return n
+}
+
+// settle waits until everything has come right or bound is over; then what is
+// still waiting is broken. A market that has gone quiet is looked at once more,
+// so that a late double shows.
+func settle(ctx context.Context, w *world, c *client, bound time.Duration) (v *verdict, took time.Duration) {
+	begun := time.Now()
+	quiet := 0
+	for quiet < 3 {
+		if time.Since(begun) > bound || !sleep(ctx, time.Second) {
+			break
+		}
+		now, err := judge(ctx, w, c, time.Since(begun))
+		if err != nil {
+			quiet = 0
+			continue
+		}
+		v = now
+		open, err := streams(w)
+		if err != nil || len(v.waiting) > 0 || open.total() > v.doubtful() {
+			quiet = 0
+			continue
+		}
+		if quiet++; quiet == 1 {
+			took = time.Since(begun)
+		}
+	}
+	if v == nil {
+		return &verdict{broken: []string{"Postgres or the sandbox did not answer"}, guilty: map[string]bool{}}, time.Since(begun)
+	}
+	if quiet == 0 {
+		took = time.Since(begun)
+		v.broken = append(v.broken, v.waiting...)
+	}
+	switch open, err := streams(w); {
+	case err != nil:
+		v.broken = append(v.broken, "the broker does not say what is open: "+err.Error())
+	default:
+		if n := open.total(); quiet == 0 && n > v.doubtful() {
+			v.broken = append(v.broken, fmt.Sprintf("%d events are not settled: %v", n, open.open))
+		}
+		for _, market := range slices.Sorted(maps.Keys(open.dead)) {
+			if n := open.dead[market]; n > 0 {
+				v.broken = append(v.broken, fmt.Sprintf("market %s has given up %d events", market, n))
+			}
+		}
+	}
+	slices.Sort(v.broken)
+	return v, took
+}
