@@ -36,6 +36,7 @@ type settings struct {
 	patience time.Duration
 	calm     bool
 	keep     bool
+	serve    bool
 }
 
 // messagesALead is how many messages a lead makes at most, on average.
@@ -55,6 +56,7 @@ func main() {
 	flag.DurationVar(&s.patience, "patience", 3*time.Minute, "how long everything may take to come right after the last fault")
 	flag.BoolVar(&s.calm, "calm", false, "load without faults")
 	flag.BoolVar(&s.keep, "keep", false, "keep the directory in any case")
+	flag.BoolVar(&s.serve, "serve", false, "start everything, say where it is, and wait for Ctrl-C")
 	flag.Parse()
 	s.markets = strings.Split(markets, ",")
 	os.Exit(run(os.Stdout, s))
@@ -100,6 +102,10 @@ func trial(ctx context.Context, out io.Writer, dir string, s settings) (bool, er
 	defer w.stop()
 	if err := w.start(ctx); err != nil {
 		return false, err
+	}
+	if s.serve {
+		w.serve(ctx, out)
+		return true, nil
 	}
 	hooks := plan(w.catalog, s.markets, s.seed, s.rate, s.duration)
 	var faults []fault
