@@ -254,7 +254,7 @@ func (j *joint) sandbox(s *RunSettings, edgeURL string) (*sandbox.Sandbox, error
 			return nil, err
 		}
 	}
-	sb, err := j.startSandbox(s.VendorSettings, s.SandboxAddr, edgeURL)
+	sb, err := j.startSandbox(s.VendorSettings, s.SandboxAddr, edgeURL, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -263,13 +263,13 @@ func (j *joint) sandbox(s *RunSettings, edgeURL string) (*sandbox.Sandbox, error
 }
 
 // startSandbox starts the vendors with the given credentials.
-func (j *joint) startSandbox(v VendorSettings, addr, edgeURL string) (*sandbox.Sandbox, error) {
+func (j *joint) startSandbox(v VendorSettings, addr, edgeURL string, keep int) (*sandbox.Sandbox, error) {
 	templates := map[string]string{}
 	for sid, t := range j.catalog.Templates {
 		templates[sid] = t.Body
 	}
 	return sandbox.Start(sandbox.Options{
-		Addr: addr, EdgeURL: edgeURL, Dir: filepath.Join(j.settings.Data, "sandbox"),
+		Addr: addr, EdgeURL: edgeURL, Dir: filepath.Join(j.settings.Data, "sandbox"), Keep: keep,
 		AccountSID: v.TwilioAccountSID, AuthToken: string(v.TwilioAuthToken),
 		MailgunKey: string(v.MailgunAPIKey), MailgunSigningKey: string(v.MailgunSigningKey),
 		Templates: templates, Log: j.Log.With().Str("role", "sandbox").Logger(),

@@ -286,6 +286,7 @@ func (w *world) startRoles() error {
 	w.env = append(w.env, "LEADBUS_PUBLIC_URL=http://"+public)
 	w.run("sandbox", w.sandbox+"/api/requests", []string{
 		"LEADBUS_SANDBOX_ADDR=" + addr, "LEADBUS_EDGE_URL=http://" + public, "LEADBUS_DATA=" + w.path("data", "sandbox"),
+		"LEADBUS_SANDBOX_KEEP=500000",
 	}, w.path("bin", "leadbus"), "sandbox")
 
 	for i := range replicas {
