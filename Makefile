@@ -5,7 +5,7 @@ export CGO_ENABLED ?= 1
 CACHE := .cache
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench chaos lint fmt build postgres deploy nats clean
+.PHONY: help run test bench chaos cluster lint fmt build postgres deploy nats clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,7 +21,10 @@ bench: postgres ## measure accept rate and latency of edge, match and the whole 
 	$(GO) test -run '^$$' -bench . -benchtime 5s -timeout 20m ./test/
 
 chaos: postgres ## kill, stop and cut every process under load, then count from outside; CHAOS=10m for longer
-	$(GO) run ./test/chaos $(if $(CHAOS),--duration $(CHAOS))
+	$(GO) run ./test/chaos $(if $(CHAOS),--duration $(CHAOS)) $(CHAOS_FLAGS)
+
+cluster: postgres ## three NATS nodes and two of every role as processes of their own, with sandbox vendors, until Ctrl-C
+	$(GO) run ./test/chaos --cluster --serve
 
 lint: ## run the pinned linter (built on first use)
 	$(GO) tool -modfile=tools/go.mod golangci-lint run ./...

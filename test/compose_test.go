@@ -87,7 +87,7 @@ func TestComposeRunsEveryMarketApart(t *testing.T) {
 
 func TestComposeKeepsDataAndOpensOnlyTheEdge(t *testing.T) {
 	p, _ := composeFile(t)
-	for service, target := range map[string]string{"nats": "/data", "postgres": "/var/lib/postgresql/data"} {
+	for service, target := range map[string]string{"edge": "/data", "nats": "/data", "postgres": "/var/lib/postgresql/data"} {
 		if !slices.ContainsFunc(p.Services[service].Volumes, func(v types.ServiceVolumeConfig) bool {
 			return v.Type == types.VolumeTypeVolume && v.Target == target
 		}) {

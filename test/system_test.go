@@ -62,7 +62,12 @@ func dataDir(tb testing.TB) string {
 
 func start(tb testing.TB, s app.RunSettings) *system {
 	tb.Helper()
-	p := process.New(zerolog.New(zerolog.NewTestWriter(tb)).Level(zerolog.WarnLevel))
+	return startLogging(tb, s, zerolog.New(zerolog.NewTestWriter(tb)).Level(zerolog.WarnLevel))
+}
+
+func startLogging(tb testing.TB, s app.RunSettings, log zerolog.Logger) *system {
+	tb.Helper()
+	p := process.New(log)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	st, err := app.Run(ctx, p, s)

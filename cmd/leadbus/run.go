@@ -49,8 +49,8 @@ func screen(w io.Writer, st *app.Started, s app.RunSettings) {
 	}
 	line("private", st.PrivateURL, "/healthz /readyz /metrics /debug/pprof/")
 	line("nats", st.NATSURL, "docs/operations.md has the nats contexts")
-	line("postgres", "psql '"+masked(st.DatabaseURL)+"'", "")
-	line("data", s.Data, "")
+	line("postgres", "psql '"+masked(st.DatabaseURL)+"'")
+	line("data", s.Data)
 
 	title("markets and sites")
 	for _, id := range slices.Sorted(maps.Keys(st.Catalog.Markets)) {

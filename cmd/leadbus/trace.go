@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -20,7 +22,7 @@ import (
 
 type traceCmd struct {
 	app.Settings
-	Lead   string `arg:"" help:"Lead id, as 'call' and the owner's mails print it."`
+	Lead   string `arg:"" help:"Lead id, as 'call' and the owner's mails print it, or the reference a person was given, such as 482913."`
 	Market string `help:"The lead's market; default: look in all of them." placeholder:"ID"`
 	JSON   bool   `name:"json" help:"Print JSON."`
 }
@@ -34,7 +36,7 @@ type traced struct {
 
 func (c *traceCmd) Run(ctx context.Context) error {
 	if !subjects.ValidToken(c.Lead) {
-		return fmt.Errorf("%q is not a lead id", c.Lead)
+		return fmt.Errorf("%q is no lead id, and no reference of six digits written together", c.Lead)
 	}
 	catalog, err := site.Load(c.Config)
 	if err != nil {
@@ -42,19 +44,20 @@ func (c *traceCmd) Run(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	found, market, err := c.events(ctx, catalog)
-	if err != nil {
-		return err
-	}
-	out := traced{Events: found}
+	var out traced
 	db, err := app.OpenDatabase(ctx, c.Settings)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "no rows:", err)
-	} else {
+	if err == nil {
 		defer db.Close()
-		if l, err := db.Lead(ctx, market, c.Lead); err == nil {
-			out.Rows = &l
+		l, rerr := db.Lead(ctx, c.Market, reference(c.Lead))
+		if err = rerr; err == nil {
+			out.Rows, c.Lead = &l, l.ID
 		}
+	}
+	if err != nil && !errors.Is(err, event.ErrNotFound) {
+		fmt.Fprintln(os.Stderr, "no rows:", err)
+	}
+	if out.Events, err = c.events(ctx, catalog); err != nil {
+		return err
 	}
 	if c.JSON {
 		enc := json.NewEncoder(os.Stdout)
@@ -65,26 +68,35 @@ func (c *traceCmd) Run(ctx context.Context) error {
 	return nil
 }
 
+// reference writes six digits as a reference is kept; a lead id stays what it
+// is.
+func reference(s string) string {
+	if _, err := strconv.ParseUint(s, 10, 32); err == nil && len(s) == 6 {
+		return s[:3] + " " + s[3:]
+	}
+	return s
+}
+
 // events reads the lead's events from the market that has them.
-func (c *traceCmd) events(ctx context.Context, catalog *site.Catalog) ([]event.Event, string, error) {
+func (c *traceCmd) events(ctx context.Context, catalog *site.Catalog) ([]event.Event, error) {
 	for market := range catalog.Markets {
 		if c.Market != "" && c.Market != market {
 			continue
 		}
 		operator, err := app.Operator(ctx, c.Settings, market, zerolog.Nop())
 		if err != nil {
-			return nil, "", err
+			return nil, err
 		}
 		found, err := operator.Events(ctx, subjects.Lead{Market: market, Lead: c.Lead})
 		operator.Close()
 		if err != nil {
-			return nil, "", err
+			return nil, err
 		}
 		if len(found) > 0 {
-			return found, market, nil
+			return found, nil
 		}
 	}
-	return nil, "", fmt.Errorf("no lead %s in the stream of any market", c.Lead)
+	return nil, fmt.Errorf("no lead %s in the stream of any market", c.Lead)
 }
 
 func (c *traceCmd) print(t traced) {

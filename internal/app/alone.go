@@ -12,6 +12,7 @@ type RoleSettings struct {
 	Settings
 	Market      string `help:"Market this process works for." env:"LEADBUS_MARKET" required:"" placeholder:"ID"`
 	PrivateAddr string `help:"Health, metrics and profiles; port 0 picks a free one." env:"LEADBUS_PRIVATE_ADDR" default:"127.0.0.1:0" placeholder:"HOST:PORT"`
+	Replay      bool   `help:"Work off the durable ROLE-replay, which 'nats consumer copy' makes, and end when it is empty (docs/replay.md)."`
 }
 
 // EdgeSettings are the flags of an edge that runs on its own; it serves every
@@ -19,6 +20,7 @@ type RoleSettings struct {
 type EdgeSettings struct {
 	Settings
 	VendorSettings
+	SpoolSettings
 	Addr        string   `help:"Public HTTP address." env:"LEADBUS_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
 	PrivateAddr string   `help:"Health, metrics and profiles; port 0 picks a free one." env:"LEADBUS_PRIVATE_ADDR" default:"127.0.0.1:8081" placeholder:"HOST:PORT"`
 	Market      []string `help:"Serve only these markets." env:"LEADBUS_MARKETS" placeholder:"ID"`
@@ -48,7 +50,7 @@ func Edge(ctx context.Context, p *process.Process, s EdgeSettings) error {
 	if err != nil {
 		return err
 	}
-	if err := j.edge(ctx, l); err != nil {
+	if err := j.edge(ctx, l, s.SpoolSettings); err != nil {
 		return err
 	}
 	p.Log.Info().Str("addr", l.Addr().String()).Str("private", private).Msg("edge answers")
@@ -95,6 +97,7 @@ func role(p *process.Process, s RoleSettings, start func(*joint) error) error {
 	if err != nil {
 		return err
 	}
+	j.replay = s.Replay
 	if err := start(j); err != nil {
 		return err
 	}

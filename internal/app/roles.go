@@ -3,9 +3,14 @@ package app
 import (
 	"context"
 	"fmt"
+	"maps"
+	"math"
 	"net"
+	"path/filepath"
+	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/bus"
@@ -26,7 +31,7 @@ import (
 // on vendors most of the time, a matcher on the broker.
 const (
 	matcherWorkers  = 16
-	notifierWorkers = 64
+	notifierWorkers = 128
 )
 
 // A recorder's batch: as many events as arrived in recordWait, at most
@@ -44,6 +49,7 @@ type joint struct {
 	server   *bus.Server // in-process broker; nil with an external one
 	twilio   *twilio.Client
 	mailgun  *mailgun.Client
+	replay   bool // the roles work off their replay durable and end
 }
 
 // vendors makes the clients; both are safe for concurrent use.
@@ -55,6 +61,7 @@ func (j *joint) vendors(v VendorSettings) {
 	}
 	j.twilio = twilio.New(twilio.Options{
 		AccountSID: v.TwilioAccountSID, AuthToken: string(v.TwilioAuthToken),
+		APIKey: v.TwilioAPIKey, APISecret: string(v.TwilioAPISecret),
 		APIBase: v.TwilioURL, PublicURL: v.PublicURL,
 	})
 	j.mailgun = mailgun.New(mailgun.Options{
@@ -85,6 +92,24 @@ func (j *joint) connect(ctx context.Context, user string) (*bus.Conn, error) {
 	return c, nil
 }
 
+// consume runs a role on its durable, or works its replay off.
+func (j *joint) consume(c *bus.Conn, market, role string, f func(ctx context.Context, durable string) error) {
+	durable := role
+	if j.replay {
+		durable = subjects.Replay(role)
+		j.Go("end of the replay", func(ctx context.Context) error {
+			if err := c.Emptied(ctx, durable); err != nil || ctx.Err() != nil {
+				return err
+			}
+			j.Log.Info().Str("durable", durable).Msg("the replay is done")
+			j.End()
+			<-ctx.Done()
+			return nil
+		})
+	}
+	j.Go(role+" "+market, func(ctx context.Context) error { return f(ctx, durable) })
+}
+
 func (j *joint) log(market, role string) zerolog.Logger {
 	return j.Log.With().Str("market", market).Str("role", role).Logger()
 }
@@ -102,8 +127,8 @@ func (j *joint) recorder(ctx context.Context, market string, db *store.Store) er
 	}
 	r := recorder.New(recorder.Options{Market: market, Store: db, Roster: roster, Log: j.log(market, subjects.Recorder)})
 	j.Go("roster copy "+market, r.SyncRoster)
-	j.Go("recorder "+market, func(ctx context.Context) error {
-		return c.ConsumeBatches(ctx, subjects.Recorder, recordMax, recordWait, r.Handle)
+	j.consume(c, market, subjects.Recorder, func(ctx context.Context, durable string) error {
+		return c.ConsumeBatches(ctx, durable, recordMax, recordWait, r.Handle)
 	})
 	return nil
 }
@@ -128,8 +153,8 @@ func (j *joint) matcher(ctx context.Context, market string) error {
 	})
 	j.ReadyWhen(m.Ready)
 	j.Go("roster watch "+market, m.Run)
-	j.Go("matcher "+market, func(ctx context.Context) error {
-		return c.Consume(ctx, subjects.Matcher, matcherWorkers, m.Handle)
+	j.consume(c, market, subjects.Matcher, func(ctx context.Context, durable string) error {
+		return c.Consume(ctx, durable, matcherWorkers, m.Handle)
 	})
 	return nil
 }
@@ -144,26 +169,66 @@ func (j *joint) notifier(ctx context.Context, market string) error {
 	if err != nil {
 		return err
 	}
+	journal, err := notifier.OpenJournal(filepath.Join(j.settings.Data, "journal", market))
+	if err != nil {
+		return err
+	}
+	j.OnStop("journal "+market, func(context.Context) error { return journal.Close() })
 	n, err := notifier.New(notifier.Options{
-		Catalog: j.catalog, Market: market, Stream: c, Ledger: ledger,
+		Catalog: j.catalog, Market: market, Stream: c, Ledger: ledger, Journal: journal,
 		Vendors: map[string]notifier.Vendor{lead.SMS: j.twilio, lead.WhatsApp: j.twilio, lead.Email: j.mailgun},
 		Now:     time.Now, Log: j.log(market, subjects.Notifier),
 	})
 	if err != nil {
 		return err
 	}
-	j.Go("notifier "+market, func(ctx context.Context) error {
-		return c.Consume(ctx, subjects.Notifier, notifierWorkers, n.Handle)
+	if err := n.Recover(ctx); err != nil {
+		return err
+	}
+	j.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "leadbus_dead_letters", Help: "Events that a role gave up and nobody has retried or dropped.",
+		ConstLabels: prometheus.Labels{"market": market},
+	}, func() float64 {
+		depth, err := c.CountDead(context.Background())
+		if err != nil {
+			return math.NaN()
+		}
+		return float64(depth)
+	}))
+	j.Go("dead letters "+market, func(ctx context.Context) error {
+		return c.ConsumeDead(ctx, subjects.Notifier, n.HandleDead)
+	})
+	j.consume(c, market, subjects.Notifier, func(ctx context.Context, durable string) error {
+		return c.Consume(ctx, durable, notifierWorkers, n.Handle)
 	})
 	return nil
 }
 
-// edge answers the public address.
-func (j *joint) edge(ctx context.Context, l net.Listener) error {
-	c, err := j.connect(ctx, bus.EdgeUser)
+// edge answers the public address. It starts without the bus.
+func (j *joint) edge(ctx context.Context, l net.Listener, s SpoolSettings) error {
+	o := j.options(bus.EdgeUser)
+	o.Late = true
+	c, err := bus.Connect(ctx, o)
 	if err != nil {
 		return err
 	}
+	j.OnStop("connection "+bus.EdgeUser, func(context.Context) error { c.Close(); return nil })
+	dir := filepath.Join(j.settings.Data, "spool")
+	unlock, err := lock(dir)
+	if err != nil {
+		return err
+	}
+	j.OnStop("lock of the spool", func(context.Context) error { return unlock() })
+	spool, err := bus.OpenSpool(ctx, c, bus.SpoolOptions{
+		Dir: dir, MaxBytes: s.SpoolBytes, Markets: slices.Collect(maps.Keys(j.catalog.Markets)),
+		Log: j.Log.With().Str("role", "edge").Logger(), Registry: j.Registry,
+	})
+	if err != nil {
+		return err
+	}
+	j.OnStop("spool", func(context.Context) error { spool.Close(); return nil })
+	j.Go("drain of the spool", spool.Run)
+	j.ReadyWhen(func() bool { return c.Connected() || spool.Room() })
 	secret := j.settings.siteSecrets(j.catalog)
 	for domain := range j.catalog.Sites {
 		if secret(domain) == "" {
@@ -176,7 +241,7 @@ func (j *joint) edge(ctx context.Context, l net.Listener) error {
 		}
 	}
 	j.Serve("edge", l, edge.New(edge.Options{
-		Catalog: j.catalog, Publisher: c, Twilio: j.twilio, Mailgun: j.mailgun,
+		Catalog: j.catalog, Publisher: spool, Twilio: j.twilio, Mailgun: j.mailgun,
 		Secret: secret, Now: time.Now,
 		Log: j.Log.With().Str("role", "edge").Logger(), Registry: j.Registry,
 	}))

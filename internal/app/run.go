@@ -25,6 +25,7 @@ import (
 type RunSettings struct {
 	Settings
 	VendorSettings
+	SpoolSettings
 	Addr        string   `help:"Public HTTP address of the edge." env:"LEADBUS_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
 	PrivateAddr string   `help:"Health, metrics and profiles." env:"LEADBUS_PRIVATE_ADDR" default:"127.0.0.1:8081" placeholder:"HOST:PORT"`
 	SandboxAddr string   `help:"The sandbox vendors and their page." env:"LEADBUS_SANDBOX_ADDR" default:"127.0.0.1:8082" placeholder:"HOST:PORT"`
@@ -104,7 +105,7 @@ func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, erro
 	}
 	// Started last stops first: when the roles are done sending, the sandbox
 	// stops, and then the edge that takes its receipts.
-	if err := j.edge(ctx, l); err != nil {
+	if err := j.edge(ctx, l, s.SpoolSettings); err != nil {
 		return nil, err
 	}
 	if vendors != nil {
@@ -188,7 +189,7 @@ func (j *joint) broker(ctx context.Context, addr string) error {
 			return err
 		}
 		server, err := bus.StartServer(bus.ServerOptions{
-			Addr: addr, StoreDir: filepath.Join(j.settings.Data, "jetstream"), Config: text, Log: j.Log.With().Str("role", "nats").Logger(),
+			Addr: addr, StoreDir: filepath.Join(j.settings.Data, "jetstream"), Config: text, SyncAlways: true, Log: j.Log.With().Str("role", "nats").Logger(),
 		})
 		if err != nil {
 			return err
@@ -253,7 +254,7 @@ func (j *joint) sandbox(s *RunSettings, edgeURL string) (*sandbox.Sandbox, error
 			return nil, err
 		}
 	}
-	sb, err := j.startSandbox(s.VendorSettings, s.SandboxAddr, edgeURL)
+	sb, err := j.startSandbox(s.VendorSettings, s.SandboxAddr, edgeURL, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -262,13 +263,13 @@ func (j *joint) sandbox(s *RunSettings, edgeURL string) (*sandbox.Sandbox, error
 }
 
 // startSandbox starts the vendors with the given credentials.
-func (j *joint) startSandbox(v VendorSettings, addr, edgeURL string) (*sandbox.Sandbox, error) {
+func (j *joint) startSandbox(v VendorSettings, addr, edgeURL string, keep int) (*sandbox.Sandbox, error) {
 	templates := map[string]string{}
 	for sid, t := range j.catalog.Templates {
 		templates[sid] = t.Body
 	}
 	return sandbox.Start(sandbox.Options{
-		Addr: addr, EdgeURL: edgeURL, Dir: filepath.Join(j.settings.Data, "sandbox"),
+		Addr: addr, EdgeURL: edgeURL, Dir: filepath.Join(j.settings.Data, "sandbox"), Keep: keep,
 		AccountSID: v.TwilioAccountSID, AuthToken: string(v.TwilioAuthToken),
 		MailgunKey: string(v.MailgunAPIKey), MailgunSigningKey: string(v.MailgunSigningKey),
 		Templates: templates, Log: j.Log.With().Str("role", "sandbox").Logger(),

@@ -14,6 +14,7 @@ type SandboxSettings struct {
 	Settings
 	VendorSettings
 	Addr    string `help:"Address of the vendors' APIs and of their page." env:"LEADBUS_SANDBOX_ADDR" default:"127.0.0.1:8082" placeholder:"HOST:PORT"`
+	Keep    int    `help:"Messages remembered." env:"LEADBUS_SANDBOX_KEEP" default:"50000" placeholder:"N"`
 	EdgeURL string `help:"Where the edge takes callbacks." env:"LEADBUS_EDGE_URL" default:"http://127.0.0.1:8080" placeholder:"URL"`
 }
 
@@ -28,7 +29,7 @@ func Sandbox(p *process.Process, s SandboxSettings) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sb, err := j.startSandbox(s.VendorSettings, s.Addr, s.EdgeURL)
+	sb, err := j.startSandbox(s.VendorSettings, s.Addr, s.EdgeURL, s.Keep)
 	if err != nil {
 		return "", err
 	}

@@ -39,11 +39,18 @@ type VendorSettings struct {
 	PublicURL         string `help:"Base URL under which vendors reach the edge; signatures are checked against it." env:"LEADBUS_PUBLIC_URL" placeholder:"URL"`
 	TwilioAccountSID  string `name:"twilio-account-sid" help:"Twilio account SID." env:"LEADBUS_TWILIO_ACCOUNT_SID" placeholder:"AC…"`
 	TwilioAuthToken   Secret `help:"Twilio auth token." env:"LEADBUS_TWILIO_AUTH_TOKEN" placeholder:"TOKEN"`
+	TwilioAPIKey      string `name:"twilio-api-key" help:"Twilio API key SID; with its secret it is used instead of the auth token for calls, and can be revoked alone." env:"LEADBUS_TWILIO_API_KEY" placeholder:"SK…"`
+	TwilioAPISecret   Secret `name:"twilio-api-secret" help:"Secret of the Twilio API key." env:"LEADBUS_TWILIO_API_SECRET" placeholder:"SECRET"`
 	TwilioURL         string `name:"twilio-url" help:"Twilio API base." env:"LEADBUS_TWILIO_URL" default:"https://api.twilio.com" placeholder:"URL"`
 	MailgunAPIKey     Secret `name:"mailgun-api-key" help:"Mailgun sending key." env:"LEADBUS_MAILGUN_API_KEY" placeholder:"KEY"`
 	MailgunSigningKey Secret `help:"Mailgun webhook signing key." env:"LEADBUS_MAILGUN_SIGNING_KEY" placeholder:"KEY"`
 	OwnerEmail        string `help:"Send owner copies and alarms of every site to this address instead of the site's own." env:"LEADBUS_OWNER_EMAIL" placeholder:"ADDRESS"`
 	MailgunURL        string `name:"mailgun-url" help:"Mailgun API base with its version; EU: https://api.eu.mailgun.net/v3." env:"LEADBUS_MAILGUN_URL" default:"https://api.mailgun.net/v3" placeholder:"URL"`
+}
+
+// SpoolSettings bound what an edge keeps while the bus is away.
+type SpoolSettings struct {
+	SpoolBytes int64 `name:"spool-bytes" help:"Most bytes of leads kept in DATA/spool while the bus does not answer; then the edge answers 503." env:"LEADBUS_SPOOL_BYTES" default:"268435456" placeholder:"N"`
 }
 
 // Secret is a value that never prints itself.
@@ -70,6 +77,9 @@ func (v VendorSettings) complete() (bool, error) {
 		if !f.set {
 			missing = append(missing, f.name)
 		}
+	}
+	if (v.TwilioAPIKey == "") != (v.TwilioAPISecret == "") {
+		return false, errors.New("set both LEADBUS_TWILIO_API_KEY and LEADBUS_TWILIO_API_SECRET, or neither")
 	}
 	switch len(missing) {
 	case 0:

@@ -3,22 +3,38 @@ package bus
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"sync/atomic"
 	"testing"
 
 	"leadbus/internal/event"
 	"leadbus/internal/subjects"
 )
 
-// One publisher, waiting for each ack, through the edge's import over TCP.
+// Publishers that wait for each ack, through the edge's import over TCP, at a
+// server that syncs before it acks.
 func BenchmarkPublish(b *testing.B) {
-	r := newRig(b)
+	r := bareRig(b)
+	r.Close()
+	r.sync = true
+	r.start(b)
+	if err := Provision(b.Context(), r.connect(b, "ch-operator"), "ch", Layout{}); err != nil {
+		b.Fatal(err)
+	}
 	edge := r.connect(b, EdgeUser)
-	i := 0
-	for b.Loop() {
-		i++
-		if err := edge.Publish(b.Context(), received("ch", fmt.Sprintf("l%d", i), "x")); err != nil {
-			b.Fatal(err)
-		}
+	var n atomic.Int64
+	for _, publishers := range []int{1, 32, 128} {
+		b.Run(fmt.Sprint(publishers), func(b *testing.B) {
+			b.SetParallelism((publishers + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0))
+			b.RunParallel(func(p *testing.PB) {
+				for p.Next() {
+					if err := edge.Publish(b.Context(), received("ch", fmt.Sprintf("l%d", n.Add(1)), "x")); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+		})
 	}
 }
 

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"leadbus/internal/event"
+	"leadbus/internal/subjects"
 )
 
 // Bucket is a key-value bucket of the market. Errors are event.ErrNotFound and
@@ -52,18 +54,34 @@ func (b *Bucket) Get(ctx context.Context, key string) (event.Entry, error) {
 
 // Create writes a key that must not exist; one that was deleted does not.
 func (b *Bucket) Create(ctx context.Context, key string, value []byte) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTime)
-	defer cancel()
-	rev, err := b.kv.Create(ctx, key, value)
-	return rev, b.wrap("create", err)
+	rev, err := b.swap(ctx, key, value, 0)
+	if errors.Is(err, event.ErrConflict) { // with a value, or with the mark of a deletion
+		ctx, cancel := context.WithTimeout(ctx, requestTime)
+		defer cancel()
+		rev, err = b.kv.Create(ctx, key, value)
+		err = b.wrap("create", err)
+	}
+	return rev, err
 }
 
 // Update writes a key that must still have the revision.
 func (b *Bucket) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	return b.swap(ctx, key, value, revision)
+}
+
+// swap is the library's Update, together with others that come at the same
+// time.
+func (b *Bucket) swap(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	if !subjects.ValidToken(key) {
+		return 0, b.wrap("write", jetstream.ErrInvalidKey)
+	}
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
-	rev, err := b.kv.Update(ctx, key, value, revision)
-	return rev, b.wrap("update", err)
+	rev, err := b.c.commit(ctx, bucketStream(b.kv.Bucket()), &write{
+		subject: "$KV." + b.kv.Bucket() + "." + key, data: value,
+		header: nats.Header{jetstream.ExpectedLastSubjSeqHeader: {strconv.FormatUint(revision, 10)}},
+	})
+	return rev, b.wrap("write", err)
 }
 
 // Put writes a key.

@@ -136,13 +136,8 @@ func ConfigText(markets []string, keys map[string]string) string {
 
 // publishes lists what a role may publish to, the JetStream API included.
 func publishes(market, role string) []string {
-	p := []string{
-		"$JS.API.CONSUMER.INFO.LEADS." + role,
-		"$JS.API.CONSUMER.MSG.NEXT.LEADS." + role,
-		// Both forms of the ack subject: the server may switch to the second.
-		"$JS.ACK.LEADS." + role + ".>",
-		"$JS.ACK.*.*.LEADS." + role + ".>",
-	}
+	p := append(durableRights(subjects.StreamLeads, role), durableRights(subjects.StreamLeads, subjects.Replay(role))...)
+	p = append(p, subjects.DeadLetter(market, role))
 	for _, kind := range subjects.Publishes(role) {
 		p = append(p, subjects.Filter(subjects.Lead{Market: market, Event: kind}))
 	}
@@ -155,8 +150,21 @@ func publishes(market, role string) []string {
 		p = append(p, bucketReadRights(subjects.BucketRoster)...)
 	case subjects.Notifier:
 		p = append(p, bucketRights(subjects.BucketLedger)...)
+		p = append(p, "$JS.API.STREAM.INFO."+subjects.StreamDLQ)
+		p = append(p, durableRights(subjects.StreamDLQ, role)...)
 	}
 	return p
+}
+
+func durableRights(stream, durable string) []string {
+	at := stream + "." + durable
+	return []string{
+		"$JS.API.CONSUMER.INFO." + at,
+		"$JS.API.CONSUMER.MSG.NEXT." + at,
+		// Both forms of the ack subject: the server may switch to the second.
+		"$JS.ACK." + at + ".>",
+		"$JS.ACK.*.*." + at + ".>",
+	}
 }
 
 func bucketRights(bucket string) []string {
@@ -165,7 +173,7 @@ func bucketRights(bucket string) []string {
 
 // bucketReadRights cover get and watch; a watch is an ordered consumer.
 func bucketReadRights(bucket string) []string {
-	s := "KV_" + bucket
+	s := bucketStream(bucket)
 	return []string{
 		"$JS.API.STREAM.INFO." + s,
 		"$JS.API.DIRECT.GET." + s, "$JS.API.DIRECT.GET." + s + ".>",

@@ -29,8 +29,10 @@ type Options struct {
 	URL      string
 	Server   *Server // in-process when set; URL is then unused
 	User     string  // see Users
-	SeedFile string
-	Log      zerolog.Logger
+	SeedFile string  // empty for a server without users
+	// Late answers before there is a connection, and goes on trying.
+	Late bool
+	Log  zerolog.Logger
 }
 
 // Conn is one user's connection. It reconnects for ever; it is safe for
@@ -43,31 +45,40 @@ type Conn struct {
 
 	publishing sync.Map // *attempt of each Publish at work
 
+	lanesBusy sync.WaitGroup
+
 	mu    sync.Mutex
 	leads jetstream.Stream // looked up once
+
+	lanesMu sync.Mutex
+	lanes   map[string]*lane
+	linked  context.Context // see link
+	unlink  context.CancelCauseFunc
 }
 
 // Connect waits for the server until ctx ends. A key the server does not know
 // is waited for as well: its configuration may be the late one.
 func Connect(ctx context.Context, o Options) (*Conn, error) {
-	key, err := nats.NkeyOptionFromSeed(o.SeedFile)
-	if err != nil {
-		return nil, fmt.Errorf("nats key of %s: %w; 'leadbus nats-config' makes it", o.User, err)
-	}
-	c := &Conn{log: o.Log, closed: make(chan struct{})}
+	c := &Conn{log: o.Log, closed: make(chan struct{}), lanes: map[string]*lane{}}
+	c.linkUp()
 	opts := []nats.Option{
-		key, nats.Name(o.User), nats.CustomInboxPrefix(inbox(o.User)),
+		nats.Name(o.User), nats.CustomInboxPrefix(inbox(o.User)),
 		nats.MaxReconnects(-1), nats.ReconnectWait(connectWait), nats.IgnoreAuthErrorAbort(),
 		// With the default buffer a publish that reported an error would go
 		// out later all the same.
 		nats.ReconnectBufSize(-1),
 		nats.DrainTimeout(drainTime), nats.Timeout(2 * time.Second), nats.PingInterval(pingTime),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			c.linkDown()
 			if err != nil {
 				c.log.Warn().Err(err).Msg("bus lost")
 			}
 		}),
-		nats.ReconnectHandler(func(*nats.Conn) { c.log.Info().Msg("bus is back") }),
+		nats.RetryOnFailedConnect(o.Late), nats.ConnectHandler(func(*nats.Conn) { c.linkUp() }),
+		nats.ReconnectHandler(func(*nats.Conn) {
+			c.linkUp()
+			c.log.Info().Msg("bus is back")
+		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			// A denied request shows here and nowhere else.
 			c.log.Warn().Err(err).Msg("bus")
@@ -75,11 +86,22 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 				c.denied(err)
 			}
 		}),
-		nats.ClosedHandler(func(*nats.Conn) { close(c.closed) }),
+		nats.ClosedHandler(func(*nats.Conn) {
+			c.linkDown()
+			close(c.closed)
+		}),
+	}
+	if o.SeedFile != "" {
+		key, err := nats.NkeyOptionFromSeed(o.SeedFile)
+		if err != nil {
+			return nil, fmt.Errorf("nats key of %s: %w; 'leadbus nats-config' makes it", o.User, err)
+		}
+		opts = append(opts, key)
 	}
 	if o.Server != nil {
 		opts = append(opts, nats.InProcessServer(o.Server.s))
 	}
+	var err error
 	for warned := false; ; warned = true {
 		if c.nc, err = nats.Connect(o.URL, opts...); err == nil {
 			break
@@ -91,7 +113,7 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 			return nil, fmt.Errorf("connect to the bus as %s: %w", o.User, errors.Join(ctx.Err(), err))
 		}
 	}
-	if c.js, err = jetstream.New(c.nc, jetstream.WithDefaultTimeout(requestTime)); err != nil {
+	if c.js, err = jetstream.New(c.nc, jetstream.WithDefaultTimeout(requestTime), jetstream.WithPublishAsyncTimeout(requestTime)); err != nil {
 		c.nc.Close()
 		return nil, err
 	}
@@ -107,6 +129,7 @@ func (c *Conn) Close() {
 		c.nc.Close()
 	}
 	<-c.closed
+	c.lanesBusy.Wait()
 }
 
 // pause waits for d; it reports false when ctx ended first.

@@ -6,20 +6,18 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"leadbus/internal/event"
+	"leadbus/internal/subjects"
 )
 
 const (
 	// handleTime is the longest a handler may take; shorter than ackWait, so
 	// that a delivery is never with two handlers because one was slow.
 	handleTime = 25 * time.Second
-	// maxReason bounds the reason of a terminated delivery, in bytes.
-	maxReason = 200
 )
 
 // Consume hands the durable's deliveries to h, up to workers at a time, until
@@ -33,7 +31,7 @@ const (
 // redelivery, to which handlers are indifferent. A delivery that was on its way
 // when a cluster's leader died comes again when its lease ends.
 func (c *Conn) Consume(ctx context.Context, durable string, workers int, h event.Handler) error {
-	return c.pull(ctx, durable, workers, func(work context.Context, s *source) error {
+	return c.pull(ctx, subjects.StreamLeads, durable, workers, func(work context.Context, s *source) error {
 		free := make(chan struct{}, workers)
 		for {
 			select {
@@ -47,7 +45,7 @@ func (c *Conn) Consume(ctx context.Context, durable string, workers int, h event
 			}
 			s.busy.Go(func() {
 				defer func() { <-free }()
-				c.handle(work, m, h)
+				c.handle(work, durable, m, h)
 			})
 		}
 	})
@@ -58,7 +56,7 @@ func (c *Conn) Consume(ctx context.Context, durable string, workers int, h event
 // (or nil) for each delivery. Batches follow each other; the next one is
 // fetched meanwhile. Stop, loss, deadline and panic are as in Consume.
 func (c *Conn) ConsumeBatches(ctx context.Context, durable string, most int, wait time.Duration, h func(context.Context, []event.Delivery) []error) error {
-	return c.pull(ctx, durable, most, func(work context.Context, s *source) error {
+	return c.pull(ctx, subjects.StreamLeads, durable, most, func(work context.Context, s *source) error {
 		free := make(chan struct{}, 1)
 		for {
 			select {
@@ -72,24 +70,45 @@ func (c *Conn) ConsumeBatches(ctx context.Context, durable string, most int, wai
 			}
 			s.busy.Go(func() {
 				defer func() { <-free }()
-				c.handleBatch(work, batch, h)
+				c.handleBatch(work, durable, batch, h)
 			})
 		}
 	})
 }
 
+// Emptied returns when the durable has nothing left to hand over and nothing
+// under way, or when ctx ends.
+func (c *Conn) Emptied(ctx context.Context, durable string) error {
+	consumer, err := c.consumer(ctx, subjects.StreamLeads, durable)
+	if err != nil {
+		return nil //nolint:nilerr // ctx ended while the durable was waited for
+	}
+	for pause(ctx, connectWait) {
+		bounded, cancel := context.WithTimeout(ctx, requestTime)
+		info, err := consumer.Info(bounded)
+		cancel()
+		switch {
+		case errors.Is(err, jetstream.ErrConsumerNotFound):
+			return err
+		case err == nil && info.NumPending == 0 && info.NumAckPending == 0:
+			return nil
+		}
+	}
+	return nil
+}
+
 // handle runs one delivery through its handler and settles it.
-func (c *Conn) handle(ctx context.Context, m jetstream.Msg, h event.Handler) {
+func (c *Conn) handle(ctx context.Context, role string, m jetstream.Msg, h event.Handler) {
 	start := time.Now()
 	d, err := decode(m)
 	if err != nil {
 		err = event.Permanent(err)
-	} else {
+	} else if err = event.Hopeless(d.Attempt); err == nil {
 		bounded, cancel := context.WithTimeout(ctx, handleTime)
 		err = c.contain(func() error { return h(bounded, d) })
 		cancel()
 	}
-	outcome := c.settle(m, err, d.Attempt)
+	outcome := c.settle(ctx, role, m, d, err)
 	level := c.log.Debug
 	switch {
 	case event.Deferred(err):
@@ -103,14 +122,17 @@ func (c *Conn) handle(ctx context.Context, m jetstream.Msg, h event.Handler) {
 
 // handleBatch settles each delivery of a batch by its own error, and logs one
 // line for the batch: rows of a recorder come by the thousand.
-func (c *Conn) handleBatch(ctx context.Context, batch []jetstream.Msg, h func(context.Context, []event.Delivery) []error) {
+func (c *Conn) handleBatch(ctx context.Context, role string, batch []jetstream.Msg, h func(context.Context, []event.Delivery) []error) {
 	start := time.Now()
 	deliveries, msgs := make([]event.Delivery, 0, len(batch)), make([]jetstream.Msg, 0, len(batch))
 	for _, m := range batch {
 		d, err := decode(m)
+		if err == nil {
+			err = event.Hopeless(d.Attempt)
+		}
 		if err != nil {
-			c.settle(m, event.Permanent(err), d.Attempt)
-			c.log.Warn().Err(err).Uint64("seq", d.Seq).Msg("unreadable event terminated")
+			c.settle(ctx, role, m, d, event.Permanent(err))
+			c.log.Warn().Err(err).Uint64("seq", d.Seq).Msg("an event that cannot be handled is given up")
 			continue
 		}
 		deliveries, msgs = append(deliveries, d), append(msgs, m)
@@ -133,7 +155,7 @@ func (c *Conn) handleBatch(ctx context.Context, batch []jetstream.Msg, h func(co
 		if err == nil {
 			err = errs[i]
 		}
-		outcome := c.settle(m, err, deliveries[i].Attempt)
+		outcome := c.settle(ctx, role, m, deliveries[i], err)
 		if err == nil {
 			continue
 		}
@@ -160,15 +182,22 @@ func (c *Conn) contain(f func() error) (err error) {
 	return f()
 }
 
-// settle acks, naks or terminates by the handler's error, and says which.
-func (c *Conn) settle(m jetstream.Msg, err error, attempt int) string {
-	switch fate, delay := event.Outcome(err, attempt); fate {
+// settle acks, naks or terminates by the handler's error, and says which. What
+// is terminated stands in the DLQ before.
+func (c *Conn) settle(ctx context.Context, role string, m jetstream.Msg, d event.Delivery, err error) string {
+	fate, delay := event.Outcome(err, d.Attempt)
+	if fate == event.Terminate {
+		if derr := c.bury(ctx, role, m.Subject(), d, err); derr != nil {
+			c.log.Error().Err(derr).Uint64("seq", d.Seq).Msg("given up, and the DLQ does not take it: the event comes again")
+			fate, delay = event.Redeliver, ackWait
+		}
+	}
+	switch fate {
 	case event.Redeliver:
 		c.sent(m.NakWithDelay(delay))
 		return "redeliver"
 	case event.Terminate:
-		reason := err.Error()
-		c.sent(m.TermWithReason(strings.ToValidUTF8(reason[:min(len(reason), maxReason)], "")))
+		c.sent(m.TermWithReason("in the DLQ"))
 		return "terminate"
 	default:
 		c.sent(m.Ack())

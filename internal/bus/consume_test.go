@@ -24,7 +24,7 @@ func TestFatesOfADelivery(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	edge, op := r.connect(t, EdgeUser), r.connect(t, "ch-operator")
-	leads := []string{"retried", "fails", "panics", "poison", "hopeless", "good"}
+	leads := []string{"retried", "fails", "panics", "poison", "patient", "good"}
 	for _, id := range leads {
 		if err := edge.Publish(t.Context(), received("ch", id, "x")); err != nil {
 			t.Fatal(err)
@@ -50,8 +50,8 @@ func TestFatesOfADelivery(t *testing.T) {
 		switch {
 		case id == "poison":
 			return fmt.Errorf("plan: %w", event.Permanent(errors.New("cannot be understood, "+strings.Repeat("é", 200))))
-		case id == "hopeless":
-			return event.After(time.Millisecond, errors.New("never"))
+		case id == "patient" && d.Attempt <= 120:
+			return event.After(time.Millisecond, errors.New("its turn is later"))
 		case d.Attempt <= 2 && id == "retried":
 			return event.After(100*time.Millisecond, errors.New("not yet"))
 		case d.Attempt == 1 && id == "fails":
@@ -64,10 +64,10 @@ func TestFatesOfADelivery(t *testing.T) {
 	r.settled(t, op, subjects.Matcher, last)
 	stop()
 
-	if n := len(attempts["hopeless"]); n != maxDeliver {
-		t.Errorf("a hopeless delivery was tried %d times", n)
+	if n := len(attempts["patient"]); n != 121 {
+		t.Errorf("what waits its turn was delivered %d times", n)
 	}
-	delete(attempts, "hopeless")
+	delete(attempts, "patient")
 	want := map[string][]int{"retried": {1, 2, 3}, "fails": {1, 2}, "panics": {1, 2}, "poison": {1}, "good": {1}}
 	if d := cmp.Diff(want, attempts); d != "" {
 		t.Error(d)
@@ -80,39 +80,16 @@ func TestFatesOfADelivery(t *testing.T) {
 		}
 	}
 
-	type advisory struct {
-		Type       string
-		Seq        uint64 `json:"stream_seq"`
-		Deliveries int
-		Reason     string
+	letters, err := op.DeadLetters(t.Context())
+	if err != nil || len(letters) != 2 {
+		t.Fatalf("%d dead letters, %v", len(letters), err)
 	}
-	dead := map[uint64]advisory{}
-	eventually(t, "what gave up is in the DLQ", func() bool {
-		s, err := op.js.Stream(t.Context(), subjects.StreamDLQ)
-		if err != nil || s.CachedInfo().State.Msgs != 3 {
-			return false
-		}
-		for i := range uint64(3) {
-			m, err := s.GetMsg(t.Context(), i+1)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var a advisory
-			if err := json.Unmarshal(m.Data, &a); err != nil {
-				t.Fatal(err)
-			}
-			dead[a.Seq] = a
-		}
-		return true
-	})
-	if a := dead[4]; !strings.Contains(a.Type, "terminated") || !strings.Contains(a.Reason, "cannot be understood") || len(a.Reason) > maxReason || strings.ContainsRune(a.Reason, '\uFFFD') {
-		t.Errorf("poison: %+v", a)
+	if l := letters[0]; l.Lead != "poison" || l.Role != subjects.Matcher || l.Seq != 4 || !strings.Contains(l.Reason, "cannot be understood") ||
+		len(l.Reason) > maxReason || strings.ContainsRune(l.Reason, '\uFFFD') {
+		t.Errorf("poison: %+v", l)
 	}
-	if a := dead[5]; !strings.Contains(a.Type, "max_deliver") || a.Deliveries != maxDeliver {
-		t.Errorf("hopeless: %+v", a)
-	}
-	if a := dead[7]; !strings.Contains(a.Type, "terminated") || !strings.Contains(a.Reason, "lead.id") || strings.Contains(a.Reason, "4179") {
-		t.Errorf("garbage: %+v", a)
+	if l := letters[1]; l.Seq != 7 || !strings.Contains(l.Reason, "lead.id") || strings.Contains(l.Reason, "4179") {
+		t.Errorf("garbage: %+v", l)
 	}
 }
 

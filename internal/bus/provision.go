@@ -34,9 +34,9 @@ const (
 
 const (
 	ackWait = 30 * time.Second
-	// maxDeliver bounds attempts of matcher and notifier: with the growing
-	// delay of event.Outcome that is about eight hours, then the DLQ.
-	maxDeliver = 100
+	// maxAckPending is far above what is at work: messages to a vendor that is
+	// away wait there for their turn, and must not hold up those to others.
+	maxAckPending = 200_000
 	// stepTime bounds one step of provisioning.
 	stepTime = 5 * time.Second
 )
@@ -58,19 +58,26 @@ func Provision(ctx context.Context, operator *Conn, market string, o Layout) err
 		MaxBytes: maxBytes, MaxAge: leadsAge, Duplicates: dupeWindow, Replicas: replicas,
 		AllowDirect: true, AllowAtomicPublish: true,
 	}
-	advisories := "$JS.EVENT.ADVISORY.CONSUMER."
 	dlq := jetstream.StreamConfig{
 		Name: subjects.StreamDLQ, Storage: jetstream.FileStorage, Replicas: replicas, MaxBytes: smallBytes, MaxAge: leadsAge,
-		Subjects: []string{
-			advisories + "MAX_DELIVERIES." + subjects.StreamLeads + ".*",
-			advisories + "MSG_TERMINATED." + subjects.StreamLeads + ".*",
-		},
+		Subjects: []string{subjects.DeadLetters(market)}, AllowDirect: true,
 	}
 	timers := jetstream.StreamConfig{
 		Name: subjects.StreamTimers, Subjects: []string{subjects.Timers(market)}, Storage: jetstream.FileStorage,
 		Discard: jetstream.DiscardOld, MaxBytes: smallBytes, Replicas: replicas, AllowMsgTTL: true, AllowMsgSchedules: true,
 	}
-	for _, c := range []jetstream.StreamConfig{leads, dlq, timers} {
+	streams := []jetstream.StreamConfig{leads, dlq, timers}
+	for bucket, size := range map[string]int64{
+		subjects.BucketRoster: bucketBytes, subjects.BucketLoad: bucketBytes, subjects.BucketLedger: maxBytes / 2,
+	} {
+		// As the library makes a bucket, and open to atomic batches.
+		streams = append(streams, jetstream.StreamConfig{
+			Name: bucketStream(bucket), Subjects: []string{"$KV." + bucket + ".>"}, Storage: jetstream.FileStorage,
+			MaxMsgsPerSubject: 1, MaxBytes: size, Discard: jetstream.DiscardNew, Duplicates: 2 * time.Minute, Replicas: replicas,
+			AllowRollup: true, DenyDelete: true, AllowDirect: true, AllowAtomicPublish: true,
+		})
+	}
+	for _, c := range streams {
 		if err := operator.settled(ctx, func(ctx context.Context) error {
 			_, err := js.CreateOrUpdateStream(ctx, c)
 			return err
@@ -78,37 +85,33 @@ func Provision(ctx context.Context, operator *Conn, market string, o Layout) err
 			return fmt.Errorf("stream %s: %w", c.Name, err)
 		}
 	}
-	for bucket, size := range map[string]int64{
-		subjects.BucketRoster: bucketBytes, subjects.BucketLoad: bucketBytes, subjects.BucketLedger: maxBytes / 2,
-	} {
-		if err := operator.settled(ctx, func(ctx context.Context) error {
-			_, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-				Bucket: bucket, History: 1, Storage: jetstream.FileStorage, Replicas: replicas, MaxBytes: size,
-			})
-			return err
-		}); err != nil {
-			return fmt.Errorf("bucket %s: %w", bucket, err)
-		}
-	}
 	for _, role := range []string{subjects.Recorder, subjects.Matcher, subjects.Notifier} {
+		// Handlers decide when to give up (event.Outcome), and leave a dead
+		// letter; the server alone would drop an event without a trace.
 		c := jetstream.ConsumerConfig{
 			Durable: role, AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverAllPolicy,
-			AckWait: ackWait, MaxDeliver: maxDeliver, MaxAckPending: 1000, Replicas: replicas,
+			AckWait: ackWait, MaxDeliver: -1, MaxAckPending: maxAckPending, Replicas: replicas,
 		}
 		for _, kind := range subjects.Consumes(role) {
 			c.FilterSubjects = append(c.FilterSubjects, subjects.Filter(subjects.Lead{Market: market, Event: kind}))
 		}
-		if role == subjects.Recorder {
-			// The database may be away for days: its events wait, they do not
-			// use up deliveries.
-			c.MaxDeliver, c.MaxAckPending = -1, 2000
-		}
-		if err := operator.settled(ctx, func(ctx context.Context) error {
-			_, err := js.CreateOrUpdateConsumer(ctx, subjects.StreamLeads, c)
+		if err := operator.durable(ctx, subjects.StreamLeads, c); err != nil {
 			return err
-		}); err != nil {
-			return fmt.Errorf("durable %s: %w", role, err)
 		}
+	}
+	return operator.durable(ctx, subjects.StreamDLQ, jetstream.ConsumerConfig{
+		Durable: subjects.Notifier, AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverAllPolicy,
+		AckWait: ackWait, MaxDeliver: -1, MaxAckPending: maxAckPending, Replicas: replicas,
+	})
+}
+
+func (c *Conn) durable(ctx context.Context, stream string, config jetstream.ConsumerConfig) error {
+	err := c.settled(ctx, func(ctx context.Context) error {
+		_, err := c.js.CreateOrUpdateConsumer(ctx, stream, config)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("durable %s of %s: %w", config.Durable, stream, err)
 	}
 	return nil
 }
@@ -133,3 +136,6 @@ func (c *Conn) settled(ctx context.Context, step func(context.Context) error) er
 		}
 	}
 }
+
+// bucketStream is the stream behind a bucket.
+func bucketStream(bucket string) string { return "KV_" + bucket }

@@ -19,6 +19,7 @@ const (
 	// publishTime bounds a publish whose caller set no deadline; an election
 	// in a cluster takes less than ten seconds.
 	publishTime = 30 * time.Second
+	maxPayload  = 1 << 20 // the server's default
 )
 
 // Error codes that nats.go has no name for (nats-server errors.json).
@@ -36,13 +37,40 @@ var errDenied = errors.New("the server denies this user the subject")
 // user may not publish it, or the connection is closed. A market the server
 // does not know looks like a stream without a leader, and is tried until ctx
 // ends.
-func (c *Conn) Publish(ctx context.Context, e event.Event) error { return c.publish(ctx, e) }
+func (c *Conn) Publish(ctx context.Context, e event.Event) error {
+	return c.publish(ctx, e, nats.Header{})
+}
+
+// PublishAll is Publish of events of one market, in their order, without a
+// round trip for each. When it fails, some may be stored.
+func (c *Conn) PublishAll(ctx context.Context, events []event.Event) error {
+	writes := make([]*write, len(events))
+	for i, e := range events {
+		w, err := message(e, nats.Header{})
+		if err != nil {
+			return err
+		}
+		writes[i] = w
+	}
+	for i, w := range writes {
+		c.hand(ctx, events[i].Lead.Market, w)
+	}
+	for i, w := range writes {
+		if _, err := w.wait(); err == nil {
+			continue
+		}
+		if err := c.Publish(ctx, events[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // PublishFirst is Publish if no event stands on the subject yet, else
 // event.ErrConflict. A repeat of the event that stands there is a success.
 func (c *Conn) PublishFirst(ctx context.Context, e event.Event) error {
 	for {
-		err := c.publish(ctx, e, jetstream.WithExpectLastSequencePerSubject(0))
+		err := c.publish(ctx, e, nats.Header{jetstream.ExpectedLastSubjSeqHeader: {"0"}})
 		if !conflicts(err) {
 			return err
 		}
@@ -89,10 +117,10 @@ func (c *Conn) denied(err error) {
 	})
 }
 
-func (c *Conn) publish(ctx context.Context, e event.Event, opts ...jetstream.PublishOpt) error {
-	data, err := event.Encode(e)
+func (c *Conn) publish(ctx context.Context, e event.Event, header nats.Header) error {
+	w, err := message(e, header)
 	if err != nil {
-		return event.Permanent(err)
+		return err
 	}
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc
@@ -101,20 +129,15 @@ func (c *Conn) publish(ctx context.Context, e event.Event, opts ...jetstream.Pub
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	a := &attempt{e.Lead.String(), cancel}
+	a := &attempt{w.subject, cancel}
 	c.publishing.Store(a, nil)
 	defer c.publishing.Delete(a)
 
-	opts = append(opts, jetstream.WithMsgID(e.ID), jetstream.WithRetryAttempts(0))
 	for {
-		once, cancel := context.WithTimeout(ctx, ackTimeout)
-		_, err := c.js.PublishMsg(once, &nats.Msg{Subject: a.subject, Data: data}, opts...)
-		cancel()
+		_, err := c.commit(ctx, e.Lead.Market, w)
 		switch {
 		case err == nil:
 			return nil
-		case errors.Is(err, nats.ErrMaxPayload):
-			return event.Permanent(fmt.Errorf("publish %s: %w", e.Lead.Event, err))
 		case isFinal(err):
 			return fmt.Errorf("publish %s: %w", e.Lead.Event, err)
 		case ctx.Err() == nil && pause(ctx, publishWait):
@@ -126,11 +149,29 @@ func (c *Conn) publish(ctx context.Context, e event.Event, opts ...jetstream.Pub
 	}
 }
 
+// message is the event as it travels; an error is permanent.
+func message(e event.Event, h nats.Header) (*write, error) {
+	data, err := event.Encode(e)
+	if err == nil && len(data) > maxPayload {
+		err = nats.ErrMaxPayload
+	}
+	if err != nil {
+		return nil, event.Permanent(fmt.Errorf("publish %s: %w", e.Lead.Event, err))
+	}
+	h.Set(jetstream.MsgIDHeader, e.ID)
+	return &write{subject: e.Lead.String(), header: h, data: data}, nil
+}
+
 // isFinal reports whether repeating a publish is vain.
 func isFinal(err error) bool {
 	var api *jetstream.APIError
 	if errors.As(err, &api) {
-		return api.ErrorCode != clusterNotAvailable && api.ErrorCode != duplicateInProcess
+		return !again(api)
 	}
 	return errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrConnectionDraining)
+}
+
+// again reports whether a refusal may be gone in a moment.
+func again(e *jetstream.APIError) bool {
+	return e.ErrorCode == clusterNotAvailable || e.ErrorCode == duplicateInProcess
 }

@@ -36,8 +36,12 @@ func TestALeadTravelsFromEdgeToMatcher(t *testing.T) {
 	m := r.connect(t, "ch-matcher")
 	consume(t, m, subjects.Matcher, 1, func(_ context.Context, d event.Delivery) error { got <- d; return nil })
 	want.Seq = 1
-	if d := cmp.Diff(event.Delivery{Event: want, Attempt: 1}, within(t, "a delivery", got)); d != "" {
+	first := within(t, "a delivery", got)
+	if d := cmp.Diff(event.Delivery{Event: want, Attempt: 1, Stored: first.Stored}, first); d != "" {
 		t.Error(d)
+	}
+	if time.Since(first.Stored).Abs() > time.Minute {
+		t.Errorf("stored at %s", first.Stored)
 	}
 	if d := within(t, "a delivery", got); d.Seq != 2 || d.Lead.Lead != "l1" {
 		t.Errorf("second delivery is sequence %d: a repeat was stored", d.Seq)

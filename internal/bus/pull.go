@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"leadbus/internal/subjects"
 )
 
 const (
@@ -44,8 +42,8 @@ type source struct {
 // pull subscribes to the durable, runs loop until it returns, gives back what
 // was prefetched and waits for the handlers. loop starts handlers in s.busy
 // with a context that outlives ctx by stopTime.
-func (c *Conn) pull(ctx context.Context, durable string, prefetch int, loop func(work context.Context, s *source) error) error {
-	consumer, err := c.consumer(ctx, durable)
+func (c *Conn) pull(ctx context.Context, stream, durable string, prefetch int, loop func(work context.Context, s *source) error) error {
+	consumer, err := c.consumer(ctx, stream, durable)
 	if err != nil {
 		return nil //nolint:nilerr // ctx ended while the durable was waited for
 	}
@@ -73,10 +71,10 @@ func (c *Conn) pull(ctx context.Context, durable string, prefetch int, loop func
 }
 
 // consumer looks the durable up and waits until it is provisioned.
-func (c *Conn) consumer(ctx context.Context, durable string) (jetstream.Consumer, error) {
+func (c *Conn) consumer(ctx context.Context, stream, durable string) (jetstream.Consumer, error) {
 	for warned := false; ; warned = true {
 		bounded, cancel := context.WithTimeout(ctx, requestTime)
-		found, err := c.js.Consumer(bounded, subjects.StreamLeads, durable)
+		found, err := c.js.Consumer(bounded, stream, durable)
 		cancel()
 		if err == nil {
 			return found, nil

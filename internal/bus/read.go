@@ -15,7 +15,8 @@ import (
 // Events reads the stored events of a lead, or of one kind of them, in stream
 // order; filter must name market and lead, and is cheaper with the site. It
 // costs one round trip an event and one more. On a replicated stream any
-// replica answers, so the youngest event may be missing for a moment.
+// replica answers, so the youngest event may be missing for a moment. An event
+// that cannot be read is passed over.
 //
 // It looks for the last event first: a search beyond it would go through all
 // that was stored since, for milliseconds in a stream of some hundred thousand
@@ -43,11 +44,13 @@ func (c *Conn) Events(ctx context.Context, filter subjects.Lead) ([]event.Event,
 		if err != nil {
 			break
 		}
-		e, err := event.Decode(m.Subject, m.Sequence, m.Data)
-		if err != nil {
-			return nil, event.Permanent(fmt.Errorf("read events: sequence %d: %w", m.Sequence, err))
+		next = m.Sequence + 1
+		e, derr := event.Decode(m.Subject, m.Sequence, m.Data)
+		if derr != nil { // of a newer version, in a deploy; its own delivery says so
+			c.log.Warn().Err(derr).Uint64("seq", m.Sequence).Msg("unreadable event passed over")
+			continue
 		}
-		found, next = append(found, e), m.Sequence+1
+		found = append(found, e)
 	}
 	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) { // not found: there is none, or another replica lags
 		return nil, fmt.Errorf("read events: %w", err)
@@ -110,6 +113,46 @@ func (c *Conn) Follow(ctx context.Context, filter subjects.Lead, from time.Time,
 	}
 }
 
+// History hands over the events that are stored now, from a time on (the zero
+// time: all of them), with when each was stored.
+func (c *Conn) History(ctx context.Context, filter subjects.Lead, from time.Time, f func(event.Event, time.Time) error) error {
+	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{subjects.Filter(filter)}, DeliverPolicy: jetstream.DeliverAllPolicy}
+	if !from.IsZero() {
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &from
+	}
+	o, err := c.js.OrderedConsumer(ctx, subjects.StreamLeads, cfg)
+	if err != nil {
+		return fmt.Errorf("read events: %w", err)
+	}
+	info, err := o.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("read events: %w", err)
+	}
+	if info.NumPending == 0 {
+		return nil
+	}
+	it, err := o.Messages()
+	if err != nil {
+		return fmt.Errorf("read events: %w", err)
+	}
+	defer it.Stop()
+	for {
+		m, err := it.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return fmt.Errorf("read events: %w", err)
+		}
+		d, err := decode(m)
+		if err != nil {
+			c.log.Warn().Err(err).Uint64("seq", d.Seq).Msg("unreadable event passed over")
+		} else if err := f(d.Event, d.Stored); err != nil {
+			return err
+		}
+		if meta, err := m.Metadata(); err == nil && meta.NumPending == 0 {
+			return nil
+		}
+	}
+}
+
 // decode reads a delivery; one that cannot be read keeps its sequence and
 // attempt.
 func decode(m jetstream.Msg) (event.Delivery, error) {
@@ -119,5 +162,8 @@ func decode(m jetstream.Msg) (event.Delivery, error) {
 	}
 	e, err := event.Decode(m.Subject(), meta.Sequence.Stream, m.Data())
 	e.Seq = meta.Sequence.Stream
-	return event.Delivery{Event: e, Attempt: int(min(meta.NumDelivered, 1<<30))}, err
+	if err != nil {
+		e.Lead, _ = subjects.Parse(m.Subject()) // as far as it can be told
+	}
+	return event.Delivery{Event: e, Attempt: int(min(meta.NumDelivered, 1<<30)), Stored: meta.Timestamp}, err
 }

@@ -25,6 +25,7 @@ var markets = []string{"ch", "id"}
 type rig struct {
 	*Server
 	addr, dir, config string
+	sync              bool
 }
 
 // newRig starts a provisioned server.
@@ -57,7 +58,7 @@ func bareRig(t testing.TB) *rig {
 // start starts the server, the first time or again.
 func (r *rig) start(t testing.TB) {
 	t.Helper()
-	s, err := StartServer(ServerOptions{Addr: r.addr, StoreDir: r.dir + "/store", Config: r.config, Log: zerolog.Nop()})
+	s, err := StartServer(ServerOptions{Addr: r.addr, StoreDir: r.dir + "/store", Config: r.config, SyncAlways: r.sync, Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,9 +13,9 @@ import (
 
 // ServerOptions describe an embedded server.
 type ServerOptions struct {
-	Addr     string // host:port of the listener; port 0 picks a free one
+	Addr     string // host:port of the listener; port 0 picks a free one; empty: only this process connects
 	StoreDir string // one server at a time: the caller holds a lock on it
-	Config   string // ConfigText
+	Config   string // ConfigText; empty: no accounts, no users
 	// SyncAlways puts every acknowledged message on the disk before its ack;
 	// otherwise it is in the kernel's hands, safe from a killed process but
 	// not from a power cut.
@@ -28,26 +28,16 @@ type Server struct{ s *server.Server }
 
 // StartServer starts a server and waits until it takes connections.
 func StartServer(o ServerOptions) (*Server, error) {
-	host, port, err := net.SplitHostPort(o.Addr)
-	if err != nil {
-		return nil, fmt.Errorf("nats: address %s: %w", o.Addr, err)
-	}
-	n, err := strconv.Atoi(port)
-	if err != nil {
-		return nil, fmt.Errorf("nats: address %s: %w", o.Addr, err)
-	}
-	if n == 0 {
-		n = server.RANDOM_PORT
-	} else if l, err := net.Listen("tcp", o.Addr); err != nil { //nolint:noctx // closed at once
-		return nil, fmt.Errorf("nats: listen on %s: %w; choose another LEADBUS_NATS_ADDR (port 0 picks a free one)", o.Addr, err)
-	} else {
-		_ = l.Close()
-	}
 	opts := &server.Options{}
-	if err := opts.ProcessConfigString(o.Config); err != nil {
-		return nil, fmt.Errorf("nats: configuration: %w", err)
+	if o.Config != "" {
+		if err := opts.ProcessConfigString(o.Config); err != nil {
+			return nil, fmt.Errorf("nats: configuration: %w", err)
+		}
 	}
-	opts.ServerName, opts.Host, opts.Port = "leadbus", host, n
+	opts.ServerName, opts.DontListen = "leadbus", o.Addr == ""
+	if err := listenOn(opts, o.Addr); err != nil {
+		return nil, err
+	}
 	opts.JetStream, opts.StoreDir, opts.SyncAlways = true, o.StoreDir, o.SyncAlways
 	// Unset limits would take three quarters of memory and disk. Sizes of
 	// streams are reserved against the second: a terabyte is 250 markets.
@@ -76,6 +66,29 @@ func StartServer(o ServerOptions) (*Server, error) {
 		}
 	}
 	return &Server{s}, nil
+}
+
+func listenOn(opts *server.Options, addr string) error {
+	if addr == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("nats: address %s: %w", addr, err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return fmt.Errorf("nats: address %s: %w", addr, err)
+	}
+	if n == 0 {
+		n = server.RANDOM_PORT
+	} else if l, err := net.Listen("tcp", addr); err != nil { //nolint:noctx // closed at once
+		return fmt.Errorf("nats: listen on %s: %w; choose another LEADBUS_NATS_ADDR (port 0 picks a free one)", addr, err)
+	} else {
+		_ = l.Close()
+	}
+	opts.Host, opts.Port = host, n
+	return nil
 }
 
 // startTime is enough to recover a full store.

@@ -39,8 +39,8 @@ const (
 	publishTime = 4 * time.Second // the agent's tool call times out after 5 s at the earliest
 )
 
-// Publisher makes an event durable before it returns. A repeat of an event id
-// is a success.
+// Publisher makes an event durable before it returns, on the bus or on this
+// machine's disk. A repeat of an event id is a success.
 type Publisher interface {
 	Publish(ctx context.Context, e event.Event) error
 }
@@ -188,7 +188,7 @@ func (e *edge) publish(ctx context.Context, ev event.Event, a *access) *refusal 
 	defer cancel()
 	if err := e.Publisher.Publish(ctx, ev); err != nil {
 		a.err = err
-		return &refusal{http.StatusServiceUnavailable, "not stored: the bus does not answer; please send it again"}
+		return &refusal{http.StatusServiceUnavailable, "not stored: neither the bus nor the disk takes it; please send it again"}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package event
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 )
@@ -10,7 +11,23 @@ import (
 // Delivery is one hand-over of an event to a role.
 type Delivery struct {
 	Event
-	Attempt int // 1 on the first delivery; a replay starts at 1 again
+	Attempt int       // 1 on the first delivery; a replay starts at 1 again
+	Stored  time.Time // when the stream took it
+}
+
+// Dead is an event that a role gave up.
+type Dead struct {
+	Market  string    `json:"market"`
+	Role    string    `json:"role"`
+	Site    string    `json:"site,omitempty"` // empty, like lead and kind, when the event could not be read
+	Lead    string    `json:"lead,omitempty"`
+	Kind    string    `json:"kind,omitempty"`
+	Seq     uint64    `json:"seq"` // of the event in LEADS
+	Reason  string    `json:"reason"`
+	Attempt int       `json:"attempt"`
+	At      time.Time `json:"at"`
+
+	ID uint64 `json:"id,omitempty"` // sequence in DLQ; zero before it stands there
 }
 
 // Handler takes one delivery. Its error decides the delivery's fate, in one
@@ -18,8 +35,9 @@ type Delivery struct {
 //
 //	nil             ack
 //	Permanent(err)  term: repeating cannot help, the event goes to the DLQ
-//	After(d, err)   redeliver after d
-//	any other       redeliver after a growing, jittered delay
+//	After(d, err)   redeliver after d, as often as it takes
+//	any other       redeliver after a growing, jittered delay, for about eight
+//	                hours; then the DLQ
 type Handler func(ctx context.Context, d Delivery) error
 
 type retryError struct {
@@ -56,6 +74,23 @@ const (
 	Terminate
 )
 
+// maxAttempts bounds deliveries that fail; with the growing delay it is reached
+// after about eight hours. maxCrashes bounds those of an event whose handler
+// never comes back, since the process dies of it.
+const (
+	maxAttempts = 100
+	maxCrashes  = 10_000
+)
+
+// Hopeless is the error of a delivery that is not worth another try, however
+// its handler would end.
+func Hopeless(attempt int) error {
+	if attempt > maxCrashes {
+		return Permanent(fmt.Errorf("delivered %d times and never finished", attempt-1))
+	}
+	return nil
+}
+
 // Outcome maps a handler's error to the delivery's fate; delay is for
 // Redeliver.
 func Outcome(err error, attempt int) (fate Fate, delay time.Duration) {
@@ -68,6 +103,8 @@ func Outcome(err error, attempt int) (fate Fate, delay time.Duration) {
 		return Terminate, 0
 	case errors.As(err, &retry):
 		return Redeliver, retry.after
+	case attempt >= maxAttempts:
+		return Terminate, 0
 	default:
 		return Redeliver, backoff(attempt)
 	}

@@ -141,7 +141,16 @@ func TestOutcome(t *testing.T) {
 	if _, early := Outcome(boom, 1); early > time.Second {
 		t.Errorf("first retry only after %s", early)
 	}
-	if _, late := Outcome(boom, 1000); late < 5*time.Minute || late > 7*time.Minute {
+	if _, late := Outcome(boom, maxAttempts-1); late < 5*time.Minute || late > 7*time.Minute {
 		t.Errorf("late retry after %s", late)
+	}
+	if fate, _ := Outcome(boom, maxAttempts); fate != Terminate {
+		t.Errorf("tried for ever")
+	}
+	if fate, _ := Outcome(After(time.Minute, boom), 10*maxAttempts); fate != Redeliver {
+		t.Errorf("what waits its turn is given up")
+	}
+	if Hopeless(maxCrashes) != nil || Hopeless(maxCrashes+1) == nil {
+		t.Errorf("a delivery that never finishes is tried %d times", maxCrashes)
 	}
 }

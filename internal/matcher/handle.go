@@ -31,8 +31,11 @@ func (m *Matcher) Handle(ctx context.Context, d event.Delivery) error {
 	if s == nil || s.Market != m.market.ID {
 		// The lead waits until somebody puts the configuration right, for
 		// about 16 hours before it goes to the DLQ.
-		wait := time.Duration(min(max(d.Attempt, 1), 10)) * time.Minute
-		return event.After(wait, fmt.Errorf("site %s is not configured in market %s, or its file is broken", d.Lead.Site, m.market.ID))
+		err := fmt.Errorf("site %s is not configured in market %s, or its file is broken", d.Lead.Site, m.market.ID)
+		if d.Attempt >= 100 {
+			return event.Permanent(err)
+		}
+		return event.After(time.Duration(min(max(d.Attempt, 1), 10))*time.Minute, err)
 	}
 	defer m.leads.lock(d.Lead.Lead)()
 	for {

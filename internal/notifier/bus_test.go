@@ -66,7 +66,12 @@ func (m market) run(t *testing.T, v notifier.Vendor) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	journal, err := notifier.OpenJournal(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
 	n, err := notifier.New(notifier.Options{
+		Journal: journal,
 		Catalog: &site.Catalog{
 			Markets: map[string]*site.Market{"ch": {ID: "ch"}},
 			Sites: map[string]*site.Site{"a.ch": {

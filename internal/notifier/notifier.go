@@ -19,9 +19,11 @@
 //	                                                     as a possible double
 //
 // A doubtful message is settled by a receipt that names it, then by looking at
-// the vendor, then by a rule: what a provider must know and the owner's alarms
-// are sent again, since silence is worse than a double; a customer's
-// confirmation and the owner's copies never are, they stay doubtful.
+// the vendor, then by a rule: what a provider must know and what the owner gets
+// is sent again, marked as a possible double, since silence is worse; a
+// customer's confirmation never is, it stays doubtful and the owner hears of
+// it. Where a killed process left off, its journal says whether a request had
+// left at all.
 //
 // The ledger outlives the stream, so replaying any event sends nothing twice.
 // It holds ids and vendor codes, nothing personal.
@@ -44,6 +46,8 @@ import (
 // Stream takes events; a repeat of an id it has is a success.
 type Stream interface {
 	Publish(ctx context.Context, e event.Event) error
+	// PublishAll keeps the order.
+	PublishAll(ctx context.Context, events []event.Event) error
 }
 
 // Ledger is the market's bucket of sends, with compare-and-set. Errors are
@@ -71,19 +75,22 @@ type Options struct {
 	Stream  Stream
 	Ledger  Ledger
 	Vendors map[string]Vendor // one for each channel
+	Journal *Journal
 	Now     func() time.Time
 	Log     zerolog.Logger
 }
 
 // Notifier handles one market's deliveries. It keeps nothing between them but
-// rate limits, and is safe for concurrent use and beside other notifiers.
+// rate limits and its journal, and is safe for concurrent use and beside other notifiers.
 type Notifier struct {
 	catalog *site.Catalog
 	texts   map[string]map[string]*texts // by domain and language
 	stream  Stream
 	ledger  ledger
 	vendors map[string]Vendor
-	rates   rates
+	journal *Journal
+	rates   *rates
+	away    map[string]*breaker // by channel
 	now     func() time.Time
 	log     zerolog.Logger
 }
@@ -102,7 +109,10 @@ func New(o Options) (*Notifier, error) {
 	}
 	n := &Notifier{
 		catalog: o.Catalog, texts: map[string]map[string]*texts{}, stream: o.Stream, ledger: ledger{o.Ledger},
-		vendors: o.Vendors, rates: newRates(o.Catalog, o.Market), now: o.Now, log: o.Log,
+		vendors: o.Vendors, journal: o.Journal, away: map[string]*breaker{}, rates: newRates(o.Catalog, o.Market), now: o.Now, log: o.Log,
+	}
+	for channel := range o.Vendors {
+		n.away[channel] = new(breaker)
 	}
 	var faults []error
 	for domain, s := range o.Catalog.Sites {
@@ -137,11 +147,12 @@ func (n *Notifier) Handle(ctx context.Context, d event.Delivery) error {
 // which they should go out.
 func (n *Notifier) queue(ctx context.Context, l subjects.Lead, messages []lead.Message) error {
 	l.Event = subjects.MessageQueued
-	for _, m := range messages {
-		err := n.stream.Publish(ctx, event.Event{ID: l.Event + "-" + m.ID, At: n.now(), Lead: l, Body: &event.Queued{Message: m}})
-		if err != nil {
-			return fmt.Errorf("queue message: %w", err)
-		}
+	events := make([]event.Event, len(messages))
+	for i, m := range messages {
+		events[i] = event.Event{ID: l.Event + "-" + m.ID, At: n.now(), Lead: l, Body: &event.Queued{Message: m}}
+	}
+	if err := n.stream.PublishAll(ctx, events); err != nil {
+		return fmt.Errorf("queue messages: %w", err)
 	}
 	return nil
 }

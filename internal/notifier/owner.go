@@ -181,3 +181,18 @@ func (w *writer) undelivered(e entry, f lead.Failure) {
 		)}},
 	})
 }
+
+// uncertain tells the owner that a customer's message may not have been sent.
+func (w *writer) uncertain(e entry) {
+	m, t, ok := w.owner(purposeUncertain + "-" + e.Channel)
+	if !ok {
+		return
+	}
+	v := words{Brand: w.site.Brand, Site: w.site.Domain, Lead: w.of.Lead.ID, Ref: w.of.Lead.Ref, Channel: channelName(e.Channel)}
+	v.Reason = t.UncertainReason.say(v)
+	m.Subject = strings.TrimSpace(t.AlarmSubject.say(v))
+	w.addMail(m, mail{
+		Title: t.UncertainReason.say(v), Intro: t.UncertainIntro.say(v), Footer: t.OwnerFooter.say(v),
+		Sections: []section{{Facts: facts(fact{"resend", "leadbus resend " + w.of.Lead.ID + " --to customer"}, fact{"trace", "leadbus trace " + w.of.Lead.ID})}},
+	})
+}

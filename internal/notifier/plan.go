@@ -21,6 +21,8 @@ const (
 	purposeUnserved     = "alarm-unserved"
 	purposeReview       = "alarm-review"
 	purposeUndelivered  = "alarm-undelivered" // and the channel
+	purposeUncertain    = "alarm-uncertain"   // and the channel
+	purposeGaveUp       = "alarm-gave-up"     // and the role
 )
 
 // plan writes every message that an outcome of the matcher calls for.

@@ -3,6 +3,7 @@ package notifier
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -29,18 +30,22 @@ var errRate = errors.New("the sender's rate is used up")
 // rates limits each sender of the market. The senders come from the
 // configuration, so their number is bounded; an event with another sender
 // (from before a change of configuration) shares one limiter per channel.
-type rates map[string]*rate.Limiter
+type rates struct {
+	senders map[string]*rate.Limiter
+	// promised are messages whose turn was far off and which come back for it.
+	promised sync.Map
+}
 
-func newRates(c *site.Catalog, market string) rates {
-	r := rates{}
+func newRates(c *site.Catalog, market string) *rates {
+	r := &rates{senders: map[string]*rate.Limiter{}}
 	add := func(channel, from string, perSecond float64) {
 		if perSecond <= 0 {
 			perSecond = defaultRates[channel]
 		}
 		key := channel + " " + from
 		// Sites that share a sender share its limit, the strictest of theirs.
-		if l := r[key]; l == nil || l.Limit() > rate.Limit(perSecond) {
-			r[key] = rate.NewLimiter(rate.Limit(perSecond), max(int(burst*perSecond), 1))
+		if l := r.senders[key]; l == nil || l.Limit() > rate.Limit(perSecond) {
+			r.senders[key] = rate.NewLimiter(rate.Limit(perSecond), max(int(burst*perSecond), 1))
 		}
 	}
 	for channel := range defaultRates {
@@ -57,21 +62,21 @@ func newRates(c *site.Catalog, market string) rates {
 }
 
 // wait takes the message's place in its sender's line. When the turn is far
-// off, the place is kept and the delivery asked for again at that time; so a
-// redelivery does not wait a second time.
-func (r rates) wait(ctx context.Context, m lead.Message, attempt int) error {
-	if attempt > 1 {
+// off, the place is kept and the delivery asked for again at that time.
+func (r *rates) wait(ctx context.Context, m lead.Message) error {
+	if _, ok := r.promised.LoadAndDelete(m.ID); ok {
 		return nil
 	}
-	l := r[m.Channel+" "+m.From]
+	l := r.senders[m.Channel+" "+m.From]
 	if l == nil {
-		l = r[m.Channel+" "]
+		l = r.senders[m.Channel+" "]
 	}
 	place := l.Reserve()
 	switch delay := place.Delay(); {
 	case delay == 0:
 		return nil
 	case delay > shortWait:
+		r.promised.Store(m.ID, nil)
 		return event.After(delay, errRate)
 	default:
 		select {

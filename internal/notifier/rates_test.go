@@ -1,6 +1,7 @@
 package notifier
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -22,14 +23,15 @@ func TestASenderKeepsItsRate(t *testing.T) {
 		var turns []time.Duration // when each message may go
 		putOff := 0
 		var wg sync.WaitGroup
-		for range 200 {
+		for i := range 200 {
 			wg.Go(func() {
-				err := r.wait(t.Context(), m, 1)
+				err := r.wait(t.Context(), lead.Message{ID: fmt.Sprint(i), Channel: lead.SMS, From: "A"})
 				fate, delay := event.Outcome(err, 1)
 				mu.Lock()
 				defer mu.Unlock()
 				if err != nil {
 					putOff++
+					m.ID = fmt.Sprint(i)
 					if fate != event.Redeliver || delay <= shortWait {
 						t.Errorf("fate %v after %s", fate, delay)
 					}
@@ -49,17 +51,17 @@ func TestASenderKeepsItsRate(t *testing.T) {
 			t.Errorf("%d put off, want %d", putOff, want)
 		}
 		// Who was put off has a place and does not queue again.
-		if err := r.wait(t.Context(), m, 2); err != nil {
+		if err := r.wait(t.Context(), m); err != nil {
 			t.Errorf("second delivery: %v", err)
 		}
 		// Others are not held up.
 		for _, other := range []lead.Message{{Channel: lead.SMS, From: "B"}, {Channel: lead.WhatsApp, From: "A"}, {Channel: lead.Email}} {
-			if err := r.wait(t.Context(), other, 1); err != nil {
+			if err := r.wait(t.Context(), other); err != nil {
 				t.Errorf("%s %s: %v", other.Channel, other.From, err)
 			}
 		}
-		if len(r) != 4 { // three defaults, A by SMS, and nothing for senders unheard of
-			t.Errorf("%d limiters", len(r))
+		if len(r.senders) != 4 { // three defaults, A by SMS, and nothing for senders unheard of
+			t.Errorf("%d limiters", len(r.senders))
 		}
 	})
 }
@@ -69,7 +71,7 @@ func TestASharedSenderHasTheStrictestRate(t *testing.T) {
 	for domain, perSecond := range map[string]float64{"a.ch": 5, "b.ch": 1, "c.ch": 0} {
 		c.Sites[domain] = &site.Site{Market: "ch", Senders: site.Senders{SMS: site.Sender{From: "A", PerSecond: perSecond}}}
 	}
-	if l := newRates(c, "ch")["sms A"]; l.Limit() != 1 || l.Burst() != burst {
+	if l := newRates(c, "ch").senders["sms A"]; l.Limit() != 1 || l.Burst() != burst {
 		t.Errorf("limit %v, burst %d", l.Limit(), l.Burst())
 	}
 }

@@ -57,11 +57,24 @@ func (n *Notifier) alarmUndelivered(ctx context.Context, l subjects.Lead, e entr
 	if e.Recipient != lead.ToProvider {
 		return nil
 	}
+	return n.alarm(ctx, l, e, func(w *writer) { w.undelivered(e, f) })
+}
+
+// alarmUncertain tells the owner that nobody knows whether a customer, or in
+// spite of repeats a provider, was told.
+func (n *Notifier) alarmUncertain(ctx context.Context, l subjects.Lead, e entry) error {
+	if e.Recipient != lead.ToCustomer {
+		return n.alarmUndelivered(ctx, l, e, *e.Failure)
+	}
+	return n.alarm(ctx, l, e, func(w *writer) { w.uncertain(e) })
+}
+
+func (n *Notifier) alarm(ctx context.Context, l subjects.Lead, e entry, write func(*writer)) error {
 	w, err := n.writer(l, event.Decided{Offer: e.Offer, Lead: lead.Lead{ID: l.Lead, Market: l.Market, Site: l.Site, Ref: e.Ref}})
 	if err != nil {
 		return err
 	}
-	w.undelivered(e, f)
+	write(w)
 	messages, err := w.done()
 	if err != nil {
 		return err

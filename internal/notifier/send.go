@@ -25,10 +25,15 @@ const (
 	findTime   = 10 * time.Second
 )
 
-// looks are the ages of a doubtful attempt at which the vendor is asked for it.
-// At the first one the rule for the purpose decides; what must not go twice is
-// looked for again, since a vendor's list may lag by half an hour.
-var looks = []time.Duration{45 * time.Second, 5 * time.Minute, 35 * time.Minute}
+// looks are the ages of a doubtful attempt at which the vendor is asked for it;
+// at the first one its lease is over. Then the rule for the purpose decides;
+// what must not go twice is looked for again, since a vendor's list may lag by
+// half an hour.
+var looks = []time.Duration{25 * time.Second, 5 * time.Minute, 35 * time.Minute}
+
+// stale is the age at which a message that was never sent helps nobody any
+// more: it goes to the DLQ, and a person decides.
+const stale = 8 * time.Hour
 
 // maxRepeats bounds sends after a doubtful one: with a vendor that never
 // answers, the third message would help nobody.
@@ -40,11 +45,9 @@ var (
 )
 
 // repeatable is the rule for a message of unknown outcome that neither a
-// receipt nor the vendor settles: providers and alarms may hear twice, a
-// customer and the owner's copies never.
-func repeatable(e entry) bool {
-	return e.Recipient == lead.ToProvider || strings.HasPrefix(e.Purpose, "alarm-")
-}
+// receipt nor the vendor settles: providers and the owner may hear twice, a
+// customer never.
+func repeatable(e entry) bool { return e.Recipient != lead.ToCustomer }
 
 // send brings one message a step further in the ledger.
 func (n *Notifier) send(ctx context.Context, d event.Delivery, m lead.Message) error {
@@ -90,7 +93,13 @@ func conflictSoon(err error) error {
 
 // attempt claims the message, hands it to the vendor and records the outcome.
 func (n *Notifier) attempt(ctx context.Context, d event.Delivery, m lead.Message, before entry, rev uint64) error {
-	if err := n.rates.wait(ctx, m, d.Attempt); err != nil {
+	if age := n.now().Sub(d.Stored); !d.Stored.IsZero() && age > stale {
+		return event.Permanent(fmt.Errorf("not sent within %s, and too old now", stale))
+	}
+	if wait := n.away[m.Channel].wait(n.now()); wait > 0 {
+		return event.After(wait, errAway)
+	}
+	if err := n.rates.wait(ctx, m); err != nil {
 		return err
 	}
 	now := n.now()
@@ -101,11 +110,20 @@ func (n *Notifier) attempt(ctx context.Context, d event.Delivery, m lead.Message
 	if e.Repeats > 0 {
 		e.Since = before.Since
 	}
+	if err := n.journal.begin(m.ID, e.Attempt); err != nil {
+		return fmt.Errorf("note the attempt: %w", err)
+	}
 	claim, cancel := context.WithTimeout(ctx, claimTime)
 	rev, err := n.ledger.put(claim, m.ID, e, rev)
 	cancel()
-	if err != nil {
+	if errors.Is(err, event.ErrConflict) {
+		n.journal.end(e.Attempt)
 		return conflictSoon(err)
+	} else if err != nil {
+		return err
+	}
+	if err := n.journal.leave(e.Attempt); err != nil {
+		return fmt.Errorf("note the request: %w", err)
 	}
 
 	start := time.Now()
@@ -125,11 +143,16 @@ func (n *Notifier) attempt(ctx context.Context, d event.Delivery, m lead.Message
 		e.State = afterFailure(e.Failure.Class)
 		level, err = zerolog.WarnLevel, e.Failure
 	}
+	if n.away[m.Channel].result(n.now(), e.Failure) {
+		n.log.Error().Str("channel", m.Channel).Msg("the vendor fails again and again: its messages wait")
+	}
 	n.log.WithLevel(level).Err(err).Str("lead", m.Lead).Str("message", m.ID).Str("attempt", e.Attempt).Str("channel", m.Channel).Str("recipient", m.Recipient).
 		Str("purpose", m.Purpose).Str("outcome", e.State).Int("repeats", e.Repeats).Dur("took_ms", time.Since(start)).Msg("send")
+	attempt := e.Attempt
 	if e, err = n.ledger.settle(ctx, m.ID, e, rev); err != nil {
 		return err
 	}
+	n.journal.end(attempt)
 	return n.outcome(ctx, d, m.ID, e)
 }
 
@@ -177,10 +200,7 @@ func (n *Notifier) outcome(ctx context.Context, d event.Delivery, id string, e e
 			}
 			return event.After(max(e.Failure.RetryAfter, time.Duration(min(d.Attempt, 5))*time.Minute), e.Failure)
 		}
-		if e.Failure.RetryAfter > 0 {
-			return event.After(e.Failure.RetryAfter, e.Failure)
-		}
-		return e.Failure
+		return event.After(max(e.Failure.RetryAfter, min(time.Second<<min(d.Attempt, 5), 30*time.Second)), e.Failure)
 	default: // another attempt claimed it meanwhile
 		return event.After(lease, errClaimed)
 	}
@@ -222,7 +242,12 @@ func (n *Notifier) resolve(ctx context.Context, d event.Delivery, m lead.Message
 	if _, err := n.ledger.put(ctx, m.ID, e, rev); err != nil {
 		return conflictSoon(err)
 	}
-	if e.Looks == len(looks) {
+	switch e.Looks {
+	case 2:
+		if err := n.alarmUncertain(ctx, d.Lead, e); err != nil {
+			return err
+		}
+	case len(looks):
 		n.log.Warn().Str("lead", m.Lead).Str("message", m.ID).Str("purpose", m.Purpose).Msg("the message stays doubtful: it is not sent again")
 		return nil
 	}

@@ -79,6 +79,10 @@ type texts struct {
 	UndeliveredTodoOptedOut  text `yaml:"undelivered_todo_opted_out"`
 	UndeliveredTodoAccount   text `yaml:"undelivered_todo_account"`
 	UndeliveredTodoOther     text `yaml:"undelivered_todo_other"`
+	UncertainReason          text `yaml:"uncertain_reason"`
+	UncertainIntro           text `yaml:"uncertain_intro"`
+	GaveUpReason             text `yaml:"gave_up_reason"`
+	GaveUpIntro              text `yaml:"gave_up_intro"`
 
 	Service  text `yaml:"label_service"`
 	Urgency  text `yaml:"label_urgency"`

@@ -126,6 +126,7 @@ type world struct {
 	took  []lead.Message                                          // what the vendor took
 	since time.Time                                               // of the last look
 
+	dir     string                           // of the journals
 	step    func(name string, effect func()) // around every call out of the notifier
 	catalog *site.Catalog
 	market  string
@@ -144,13 +145,21 @@ func (w *world) pass(d time.Duration) { w.mu.Lock(); defer w.mu.Unlock(); w.cloc
 
 func (w *world) notifier(tb testing.TB) *Notifier {
 	tb.Helper()
+	if w.dir == "" {
+		w.dir = tb.TempDir()
+	}
+	j, err := OpenJournal(w.dir)
+	if err != nil {
+		tb.Fatal(err)
+	}
 	n, err := New(Options{
-		Catalog: w.catalog, Market: w.market, Stream: w, Ledger: w, Now: w.now, Log: zerolog.Nop(),
+		Catalog: w.catalog, Market: w.market, Stream: w, Ledger: w, Journal: j, Now: w.now, Log: zerolog.Nop(),
 		Vendors: map[string]Vendor{lead.SMS: w, lead.WhatsApp: w, lead.Email: w},
 	})
 	if err != nil {
 		tb.Fatal(err)
 	}
+	tb.Cleanup(func() { _ = j.Close() })
 	return n
 }
 
@@ -167,6 +176,15 @@ func (w *world) Publish(ctx context.Context, e event.Event) error {
 			w.events = append(w.events, e)
 		}
 	})
+	return nil
+}
+
+func (w *world) PublishAll(ctx context.Context, events []event.Event) error {
+	for _, e := range events {
+		if err := w.Publish(ctx, e); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -258,7 +276,11 @@ func (w *world) deliver(tb testing.TB, e event.Event) (attempts int, err error) 
 	n := w.notifier(tb)
 	for attempt := 1; attempt <= maxDeliver; attempt++ {
 		if err = w.handle(n, event.Delivery{Event: e, Attempt: attempt}); errors.Is(err, errCrash) {
+			_ = n.journal.Close()
 			n = w.notifier(tb)
+			if err := n.Recover(tb.Context()); err != nil {
+				tb.Fatal(err)
+			}
 			w.pass(ackWait)
 			continue
 		}

@@ -111,6 +111,14 @@ func (p *Process) Go(name string, f func(ctx context.Context) error) {
 	})
 }
 
+// End asks for an orderly end: the process has done what it was started for.
+func (p *Process) End() {
+	select {
+	case p.lost <- nil:
+	default:
+	}
+}
+
 // ReadyWhen adds a condition to Ready.
 func (p *Process) ReadyWhen(f func() bool) {
 	p.mu.Lock()

@@ -128,7 +128,7 @@ func (s *Sandbox) listEvents(w http.ResponseWriter, r *http.Request) {
 	begin, hasBegin := mailgunTime(q.Get("begin"))
 	end, hasEnd := mailgunTime(q.Get("end"))
 	items := []map[string]any{}
-	for _, m := range s.store.newest(keep, func(m *message) bool {
+	for _, m := range s.store.newest(s.store.keep, func(m *message) bool {
 		return m.Vendor == "mailgun" && domainOf(m.ID) == domain && (q.Get("recipient") == "" || strings.EqualFold(q.Get("recipient"), m.To)) &&
 			(q.Get("message-id") == "" || q.Get("message-id") == m.ID)
 	}) {

@@ -70,10 +70,16 @@ func (s *Sandbox) mailHTML(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(m.HTML))
 }
 
-// apiMessages lists every remembered message, newest last.
-func (s *Sandbox) apiMessages(w http.ResponseWriter, _ *http.Request) {
-	all := s.store.newest(keep, func(*message) bool { return true })
+// apiMessages lists every remembered message, newest last; with ?brief only
+// what tells one from another.
+func (s *Sandbox) apiMessages(w http.ResponseWriter, r *http.Request) {
+	all := s.store.newest(s.store.keep, func(*message) bool { return true })
 	slices.Reverse(all)
+	if r.URL.Query().Has("brief") {
+		for i, m := range all {
+			all[i] = message{ID: m.ID, Vendor: m.Vendor, IDs: m.IDs, Status: m.Status, CreatedAt: m.CreatedAt}
+		}
+	}
 	writeJSON(w, http.StatusOK, all)
 }
 

@@ -35,6 +35,7 @@ type Options struct {
 	Addr              string // host:port; port 0 picks a free one
 	EdgeURL           string // of the edge on this machine; empty: no webhooks from Mailgun, and Twilio's only to loopback addresses
 	Dir               string // remembers messages over a restart; empty: in memory only
+	Keep              int    // messages remembered; 0: 50,000
 	AccountSID        string
 	AuthToken         string
 	MailgunKey        string
@@ -69,7 +70,7 @@ func Start(o Options) (*Sandbox, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: listen on %s: %w; choose another address (port 0 picks a free one)", o.Addr, err)
 	}
-	kept, err := openStore(o.Dir)
+	kept, err := openStore(o.Dir, o.Keep)
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -88,7 +89,7 @@ func Start(o Options) (*Sandbox, error) {
 		Handler: s.routes(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
 	}
 	go func() { s.served <- s.server.Serve(l) }()
-	for _, m := range kept.newest(keep, func(m *message) bool { return m.Told != m.Status || m.next() != "" }) {
+	for _, m := range kept.newest(kept.keep, func(m *message) bool { return m.Told != m.Status || m.next() != "" }) {
 		s.lives.Go(func() { s.live(m.ID) })
 	}
 	return s, nil

@@ -330,11 +330,11 @@ func TestAnAddressInUse(t *testing.T) {
 }
 
 func TestMemoryIsBounded(t *testing.T) {
-	s, err := openStore("")
+	s, err := openStore("", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const n = keep + keep/2
+	const keep, n = keepMost, keepMost + keepMost/2
 	for i := range n {
 		s.add(message{ID: fmt.Sprint(i), Vendor: "mailgun", HTML: "<p>", Status: "delivered"})
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	keep     = 50_000    // messages remembered
+	keepMost = 50_000    // messages remembered, unless told otherwise
 	keepHTML = 5_000     // of these, the newest with their HTML
 	rewrite  = 256 << 20 // bytes appended after which the file is written anew
 )
@@ -57,6 +57,7 @@ type store struct {
 	mu       sync.RWMutex
 	messages []*message // oldest first
 	byID     map[string]*message
+	keep     int // messages remembered
 	total    int // ever taken
 	rev      uint64
 	changed  chan struct{} // closed at the next change
@@ -66,8 +67,11 @@ type store struct {
 	broken   error // the first that kept a line from the file
 }
 
-func openStore(dir string) (*store, error) {
-	s := &store{byID: map[string]*message{}, changed: make(chan struct{})}
+func openStore(dir string, keep int) (*store, error) {
+	if keep == 0 {
+		keep = keepMost
+	}
+	s := &store{byID: map[string]*message{}, keep: keep, changed: make(chan struct{})}
 	if dir == "" {
 		return s, nil
 	}
@@ -161,11 +165,11 @@ func (s *store) insert(m *message) {
 	if n := len(s.messages) - keepHTML; n > 0 {
 		s.messages[n-1].HTML = ""
 	}
-	if len(s.messages) > keep+keep/10 {
-		for _, old := range s.messages[:len(s.messages)-keep] {
+	if len(s.messages) > s.keep+s.keep/10 {
+		for _, old := range s.messages[:len(s.messages)-s.keep] {
 			delete(s.byID, old.ID)
 		}
-		s.messages = slices.Clone(s.messages[len(s.messages)-keep:])
+		s.messages = slices.Clone(s.messages[len(s.messages)-s.keep:])
 	}
 }
 

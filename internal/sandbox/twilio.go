@@ -178,7 +178,7 @@ func (s *Sandbox) listMessages(w http.ResponseWriter, r *http.Request) {
 	}
 	size = min(size, 1000)
 	page, _ := strconv.Atoi(q.Get("Page"))
-	page = min(max(page, 0), keep)
+	page = min(max(page, 0), s.store.keep)
 	matches := s.store.newest((page+1)*size+1, func(m *message) bool {
 		return m.Vendor == "twilio" &&
 			(q.Get("To") == "" || q.Get("To") == addressed(m, m.To)) &&

@@ -12,7 +12,7 @@
 // lead.*.*.*.<lead>. A subject never carries anything personal.
 //
 //	stream  LEADS   lead.<market>.>                       every event of the market
-//	stream  DLQ     advisories of the LEADS consumers     pointers to what gave up
+//	stream  DLQ     dead.<market>.>                       pointers to events a role gave up
 //	stream  TIMERS  timer.<market>.>                      message schedules
 //	bucket  roster  one key per provider                  copied from Postgres by the recorder
 //	bucket  load    one key per provider                  offers taken, kept by the matcher
@@ -60,6 +60,10 @@ const (
 	Matcher  = "matcher"
 	Notifier = "notifier"
 )
+
+// Replay is the durable that an operator makes to replay a part of the stream
+// to one role.
+func Replay(role string) string { return role + "-replay" }
 
 // maxToken bounds a token: a DNS name has 253 characters, everything else is
 // shorter.
@@ -117,6 +121,12 @@ func Filter(l Lead) string {
 
 // Market covers every lead event of one market.
 func Market(market string) string { return "lead." + market + ".>" }
+
+// DeadLetters covers what the roles of one market gave up.
+func DeadLetters(market string) string { return "dead." + market + ".>" }
+
+// DeadLetter is the subject of what one role gave up.
+func DeadLetter(market, role string) string { return "dead." + market + "." + role }
 
 // Timers covers every timer of one market.
 func Timers(market string) string { return "timer." + market + ".>" }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -119,6 +120,17 @@ func (w *world) schedule(seed uint64, total time.Duration) []fault {
 	}
 }
 
+// parseFault reads a fault as an operator writes it.
+func parseFault(v string) (fault, error) {
+	p := strings.Split(v, "/")
+	if len(p) != 4 {
+		return fault{}, fmt.Errorf("%q is not when/kind/target/length", v)
+	}
+	at, err := time.ParseDuration(p[0])
+	lasts, err2 := time.ParseDuration(p[3])
+	return fault{at: at, kind: p[1], target: strings.ReplaceAll(p[2], ":", "/"), lasts: lasts, p: .5, millis: 500}, errors.Join(err, err2)
+}
+
 // inflict makes the faults happen, each in its time, and returns when all are
 // over.
 func (w *world) inflict(ctx context.Context, begun time.Time, faults []fault) {
@@ -149,7 +161,11 @@ func (w *world) strike(f fault) (heal func()) {
 		if f.millis%2 == 0 {
 			pause = 0
 		}
-		w.procs[f.target].end(syscall.SIGKILL, pause)
+		target := f.target
+		if target == "nats-leader" {
+			target = w.leader()
+		}
+		w.procs[target].end(syscall.SIGKILL, pause)
 	case "pause":
 		if f.target == "postgres" {
 			pids := w.postgres()
@@ -185,6 +201,38 @@ func (w *world) strike(f fault) (heal func()) {
 		return w.faults.set(f)
 	}
 	return nothing
+}
+
+// leader is the node that leads the first market's stream.
+func (w *world) leader() string {
+	for _, monitor := range w.monitors {
+		body, err := get(monitor + "/jsz?accounts=true&streams=true")
+		if err != nil {
+			continue
+		}
+		var answer struct {
+			Accounts []struct {
+				Name    string `json:"name"`
+				Streams []struct {
+					Name    string `json:"name"`
+					Cluster struct {
+						Leader string `json:"leader"`
+					} `json:"cluster"`
+				} `json:"stream_detail"`
+			} `json:"account_details"`
+		}
+		if json.Unmarshal(body, &answer) != nil {
+			continue
+		}
+		for _, a := range answer.Accounts {
+			for _, s := range a.Streams {
+				if a.Name == "M_"+w.markets[0] && s.Name == "LEADS" && s.Cluster.Leader != "" {
+					return s.Cluster.Leader
+				}
+			}
+		}
+	}
+	return "nats-1"
 }
 
 func (w *world) trouble(group string, t trouble) (heal func()) {

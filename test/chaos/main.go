@@ -36,13 +36,9 @@ type settings struct {
 	patience time.Duration
 	calm     bool
 	keep     bool
+	serve    bool
+	script   []fault
 }
-
-// messagesALead is how many messages a lead makes at most, on average.
-const (
-	messagesALead = 7
-	remembered    = 50000 // messages that the sandbox remembers
-)
 
 func main() {
 	var s settings
@@ -55,16 +51,18 @@ func main() {
 	flag.DurationVar(&s.patience, "patience", 3*time.Minute, "how long everything may take to come right after the last fault")
 	flag.BoolVar(&s.calm, "calm", false, "load without faults")
 	flag.BoolVar(&s.keep, "keep", false, "keep the directory in any case")
+	flag.BoolVar(&s.serve, "serve", false, "start everything, say where it is, and wait for Ctrl-C")
+	flag.Func("fault", "only this fault, such as 10s/broker-outage/nats/60s: when, kind, target, how long; may be repeated", func(v string) error {
+		f, err := parseFault(v)
+		s.script = append(s.script, f)
+		return err
+	})
 	flag.Parse()
 	s.markets = strings.Split(markets, ",")
 	os.Exit(run(os.Stdout, s))
 }
 
 func run(out io.Writer, s settings) int {
-	if n := s.rate * s.duration.Seconds() * messagesALead; n > remembered {
-		_, _ = fmt.Fprintf(out, "about %.0f messages are more than the %d that the sandbox remembers: lower --rate or --duration\n", n, remembered)
-		return 2
-	}
 	dir, err := os.MkdirTemp("", "chaos")
 	if err == nil {
 		err = os.Chmod(dir, 0o755) //nolint:gosec // the user Postgres drops to walks through it
@@ -101,9 +99,16 @@ func trial(ctx context.Context, out io.Writer, dir string, s settings) (bool, er
 	if err := w.start(ctx); err != nil {
 		return false, err
 	}
+	if s.serve {
+		w.serve(ctx, out)
+		return true, nil
+	}
 	hooks := plan(w.catalog, s.markets, s.seed, s.rate, s.duration)
 	var faults []fault
-	if !s.calm {
+	switch {
+	case len(s.script) > 0:
+		faults = s.script
+	case !s.calm:
 		faults = w.schedule(s.seed, s.duration)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "faults.txt"), []byte(list(faults)), 0o600); err != nil {

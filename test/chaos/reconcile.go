@@ -35,9 +35,7 @@ func (m *message) name() string {
 
 // alert reports whether a message is one that its recipient may get twice, when
 // the second one is marked: what a provider or the owner must not miss.
-func (m *message) alert() bool {
-	return m.Recipient == lead.ToProvider || strings.HasPrefix(m.Purpose, "alarm-")
-}
+func (m *message) alert() bool { return m.Recipient != lead.ToCustomer }
 
 // taken is a message as a vendor has it.
 type taken struct {
@@ -95,7 +93,7 @@ func judge(ctx context.Context, w *world, c *client, calm time.Duration) (*verdi
 	if err != nil {
 		return nil, err
 	}
-	body, err := get(w.sandbox + "/api/messages")
+	body, err := get(w.sandbox + "/api/messages?brief")
 	if err != nil {
 		return nil, err
 	}
@@ -309,16 +307,18 @@ func (b backlog) total() int {
 // so that a late double shows.
 func settle(ctx context.Context, w *world, c *client, bound time.Duration) (v *verdict, took time.Duration) {
 	begun := time.Now()
-	quiet := 0
-	for quiet < 2 {
-		if time.Since(begun) > bound || !sleep(ctx, 2*time.Second) {
+	quiet, judging := 0, time.Duration(0)
+	for quiet < 3 {
+		if time.Since(begun) > bound || !sleep(ctx, max(time.Second, 2*judging)) {
 			break
 		}
+		asked := time.Now()
 		now, err := judge(ctx, w, c, time.Since(begun))
 		if err != nil {
 			quiet = 0
 			continue
 		}
+		judging = time.Since(asked)
 		v = now
 		open, err := streams(w)
 		if err != nil || len(v.waiting) > 0 || open.total() > v.doubtful() {

@@ -225,10 +225,6 @@ func (w *world) startBrokers() error {
 	if err != nil {
 		return fmt.Errorf("render the accounts: %w: %s", err, accounts)
 	}
-	deployed, err := os.ReadFile("deploy/nats-server.conf")
-	if err != nil {
-		return err
-	}
 	if err := os.WriteFile(w.path("nats", "accounts.conf"), []byte(accounts), 0o600); err != nil {
 		return err
 	}
@@ -242,15 +238,21 @@ func (w *world) startBrokers() error {
 	for i := range nodes {
 		name := fmt.Sprintf("nats-%d", i+1)
 		client, monitor := w.port(), w.port()
-		text := string(deployed)
-		for key, line := range map[string]string{
-			"server_name": "server_name: " + name, "port": "listen: " + client, "http_port": "http: " + monitor,
-			"store_dir": "  store_dir: " + w.path("nats", name),
-		} {
-			text = regexp.MustCompile(`(?m)^ *`+key+`:.*$`).ReplaceAllString(text, line)
-		}
+		file := "deploy/nats-server.conf"
 		if w.cluster {
-			text += fmt.Sprintf("cluster { name: chaos, listen: %s, no_advertise: true, routes: [nats://%s] }\n", routes[i], strings.Join(routes, ", nats://"))
+			file = "deploy/cluster/" + name + ".conf"
+		}
+		deployed, err := os.ReadFile(file) //nolint:gosec // our own
+		if err != nil {
+			return err
+		}
+		text := string(deployed)
+		for _, change := range [][2]string{
+			{"server_name: .*", "server_name: " + name}, {"port: .*", "listen: " + client}, {"http_port: .*", "http: " + monitor},
+			{"  store_dir: .*", "  store_dir: " + w.path("nats", name)},
+			{"  port: .*", "  listen: " + routes[i] + "\n  no_advertise: true"}, {"  routes: .*", "  routes: [nats://" + strings.Join(routes, ", nats://") + "]"},
+		} {
+			text = regexp.MustCompile(`(?m)^`+change[0]+`$`).ReplaceAllString(text, change[1])
 		}
 		conf := w.path("nats", name+".conf")
 		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil { //nolint:gosec // in our own directory
@@ -284,6 +286,7 @@ func (w *world) startRoles() error {
 	w.env = append(w.env, "LEADBUS_PUBLIC_URL=http://"+public)
 	w.run("sandbox", w.sandbox+"/api/requests", []string{
 		"LEADBUS_SANDBOX_ADDR=" + addr, "LEADBUS_EDGE_URL=http://" + public, "LEADBUS_DATA=" + w.path("data", "sandbox"),
+		"LEADBUS_SANDBOX_KEEP=500000",
 	}, w.path("bin", "leadbus"), "sandbox")
 
 	for i := range replicas {
@@ -416,6 +419,26 @@ func (w *world) stop() {
 	if w.pg != nil {
 		_ = w.pg.Stop()
 	}
+}
+
+// serve says where everything is and waits for the end.
+func (w *world) serve(ctx context.Context, out io.Writer) {
+	_, _ = fmt.Fprintf(out, "\n%d processes are up; Ctrl-C stops them all.\n", len(w.procs)+1)
+	for _, n := range slices.Sorted(maps.Keys(w.procs)) {
+		_, _ = fmt.Fprintf(out, "  %-18s %s\n", n, w.procs[n].log)
+	}
+	_, _ = fmt.Fprintf(out, "\nedges     %s\nsandbox   %s\nnats      %s\nkeys      %s\npostgres  psql '%s'\n", strings.Join(w.edges, " "), w.sandbox,
+		strings.Join(w.brokers, ","), w.path("keys"), w.database)
+	var domain string
+	for d := range w.catalog.Sites {
+		if s := w.catalog.Sites[d]; domain == "" && slices.Contains(w.markets, s.Market) {
+			domain = d
+		}
+	}
+	_, _ = fmt.Fprintf(out, `
+a lead:   curl -H 'X-Leadbus-Secret: %s' -d '{"conversation_id":"conv_1","caller_id":"+41781240001","service_type":"","city":""}' %s/v1/sites/%s/dispatch_lead
+`, secretOf(domain), w.edges[0], domain)
+	<-ctx.Done()
 }
 
 // await waits for a condition.

@@ -1,0 +1,88 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"leadbus/internal/bus"
+	"leadbus/internal/event"
+	"leadbus/internal/notifier"
+	"leadbus/internal/subjects"
+)
+
+// Foreseen is what a replay of stored events would do. By design it repeats
+// nothing that was done: it says what was not done yet.
+type Foreseen struct {
+	Events int            `json:"events"`
+	Kinds  map[string]int `json:"kinds"`
+	Leads  int            `json:"leads"`
+	// Undecided leads have calls and no outcome: the matcher decides them.
+	Undecided int `json:"undecided"`
+	// Messages by what the ledger says of them. Suppressed ones are not sent
+	// again; a doubtful one is looked for at the vendor first; an unsent one
+	// goes out, unless it is so old that it goes to the DLQ.
+	Suppressed int `json:"suppressed"`
+	Doubtful   int `json:"doubtful"`
+	Unsent     int `json:"unsent"`
+	TooOld     int `json:"too_old"`
+}
+
+// Foresee reads the events of a filter since a time, and the ledger, and tells
+// what a replay of them onto every role would do. It changes nothing.
+func Foresee(ctx context.Context, c *bus.Conn, filter subjects.Lead, since, now time.Time) (Foreseen, error) {
+	f := Foreseen{Kinds: map[string]int{}}
+	ledger, err := c.Bucket(ctx, subjects.BucketLedger)
+	if err != nil {
+		return f, err
+	}
+	decided := map[string]bool{}
+	err = c.History(ctx, filter, since, func(e event.Event, stored time.Time) error {
+		f.Events++
+		f.Kinds[e.Lead.Event]++
+		switch b := e.Body.(type) {
+		case *event.Received:
+			decided[e.Lead.Lead] = decided[e.Lead.Lead] || false
+		case *event.Decided:
+			decided[e.Lead.Lead] = true
+		case *event.Queued:
+			entry, err := ledger.Get(ctx, b.Message.ID)
+			if err != nil && !errors.Is(err, event.ErrNotFound) {
+				return err
+			}
+			switch stale, err := notifier.Foresee(entry.Value, now.Sub(stored)); {
+			case err != nil:
+				return err
+			case stale == notifier.WillSend:
+				f.Unsent++
+			case stale == notifier.WillLook:
+				f.Doubtful++
+			case stale == notifier.TooOld:
+				f.TooOld++
+			default:
+				f.Suppressed++
+			}
+		}
+		return nil
+	})
+	f.Leads = len(decided)
+	for lead, done := range decided {
+		if done {
+			continue
+		}
+		// Its outcome may lie outside the filter.
+		all, err := c.Events(ctx, subjects.Lead{Market: filter.Market, Site: filter.Site, Lead: lead})
+		if err != nil {
+			return f, err
+		}
+		for _, e := range all {
+			if _, ok := e.Body.(*event.Decided); ok {
+				done = true
+			}
+		}
+		if !done {
+			f.Undecided++
+		}
+	}
+	return f, err
+}

@@ -1,0 +1,122 @@
+package notifier
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"leadbus/internal/event"
+	"leadbus/internal/lead"
+	"leadbus/internal/subjects"
+)
+
+// A vendor is down for an hour. It is left alone meanwhile, other channels go
+// on, and everything goes out by itself soon after its return.
+func TestAVendorThatIsDownIsLeftAlone(t *testing.T) {
+	const messages, down = 50, time.Hour
+	w := newWorld(t)
+	n := w.notifier(t)
+	asked := 0
+	w.send = func(m lead.Message, _ string) (lead.Sent, error) {
+		if m.Channel != lead.SMS || w.clock.Sub(start) > down {
+			return lead.Sent{}, nil
+		}
+		asked++
+		return lead.Sent{}, &lead.Failure{Vendor: "twilio", Code: "unreachable", Class: lead.Transient}
+	}
+	type waiting struct {
+		event.Event
+		attempt int
+		at      time.Time
+	}
+	var line []waiting
+	for i := range messages {
+		e := queuedEvent(lead.ToCustomer, lead.SMS, "confirmation")
+		m := &e.Body.(*event.Queued).Message
+		m.ID = lead.MessageID(m.Lead, "confirmation", string(rune('a'+i%26)), m.Channel, strings.Repeat("x", i))
+		line = append(line, waiting{e, 0, start})
+	}
+	for len(line) > 0 {
+		next := slices.MinFunc(line, func(a, b waiting) int { return a.at.Compare(b.at) })
+		line = slices.DeleteFunc(line, func(x waiting) bool { return x == next })
+		if d := next.at.Sub(w.clock); d > 0 {
+			w.pass(d)
+		}
+		next.attempt++
+		err := w.handle(n, event.Delivery{Event: next.Event, Attempt: next.attempt, Stored: start})
+		fate, delay := event.Outcome(err, next.attempt)
+		switch fate {
+		case event.Redeliver:
+			next.at = w.clock.Add(delay)
+			line = append(line, next)
+		case event.Terminate:
+			t.Fatalf("given up: %v", err)
+		}
+		if next.attempt == 1 && len(line) == 1 {
+			mail := queuedEvent(lead.ToOwner, lead.Email, "copy")
+			if err := w.handle(n, event.Delivery{Event: mail, Attempt: 1}); err != nil {
+				t.Errorf("another channel: %v", err)
+			}
+		}
+	}
+	if len(w.took) < messages {
+		t.Errorf("%d of %d sent", len(w.took), messages)
+	}
+	if asked > 90 {
+		t.Errorf("the vendor was asked %d times while it was down", asked)
+	}
+	if late := w.clock.Sub(start) - down; late > 3*time.Minute {
+		t.Errorf("all told %s after its return", late)
+	}
+}
+
+// Too many requests: the whole channel waits as long as the vendor says.
+func TestRetryAfterHoldsTheChannel(t *testing.T) {
+	w := newWorld(t)
+	n := w.notifier(t)
+	w.send = func(lead.Message, string) (lead.Sent, error) {
+		w.send = nil
+		return lead.Sent{}, &lead.Failure{Vendor: "twilio", Code: "429", Class: lead.Transient, RetryAfter: 40 * time.Second}
+	}
+	for _, e := range []event.Event{toCustomer, toProvider} {
+		err := w.handle(n, event.Delivery{Event: e, Attempt: 1})
+		if fate, delay := event.Outcome(err, 1); fate != event.Redeliver || delay < 40*time.Second || delay > 42*time.Second {
+			t.Errorf("fate %v after %s: %v", fate, delay, err)
+		}
+	}
+	w.pass(41 * time.Second)
+	if _, err := w.deliver(t, toCustomer); err != nil || len(w.took) != 1 {
+		t.Errorf("took %d, %v", len(w.took), err)
+	}
+}
+
+// A message that could not be sent for hours is not sent late: it goes to the
+// DLQ, and the owner hears of it.
+func TestAStaleMessageIsGivenUp(t *testing.T) {
+	w := newWorld(t)
+	n := w.notifier(t)
+	err := w.handle(n, event.Delivery{Event: toCustomer, Attempt: 1, Stored: start.Add(-stale - time.Minute)})
+	if fate, _ := event.Outcome(err, 1); fate != event.Terminate || len(w.took) != 0 {
+		t.Errorf("fate %v, took %d: %v", fate, len(w.took), err)
+	}
+	dead := event.Dead{Market: "ch", Role: subjects.Notifier, Site: "plombiersgeneve.ch", Lead: exampleLead().ID, Kind: subjects.MessageQueued, Seq: 7, ID: 3, Reason: err.Error(), At: start}
+	for i := range 3 {
+		dead.Seq, dead.ID = uint64(7+i), uint64(3+i)
+		if i == 2 {
+			dead.Site, dead.Lead = "", ""
+		}
+		if err := n.HandleDead(t.Context(), dead); err != nil {
+			t.Fatal(err)
+		}
+	}
+	q := w.queued()
+	if len(q) != 2 { // the unreadable one is another site's
+		t.Fatalf("%d alarms for one hour", len(q))
+	}
+	for _, want := range []string{"notifier gave up", "not sent within 8h", "leadbus dlq retry --market ch 3", "leadbus trace " + exampleLead().ID} {
+		if !strings.Contains(q[0].Text, want) || !strings.Contains(q[0].HTML, want) {
+			t.Errorf("the alarm does not say %q:\n%s", want, q[0].Text)
+		}
+	}
+}

@@ -1,0 +1,42 @@
+package test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"leadbus/internal/app"
+	"leadbus/internal/process"
+)
+
+// The whole program starts and stops, with work under way, and is stopped at
+// any moment of its start: nothing runs on, and the next start works.
+func TestStartsAndStopsLeaveNothing(t *testing.T) {
+	cfg := settings(t)
+	http.DefaultClient.CloseIdleConnections()
+	before := goleak.IgnoreCurrent()
+	for _, patience := range []time.Duration{time.Minute, 10 * time.Millisecond, 60 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond, time.Minute} {
+		p := process.New(zerolog.Nop())
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		st, err := app.Run(ctx, p, cfg)
+		switch {
+		case err == nil:
+			s := &system{Started: st, settings: cfg, process: p}
+			for range 20 {
+				s.accept(t, site1, call(nil))
+			}
+		case ctx.Err() == nil:
+			t.Errorf("start: %v", err)
+		}
+		if err := p.Stop(); err != nil {
+			t.Errorf("stop after %s: %v", patience, err)
+		}
+		cancel()
+	}
+	http.DefaultClient.CloseIdleConnections()
+	goleak.VerifyNone(t, before)
+}

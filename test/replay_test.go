@@ -1,0 +1,285 @@
+package test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"leadbus/internal/lead"
+	"leadbus/internal/subjects"
+)
+
+// operator is JetStream with an operator's key, as the nats CLI has it.
+func (s *system) operator(tb testing.TB, market string) jetstream.JetStream {
+	tb.Helper()
+	nc, err := nats.Connect(s.NATSURL, operatorKey(tb, s.settings.Data, market), nats.CustomInboxPrefix("_INBOX_"+market+"-operator"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return js
+}
+
+// idle waits until a durable has nothing to do.
+func idle(tb testing.TB, js jetstream.JetStream, durable string) {
+	tb.Helper()
+	var info *jetstream.ConsumerInfo
+	eventually(tb, func() bool {
+		c, err := js.Consumer(tb.Context(), subjects.StreamLeads, durable)
+		if err != nil {
+			return false
+		}
+		info = c.CachedInfo()
+		return info.NumPending == 0 && info.NumAckPending == 0
+	}, func() string { return fmt.Sprintf("%s has %+v", durable, info) })
+}
+
+// vendorRequests counts the messages asked of the vendors.
+func (s *system) vendorRequests(tb testing.TB) (n int) {
+	tb.Helper()
+	var counts map[string]map[string]int
+	s.getJSON(tb, s.SandboxURL+"/api/requests", &counts)
+	for _, routes := range counts {
+		for route, count := range routes {
+			if strings.HasPrefix(route, http.MethodPost) {
+				n += count
+			}
+		}
+	}
+	return n
+}
+
+// rows is the whole content of the tables that come from events.
+func (s *system) rows(tb testing.TB) map[string][]string {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), patience)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.DatabaseURL)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	all := map[string][]string{}
+	for _, table := range []string{"lead", "lead_person", "offer", "message", "message_content", "event", "event_body"} {
+		rows, err := conn.Query(ctx, "select t::text from leadbus."+table+" t order by 1")
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if all[table], err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return all
+}
+
+// day is a bit of everything: told leads, repeats, an update, a second request,
+// leads that nobody can serve, failed deliveries.
+func (s *system) day(tb testing.TB) {
+	tb.Helper()
+	again := call(nil)
+	leads := []string{s.accept(tb, site1, again), s.accept(tb, site1, call(map[string]any{"city": "Atlantis"}))}
+	again["issue_summary"] = "Et la cave est inondee."
+	s.accept(tb, site1, again)
+	second := call(nil)
+	leads = append(leads, s.accept(tb, site1, second))
+	second["service_type"] = "chaudiere en panne"
+	s.accept(tb, site1, second)
+	leads = append(leads, s.accept(tb, site1, call(map[string]any{"caller_id": "+41781230005"})))
+	for _, id := range leads {
+		s.row(tb, "ch", id, told)
+	}
+	js := s.operator(tb, "ch")
+	settled := 0
+	eventually(tb, func() bool { // receipts come for a while
+		stream, err := js.Stream(tb.Context(), subjects.StreamLeads)
+		if err != nil {
+			return false
+		}
+		before := settled
+		settled = int(stream.CachedInfo().State.Msgs) //nolint:gosec // a few hundred
+		<-time.After(300 * time.Millisecond)
+		return settled == before
+	}, func() string { return "receipts keep coming" })
+	idle(tb, js, subjects.Notifier)
+	idle(tb, js, subjects.Recorder)
+}
+
+// The database is gone. Made anew and filled from the stream as documented, it
+// is row for row what it was, and nobody is told anything again.
+func TestPostgresIsRebuiltFromTheStream(t *testing.T) {
+	cfg := settings(t)
+	s := start(t, cfg)
+	s.day(t)
+	before, asked := s.rows(t), s.vendorRequests(t)
+	s.stop(t)
+	if err := execSQL(t.Context(), cfg.DatabaseURL, "drop schema leadbus cascade; drop table if exists public.goose_db_version"); err != nil {
+		t.Fatal(err)
+	}
+	s = start(t, cfg)
+	for table, rows := range s.rows(t) {
+		if len(rows) > 0 {
+			t.Fatalf("%s is not empty", table)
+		}
+	}
+	asked -= s.vendorRequests(t) // counted since its start
+
+	js := s.operator(t, "ch")
+	stream, err := js.Stream(t.Context(), subjects.StreamLeads)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.ResetConsumerToSequence(t.Context(), subjects.Recorder, 1); err != nil {
+		t.Fatal(err)
+	}
+	idle(t, js, subjects.Recorder)
+	for table, rows := range s.rows(t) {
+		if len(rows) == 0 {
+			t.Errorf("no rows in %s", table)
+		}
+		if d := cmp.Diff(before[table], rows); d != "" {
+			t.Errorf("%s: %s", table, d)
+		}
+	}
+	if n := s.vendorRequests(t); n != 0 {
+		t.Errorf("%d requests at the vendors", n)
+	}
+	if asked == 0 {
+		t.Error("nothing had been sent before")
+	}
+}
+
+// Every event of the day onto every role: nothing is sent, no row changes, no
+// event is added. The dry run said so.
+func TestAReplayOfEverythingSendsNothing(t *testing.T) {
+	s := start(t, settings(t))
+	s.day(t)
+	before, asked := s.rows(t), s.vendorRequests(t)
+	out, errs, err := s.leadbus(t, "replay", "--dry-run", "--json", "--market", "ch")
+	var foreseen struct {
+		Events, Leads, Undecided, Suppressed, Doubtful, Unsent int
+	}
+	if err != nil || json.Unmarshal([]byte(out), &foreseen) != nil {
+		t.Fatalf("replay --dry-run: %v\n%s%s", err, out, errs)
+	}
+	if foreseen.Events != len(before["event"]) || foreseen.Undecided+foreseen.Doubtful+foreseen.Unsent != 0 || foreseen.Suppressed == 0 || foreseen.Suppressed != len(before["message"]) {
+		t.Errorf("foreseen %+v of %d events and %d messages", foreseen, len(before["event"]), len(before["message"]))
+	}
+
+	js := s.operator(t, "ch")
+	stream, err := js.Stream(t.Context(), subjects.StreamLeads)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, role := range []string{subjects.Recorder, subjects.Matcher, subjects.Notifier} {
+		if _, err := stream.ResetConsumerToSequence(t.Context(), role, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, role := range []string{subjects.Matcher, subjects.Notifier, subjects.Recorder} {
+		idle(t, js, role)
+	}
+	if n := s.vendorRequests(t) - asked; n != 0 {
+		t.Errorf("%d requests at the vendors", n)
+	}
+	if d := cmp.Diff(before, s.rows(t)); d != "" {
+		t.Error(d)
+	}
+}
+
+// What a role gives up is listed with its reason, reaches the owner, and can be
+// put back or dropped.
+func TestDeadLettersAreSeenAndHandled(t *testing.T) {
+	s := start(t, settings(t))
+	id := s.accept(t, site1, call(nil))
+	s.row(t, "ch", id, told)
+	js := s.operator(t, "ch")
+	for _, subject := range []string{"lead.ch.plombiersgeneve_ch.received." + id, "lead.ch.plombiersgeneve_ch.matched." + id} {
+		if _, err := js.Publish(t.Context(), subject, []byte("{")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	alarm := func() string {
+		for _, m := range s.sandboxMessages(t) {
+			if strings.Contains(m.Subject, "gave up") || strings.Contains(m.Subject, "renoncé") {
+				return m.Text
+			}
+		}
+		return ""
+	}
+	eventually(t, func() bool { return alarm() != "" }, func() string { return "the owner has not heard of it" })
+	if text := alarm(); !strings.Contains(text, "leadbus dlq retry --market ch") || !strings.Contains(text, "leadbus trace "+id) {
+		t.Errorf("the alarm says:\n%s", text)
+	}
+	// Matcher, notifier, and the recorder for both.
+	var letters []struct {
+		ID         uint64
+		Role, Lead string
+		Reason     string
+	}
+	list := func() int {
+		out, errs, err := s.leadbus(t, "dlq", "list", "--json")
+		letters = nil
+		if err != nil || json.Unmarshal([]byte(out), &letters) != nil {
+			t.Fatalf("dlq list: %v\n%s%s", err, out, errs)
+		}
+		return len(letters)
+	}
+	eventually(t, func() bool { return list() == 4 }, func() string { return fmt.Sprint(letters) })
+	for _, l := range letters {
+		if l.Lead != id || l.Reason == "" || l.Role == "" {
+			t.Errorf("%+v", l)
+		}
+	}
+	first := fmt.Sprint(letters[0].ID)
+	if out, errs, err := s.leadbus(t, "dlq", "show", "--market", "ch", first); err != nil || !strings.Contains(out, `"event": "{"`) {
+		t.Errorf("dlq show: %v\n%s%s", err, out, errs)
+	}
+	if _, errs, err := s.leadbus(t, "dlq", "retry", "--market", "ch", "999"); err == nil || !strings.Contains(errs, "no dead letter 999") {
+		t.Errorf("dlq retry of nothing: %v, %s", err, errs)
+	}
+	if out, errs, err := s.leadbus(t, "dlq", "retry", "--market", "ch", first); err != nil || !strings.HasPrefix(out, "1 ") {
+		t.Errorf("dlq retry: %v\n%s%s", err, out, errs)
+	}
+	// It is as unreadable as before.
+	eventually(t, func() bool { return list() >= 4 }, func() string { return fmt.Sprint(letters) })
+	if out, errs, err := s.leadbus(t, "dlq", "drop", "--market", "ch", "--all"); err != nil {
+		t.Errorf("dlq drop: %v\n%s%s", err, out, errs)
+	}
+}
+
+// Sending once more is possible, for one recipient and channel, and only when
+// somebody asks for it.
+func TestResend(t *testing.T) {
+	s := start(t, settings(t))
+	id := s.accept(t, site1, call(nil))
+	s.row(t, "ch", id, told)
+	before := len(s.sandboxMessages(t))
+	if out, errs, err := s.leadbus(t, "resend", id, "--to", "customer"); err != nil || !strings.Contains(out, "sms to customer") {
+		t.Fatalf("resend: %v\n%s%s", err, out, errs)
+	}
+	eventually(t, func() bool { return len(s.sandboxMessages(t)) == before+1 }, func() string { return "the customer got nothing" })
+	if out, errs, err := s.leadbus(t, "resend", id, "--to", "provider", "--channel", "email"); err != nil || strings.Count(out, "queued") != 1 {
+		t.Fatalf("resend: %v\n%s%s", err, out, errs)
+	}
+	eventually(t, func() bool { return len(s.sandboxMessages(t)) == before+2 }, func() string { return "the provider got nothing" })
+	row := s.row(t, "ch", id, told)
+	if len(row.Messages) != 8 || row.Status != string(lead.Notified) {
+		t.Errorf("%d messages, status %q", len(row.Messages), row.Status)
+	}
+	if _, errs, err := s.leadbus(t, "resend", "0000000000000000000z", "--to", "owner"); err == nil || !strings.Contains(errs, "no lead") {
+		t.Errorf("resend of nothing: %v, %s", err, errs)
+	}
+}
