@@ -190,7 +190,7 @@ func TestHooksAreRepeatedAsTheVendorDoes(t *testing.T) {
 }
 
 func TestARestartGoesOnWithHooks(t *testing.T) {
-	down, bodies, _ := receiver(t, 503)
+	down, bodies, _ := receiver(t, 503, 503, 503, 503, 503)
 	dir := t.TempDir()
 	s := speak(t, Options{EdgeURL: down.URL, Dir: dir})
 	id, _ := play(t, s, inbound)
