@@ -152,7 +152,7 @@ func (x *Exchange) Failure() *lead.Failure {
 	case x.status >= 500:
 		f.Class, f.Reason = lead.Doubtful, "the vendor failed, perhaps after taking the message"
 	case x.status == http.StatusTooManyRequests:
-		f.Class, f.Reason, f.RetryAfter = lead.Transient, "too many requests, not processed", retryAfter(x.header, time.Now())
+		f.Class, f.Reason, f.RetryAfter = lead.Transient, "too many requests, not processed", RetryAfter(x.header, time.Now())
 	case x.status == http.StatusRequestTimeout:
 		f.Class, f.Reason = lead.Transient, "the request did not arrive whole"
 	case x.status >= 400:
@@ -173,8 +173,9 @@ func (x *Exchange) Failure() *lead.Failure {
 	return f
 }
 
-// retryAfter reads the header's two forms, seconds and a date.
-func retryAfter(h http.Header, now time.Time) time.Duration {
+// RetryAfter reads the header in its two forms, seconds and a date, bounded to
+// an hour; zero without it.
+func RetryAfter(h http.Header, now time.Time) time.Duration {
 	v := h.Get("Retry-After")
 	if s, err := strconv.Atoi(v); err == nil {
 		return min(time.Duration(min(max(s, 0), 1<<20))*time.Second, maxWait)

@@ -15,7 +15,7 @@ func TestRetryAfter(t *testing.T) {
 		"Mon, 23 Nov 2026 08:00:00 GMT": 0,
 		"Tue, 24 Nov 2026 09:00:00 GMT": time.Hour,
 	} {
-		if got := retryAfter(http.Header{"Retry-After": {value}}, now); got != want {
+		if got := RetryAfter(http.Header{"Retry-After": {value}}, now); got != want {
 			t.Errorf("%q: %s, want %s", value, got, want)
 		}
 	}

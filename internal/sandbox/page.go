@@ -28,6 +28,9 @@ func (s *Sandbox) pages(mux *http.ServeMux) {
 	mux.Handle("GET /page/", guarded(http.FileServerFS(files)))
 	mux.HandleFunc("GET /mail/{id}", s.mailHTML)
 	mux.HandleFunc("GET /api/messages", s.apiMessages)
+	mux.HandleFunc("GET /api/calls", s.apiCalls)
+	// Another site's page in this browser shall not play calls.
+	mux.Handle("POST /api/calls", http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.play)))
 	mux.HandleFunc("GET /api/requests", s.apiRequests)
 	mux.HandleFunc("GET /api/live", s.stream)
 	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
@@ -73,7 +76,7 @@ func (s *Sandbox) mailHTML(w http.ResponseWriter, r *http.Request) {
 // apiMessages lists every remembered message, newest last; with ?brief only
 // what tells one from another.
 func (s *Sandbox) apiMessages(w http.ResponseWriter, r *http.Request) {
-	all := s.store.newest(s.store.keep, func(*message) bool { return true })
+	all := s.store.newest(s.store.keep, func(m *message) bool { return m.Call == nil })
 	slices.Reverse(all)
 	if r.URL.Query().Has("brief") {
 		for i, m := range all {
@@ -95,6 +98,7 @@ type shown struct {
 	message
 	HTML   bool   `json:"html,omitempty"` // it has an HTML part, at /mail/{id}
 	Thread string `json:"thread,omitempty"`
+	Hook   string `json:"hook,omitempty"` // of a call
 }
 
 // stream sends the messages to one page as server-sent events: "start" with the newest
@@ -112,7 +116,9 @@ func (s *Sandbox) stream(w http.ResponseWriter, r *http.Request) {
 		for _, m := range changed {
 			thread := strings.Trim(m.Headers["In-Reply-To"], "<>")
 			m.Headers = nil
-			list = append(list, shown{message: m, HTML: m.HTML != "", Thread: thread})
+			hook := m.hook()
+			m.Call = nil
+			list = append(list, shown{message: m, HTML: m.HTML != "", Thread: thread, Hook: hook})
 		}
 		data, err := json.Marshal(map[string]any{"total": total, "messages": list})
 		if err == nil {

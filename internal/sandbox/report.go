@@ -33,10 +33,14 @@ var mailgunRetries = []time.Duration{
 // own repeats. It answers false when the sandbox stopped before it was
 // settled; a report that nobody takes is settled too.
 func (s *Sandbox) report(m message) bool {
-	if m.Vendor == "mailgun" {
+	switch m.Vendor {
+	case "mailgun":
 		return s.webhook(m)
+	case "elevenlabs":
+		return s.postCall(m)
+	default:
+		return s.statusCallback(m)
 	}
-	return s.statusCallback(m)
 }
 
 // post is the only way out of the sandbox: one request to this machine. An

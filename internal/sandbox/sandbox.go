@@ -1,14 +1,19 @@
-// Package sandbox is Twilio and Mailgun on this machine: servers that speak
-// their APIs, check credentials, remember what they took, and report on it
-// with signed callbacks and the vendors' own repeats. Nothing leaves the
+// Package sandbox is Twilio, Mailgun and ElevenLabs on this machine: servers
+// that speak their APIs, check credentials, remember what they took, and report
+// on it with signed callbacks and the vendors' own repeats. Nothing leaves the
 // machine. Certain numbers and addresses fail as they would in life; the page
-// at / lists them beside every handset and inbox.
+// at / lists them beside every handset, inbox and call.
 //
 //	POST /2010-04-01/Accounts/{account}/Messages.json       Twilio
 //	GET  /2010-04-01/Accounts/{account}/Messages.json
 //	GET  /2010-04-01/Accounts/{account}/Messages/{sid}.json
+//	GET  /2010-04-01/Accounts/{account}/Calls.json
 //	POST /v3/{domain}/messages                              Mailgun
 //	GET  /v3/{domain}/events
+//	GET  /v1/convai/conversations                           ElevenLabs
+//	GET  /v1/convai/conversations/{id}
+//	POST /api/calls                                         plays a finished call
+//	GET  /api/calls
 //	GET  /, /api/messages, /api/requests, /api/live         people and tests
 //	GET, PUT, DELETE /api/faults                            what goes wrong (Faults)
 package sandbox
@@ -40,8 +45,12 @@ type Options struct {
 	AuthToken         string
 	MailgunKey        string
 	MailgunSigningKey string
-	Templates         map[string]string // content SID → body with {{1}}, {{2}}, …
-	Log               zerolog.Logger
+	ElevenLabsKey     string
+	// ElevenLabsWebhookSecret signs post-call webhooks.
+	ElevenLabsWebhookSecret string
+
+	Templates map[string]string // content SID → body with {{1}}, {{2}}, …
+	Log       zerolog.Logger
 }
 
 // Sandbox is the running vendors. It is safe for concurrent use.
@@ -77,7 +86,7 @@ func Start(o Options) (*Sandbox, error) {
 	s := &Sandbox{
 		o: o, url: "http://" + l.Addr().String(), store: kept,
 		served:   make(chan error, 1),
-		requests: map[string]map[string]int{"twilio": {}, "mailgun": {}},
+		requests: map[string]map[string]int{"twilio": {}, "mailgun": {}, "elevenlabs": {}},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	transport := &http.Transport{MaxConnsPerHost: 64, MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second}
@@ -95,7 +104,8 @@ func Start(o Options) (*Sandbox, error) {
 	return s, nil
 }
 
-// URL is the page; TwilioURL and MailgunURL are the vendors' API bases.
+// URL is the page; TwilioURL, MailgunURL and ElevenLabsURL are the vendors' API
+// bases.
 func (s *Sandbox) URL() string { return s.url }
 
 // TwilioURL is the base of Twilio's API.
@@ -103,6 +113,9 @@ func (s *Sandbox) TwilioURL() string { return s.url }
 
 // MailgunURL is the base of Mailgun's API, with its version.
 func (s *Sandbox) MailgunURL() string { return s.url + "/v3" }
+
+// ElevenLabsURL is the base of ElevenLabs' API.
+func (s *Sandbox) ElevenLabsURL() string { return s.url }
 
 // Close stops answering, within a second, and leaves messages under way to
 // the next start.
@@ -129,9 +142,12 @@ func (s *Sandbox) routes() http.Handler {
 	s.vendor(mux, "twilio", "POST /2010-04-01/Accounts/{account}/Messages.json", s.createMessage)
 	s.vendor(mux, "twilio", "GET /2010-04-01/Accounts/{account}/Messages.json", s.listMessages)
 	s.vendor(mux, "twilio", "GET /2010-04-01/Accounts/{account}/Messages/{sid}", s.fetchMessage)
+	s.vendor(mux, "twilio", "GET /2010-04-01/Accounts/{account}/Calls.json", s.listCalls)
 	s.vendor(mux, "mailgun", "POST /v3/{domain}/messages", s.sendMail)
 	s.vendor(mux, "mailgun", "GET /v3/{domain}/events", s.listEvents)
 	s.vendor(mux, "mailgun", "GET /v3/{domain}/events/{page}", s.listEvents)
+	s.vendor(mux, "elevenlabs", "GET /v1/convai/conversations", s.listConversations)
+	s.vendor(mux, "elevenlabs", "GET /v1/convai/conversations/{id}", s.fetchConversation)
 	s.pages(mux)
 	return mux
 }

@@ -18,10 +18,10 @@ const (
 	rewrite  = 256 << 20 // bytes appended after which the file is written anew
 )
 
-// message is one message as its vendor keeps it. Everything but the status,
-// its times and told stays as it was created.
+// message is one message as its vendor keeps it; a finished call is kept like
+// one. Everything but the status, its times and told stays as it was created.
 type message struct {
-	ID      string            `json:"id"` // Twilio SID or Mailgun message id
+	ID      string            `json:"id"` // Twilio SID, Mailgun message id or conversation id
 	Vendor  string            `json:"vendor,omitempty"`
 	Channel string            `json:"channel,omitempty"`
 	From    string            `json:"from,omitempty"`
@@ -47,6 +47,7 @@ type message struct {
 	Callback   string            `json:"callback,omitempty"` // where Twilio reports its status
 	Fate       string            `json:"fate,omitempty"`     // what will go wrong with it
 	Told       string            `json:"told,omitempty"`     // the last status whose report is settled
+	Call       *played           `json:"call,omitempty"`
 
 	rev uint64 // of the store, at the last change
 }
@@ -58,7 +59,7 @@ type store struct {
 	messages []*message // oldest first
 	byID     map[string]*message
 	keep     int // messages remembered
-	total    int // ever taken
+	total    int // messages ever taken
 	rev      uint64
 	changed  chan struct{} // closed at the next change
 	path     string
@@ -159,7 +160,9 @@ func (s *store) persist(m message) {
 func (s *store) insert(m *message) {
 	s.rev++
 	m.rev = s.rev
-	s.total++
+	if m.Call == nil {
+		s.total++
+	}
 	s.messages = append(s.messages, m)
 	s.byID[m.ID] = m
 	if n := len(s.messages) - keepHTML; n > 0 {

@@ -168,6 +168,16 @@ func validCallback(address string) bool {
 
 // listMessages is GET …/Messages.json, newest first.
 func (s *Sandbox) listMessages(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	s.twilioList(w, r, "messages", s.resource, func(m *message) bool {
+		return m.Vendor == "twilio" &&
+			(q.Get("To") == "" || q.Get("To") == addressed(m, m.To)) &&
+			(q.Get("From") == "" || q.Get("From") == addressed(m, m.From))
+	})
+}
+
+// twilioList answers a list in Twilio's manner, newest first.
+func (s *Sandbox) twilioList(w http.ResponseWriter, r *http.Request, name string, show func(message) map[string]any, ok func(*message) bool) {
 	if !s.signedIn(w, r) {
 		return
 	}
@@ -179,11 +189,7 @@ func (s *Sandbox) listMessages(w http.ResponseWriter, r *http.Request) {
 	size = min(size, 1000)
 	page, _ := strconv.Atoi(q.Get("Page"))
 	page = min(max(page, 0), s.store.keep)
-	matches := s.store.newest((page+1)*size+1, func(m *message) bool {
-		return m.Vendor == "twilio" &&
-			(q.Get("To") == "" || q.Get("To") == addressed(m, m.To)) &&
-			(q.Get("From") == "" || q.Get("From") == addressed(m, m.From))
-	})
+	matches := s.store.newest((page+1)*size+1, ok)
 	start := min(page*size, len(matches))
 	end := min(start+size, len(matches))
 	answer := map[string]any{
@@ -197,9 +203,9 @@ func (s *Sandbox) listMessages(w http.ResponseWriter, r *http.Request) {
 	}
 	list := make([]map[string]any, 0, size)
 	for _, m := range matches[start:end] {
-		list = append(list, s.resource(m))
+		list = append(list, show(m))
 	}
-	answer["messages"] = list
+	answer[name] = list
 	writeJSON(w, http.StatusOK, answer)
 }
 

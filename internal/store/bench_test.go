@@ -7,7 +7,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
 
@@ -37,7 +39,7 @@ func BenchmarkRecord(b *testing.B) {
 		b.Run(fmt.Sprintf("ceiling/writers=%d", writers), func(b *testing.B) { benchCeiling(b, c.URL(), writers) })
 		for _, open := range []int{1, 64, 1024} {
 			b.Run(fmt.Sprintf("leads-at-once=%d/writers=%d", open, writers), func(b *testing.B) {
-				benchRecord(b, db, open, writers)
+				benchRecord(b, db, c.URL(), open, writers)
 			})
 		}
 	}
@@ -45,9 +47,9 @@ func BenchmarkRecord(b *testing.B) {
 
 func benchRecord(b *testing.B, db interface {
 	Record(context.Context, string, []event.Event) error
-}, open, writers int,
+}, url string, open, writers int,
 ) {
-	share(b, writers, func(w int) func() error {
+	share(b, url, writers, func(w int) func() error {
 		batches := benchBatches(fmt.Sprintf("%s-%d-%d", strings.ToLower(strings.NewReplacer("/", "-", "=", "-").Replace(b.Name())), b.N, w), open, b.N/writers+1)
 		return func() error {
 			batch := batches[0]
@@ -58,11 +60,12 @@ func benchRecord(b *testing.B, db interface {
 }
 
 // share lets writers work b.N batches off between them, each with its own.
-func share(b *testing.B, writers int, make func(w int) func() error) {
+func share(b *testing.B, url string, writers int, make func(w int) func() error) {
 	work := []func() error{}
 	for w := range writers {
 		work = append(work, make(w))
 	}
+	before := rowsWritten(b, url)
 	b.ResetTimer()
 	var wg sync.WaitGroup
 	for _, step := range work {
@@ -76,9 +79,35 @@ func share(b *testing.B, writers int, make func(w int) func() error) {
 		})
 	}
 	wg.Wait()
+	b.StopTimer()
 	done := float64((b.N/writers + 1) * writers * benchBatch)
+	b.ReportMetric((rowsWritten(b, url)-before)/b.Elapsed().Seconds(), "rows/s")
 	b.ReportMetric(done/b.Elapsed().Seconds(), "events/s")
 	b.ReportMetric(0, "ns/op")
+}
+
+// rowsWritten is Postgres' own count, once it stands still: its processes report
+// with a delay.
+func rowsWritten(b *testing.B, url string) float64 {
+	b.Helper()
+	conn, err := pgx.Connect(b.Context(), url)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = conn.Close(b.Context()) }()
+	for last, same := -1.0, 0; ; {
+		var n float64
+		if err := conn.QueryRow(b.Context(), "select tup_inserted + tup_updated from pg_stat_database where datname = current_database()").Scan(&n); err != nil {
+			b.Fatal(err)
+		}
+		if same++; n != last {
+			last, same = n, 0
+		}
+		if same == 15 {
+			return n
+		}
+		<-time.After(100 * time.Millisecond)
+	}
 }
 
 // benchBatches are batches of events of which those of open leads come mixed.
@@ -124,7 +153,7 @@ func benchCeiling(b *testing.B, url string, writers int) {
 			b.Fatal(err)
 		}
 	}
-	share(b, writers, func(w int) func() error {
+	share(b, url, writers, func(w int) func() error {
 		batches := benchBatches(fmt.Sprintf("bare-%d-%d", b.N, w), 64, b.N/writers+1)
 		return func() error {
 			var ids, leads, kinds, bodies []string

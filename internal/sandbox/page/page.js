@@ -53,6 +53,16 @@ function row(m) {
   return r;
 }
 
+function callRow(m) {
+  const r = node("article", `call ${m.hook === "lost" ? "lost" : ""}${failed(m) ? "failed" : ""}`);
+  r.append(
+    node("b", "", `${m.from || "web"} → ${m.to || "agent"}`), node("span", "", clock(m.created_at)),
+    node("span", "", m.text || m.id), node("span", "hook", `hook ${m.hook}${m.error ? `, ${m.error}` : ""}`),
+  );
+  r.title = m.id;
+  return r;
+}
+
 function place(kind, key) {
   let p = places.get(kind + key);
   if (!p) {
@@ -114,14 +124,18 @@ function show() {
   const words = $("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
   const hit = (m) => {
     if (!words.length) return true;
-    const text = [m.to, m.from, m.subject, m.text, m.status, m.error_code, m.error, ...Object.values(m.ids || {})].join(" ").toLowerCase();
+    const text = [m.to, m.from, m.subject, m.text, m.status, m.error_code, m.error, m.id, m.hook, ...Object.values(m.ids || {})].join(" ").toLowerCase();
     return words.every((w) => text.includes(w));
   };
   const list = [...messages.values()].filter(hit);
-  draw("phone", list.filter((m) => m.channel !== "email"), "phones", "morephones", "nophones");
+  const calls = list.filter((m) => m.channel === "call");
+  $("callsection").hidden = calls.length === 0;
+  $("calls").replaceChildren(...calls.reverse().map(callRow));
+  draw("phone", list.filter((m) => m.channel !== "email" && m.channel !== "call"), "phones", "morephones", "nophones");
   draw("box", list.filter((m) => m.channel === "email"), "boxes", "moreboxes", "noboxes");
-  const failures = list.filter(failed).length;
-  $("counted").textContent = `${total} message${total === 1 ? "" : "s"}${failures ? `, ${failures} failed` : ""}${list.length < total ? `, ${list.length} shown` : ""}`;
+  const told = list.length - calls.length;
+  const failures = list.filter((m) => failed(m) && m.channel !== "call").length;
+  $("counted").textContent = `${total} message${total === 1 ? "" : "s"}${failures ? `, ${failures} failed` : ""}${told < total ? `, ${told} shown` : ""}`;
 }
 
 function soon() {

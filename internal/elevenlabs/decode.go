@@ -1,0 +1,151 @@
+package elevenlabs
+
+import (
+	"fmt"
+	"strings"
+
+	"leadbus/internal/call"
+)
+
+// Decode reads a webhook. Types that we do not know yield their ids. The error
+// says that the body is no JSON object at all.
+func Decode(body []byte) (Hook, error) {
+	o, err := parse(body)
+	if err != nil {
+		return Hook{}, fmt.Errorf("elevenlabs webhook: %w", err)
+	}
+	data := o.object("data")
+	h := Hook{
+		Type: o.text("type"), At: o.time("event_timestamp"),
+		AgentID: data.text("agent_id"), ConversationID: data.text("conversation_id"),
+	}
+	switch h.Type {
+	case PostCall:
+		c := conversation(data)
+		h.Call = &c
+	case NeverConnected:
+		// Twilio's status callback, or the fields of a SIP call.
+		b := data.object("metadata").object("body")
+		h.Failure = &Failure{
+			Reason: data.text("failure_reason"), CallSID: b.text("CallSid", "call_sid"),
+			From: b.text("From", "from_number"), To: b.text("To", "to_number"),
+		}
+	}
+	return h, nil
+}
+
+// Conversation reads a conversation of the API, which has the shape of a
+// post-call webhook's data. Call.Site stays empty.
+func Conversation(data []byte) (call.Call, error) {
+	o, err := parse(data)
+	if err != nil {
+		return call.Call{}, fmt.Errorf("elevenlabs conversation: %w", err)
+	}
+	return conversation(o), nil
+}
+
+func conversation(o object) call.Call {
+	meta, analysis, started := o.object("metadata"), o.object("analysis"), o.object("conversation_initiation_client_data")
+	phone, variables := meta.object("phone_call"), started.object("dynamic_variables")
+	c := call.Call{
+		ID: o.text("conversation_id"), AgentID: o.text("agent_id"),
+		Version: o.text("version_id"), Branch: o.text("branch_id"),
+		StartedAt: meta.time("start_time_unix_secs"), Seconds: meta.whole("call_duration_secs"),
+
+		Direction: phone.text("direction"),
+		CallSID:   or(phone.text("call_sid"), variables.text("system__call_sid")),
+		Source:    or(meta.text("conversation_initiation_source"), started.object("source_info").text("source"), phone.text("type")),
+
+		Status: o.text("status"), Ended: meta.text("termination_reason"), Error: platformError(meta),
+		Language: language(meta.text("main_language")), Cost: meta.number("cost_fiat"),
+
+		Summary: analysis.text("transcript_summary"), Successful: analysis.text("call_successful"),
+		Criteria: criteria(analysis), Collected: collected(analysis),
+	}
+	c.CallerID, c.Called = phone.text("external_number"), phone.text("agent_number")
+	if c.Direction == "outbound" {
+		c.CallerID, c.Called = c.Called, c.CallerID
+	}
+	c.CallerID = or(c.CallerID, variables.text("system__caller_id"))
+	c.Called = or(c.Called, variables.text("system__called_number"))
+	if c.StartedAt.IsZero() {
+		c.StartedAt = meta.time("accepted_time_unix_secs")
+	}
+	c.Turns, c.Tools = transcript(o.objects("transcript"))
+	return c
+}
+
+// platformError is the vendor's {code, reason}.
+func platformError(meta object) string {
+	e := meta.object("error")
+	if e == nil {
+		return meta.text("error")
+	}
+	return strings.Trim(e.text("code")+": "+e.text("reason"), ": ")
+}
+
+// language is the two letters of a language tag.
+func language(tag string) string {
+	tag, _, _ = strings.Cut(strings.ToLower(strings.ReplaceAll(tag, "_", "-")), "-")
+	if len(tag) != 2 {
+		return ""
+	}
+	return tag
+}
+
+// results are an analysis's results by id, from the map or else the list.
+func results(analysis object, name, id string) map[string]any {
+	if m := analysis.object(name); len(m) > 0 {
+		return m
+	}
+	out := map[string]any{}
+	for _, r := range analysis.objects(name + "_list") {
+		if key := r.text(id); key != "" {
+			out[key] = map[string]any(r)
+		}
+	}
+	return out
+}
+
+func criteria(analysis object) map[string]call.Criterion {
+	var out map[string]call.Criterion
+	for id, v := range results(analysis, "evaluation_criteria_results", "criteria_id") {
+		r, _ := v.(map[string]any)
+		c := call.Criterion{Result: object(r).text("result"), Rationale: object(r).text("rationale")}
+		if c.Result == "" {
+			continue
+		}
+		if out == nil {
+			out = map[string]call.Criterion{}
+		}
+		out[strings.ReplaceAll(id, "\x00", "")] = c
+	}
+	return out
+}
+
+func collected(analysis object) map[string]string {
+	var out map[string]string
+	for id, v := range results(analysis, "data_collection_results", "data_collection_id") {
+		if r, ok := v.(map[string]any); ok {
+			v = r["value"]
+		}
+		s := asText(v)
+		if s == "" {
+			continue
+		}
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[strings.ReplaceAll(id, "\x00", "")] = s
+	}
+	return out
+}
+
+func or(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}

@@ -1,0 +1,137 @@
+package elevenlabs
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// object is a JSON object whose fields may have any type: one that is missing,
+// null or of a wrong type reads as nothing.
+type object map[string]any
+
+// parse reads an object, without quoting it in the error.
+func parse(data []byte) (object, error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	var v any
+	if dec.Decode(&v) != nil {
+		return nil, errors.New("it is not JSON")
+	}
+	o, ok := v.(map[string]any)
+	if !ok {
+		return nil, errors.New("it is JSON, but not an object")
+	}
+	return o, nil
+}
+
+func (o object) object(key string) object {
+	v, _ := o[key].(map[string]any)
+	return v
+}
+
+// objects are the objects in a list.
+func (o object) objects(key string) []object {
+	list, _ := o[key].([]any)
+	out := make([]object, 0, len(list))
+	for _, v := range list {
+		if v, ok := v.(map[string]any); ok {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// text is the first of the fields that holds text, a number or a boolean.
+func (o object) text(keys ...string) string {
+	for _, k := range keys {
+		switch o[k].(type) {
+		case string, json.Number, bool:
+			if s := asText(o[k]); s != "" {
+				return s
+			}
+		}
+	}
+	return ""
+}
+
+// any is the first of the fields that holds anything, as text.
+func (o object) any(keys ...string) string {
+	for _, k := range keys {
+		if s := asText(o[k]); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+func (o object) number(key string) float64 {
+	f, err := strconv.ParseFloat(o.text(key), 64)
+	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+		return 0
+	}
+	return f
+}
+
+// whole is a number that cannot be negative.
+func (o object) whole(key string) int { return int(min(max(o.number(key), 0), math.MaxInt32)) }
+
+func (o object) yes(key string) bool { return o.text(key) == "true" }
+
+// time reads unix seconds, as a number or a text, or RFC 3339.
+func (o object) time(key string) time.Time {
+	const year9999 = 253402300799
+	if f := o.number(key); f >= 1 && f <= year9999 {
+		return time.Unix(int64(f), 0).UTC()
+	}
+	t, err := time.Parse(time.RFC3339, o.text(key))
+	if err != nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// asText is a JSON value as text, without the character that Postgres does
+// not store; null and what is empty are nothing.
+func asText(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return strings.TrimSpace(strings.ReplaceAll(v, "\x00", ""))
+	case json.Number:
+		return v.String()
+	case bool:
+		return strconv.FormatBool(v)
+	case map[string]any:
+		if len(v) == 0 {
+			return ""
+		}
+	case []any:
+		if len(v) == 0 {
+			return ""
+		}
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v) // what was decoded encodes
+	return strings.TrimSpace(b.String())
+}
+
+// asJSON is a text that should hold JSON; one that does not becomes a JSON
+// string.
+func asJSON(s string) json.RawMessage {
+	switch {
+	case s == "":
+		return nil
+	case json.Valid([]byte(s)) && !strings.Contains(s, `\u0000`):
+		return json.RawMessage(s)
+	}
+	b, _ := json.Marshal(s) // a string always encodes
+	return b
+}
