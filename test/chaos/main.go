@@ -48,7 +48,7 @@ func main() {
 	flag.Float64Var(&s.rate, "rate", 5, "leads a second")
 	flag.BoolVar(&s.cluster, "cluster", false, "three nodes, and two of every role")
 	flag.StringVar(&markets, "markets", "ch,id", "markets that are called")
-	flag.DurationVar(&s.patience, "patience", 3*time.Minute, "how long everything may take to come right after the last fault")
+	flag.DurationVar(&s.patience, "patience", 390*time.Second, "how long everything may take to come right after the last fault; the owner hears of a doubtful confirmation after five minutes")
 	flag.BoolVar(&s.calm, "calm", false, "load without faults")
 	flag.BoolVar(&s.keep, "keep", false, "keep the directory in any case")
 	flag.BoolVar(&s.serve, "serve", false, "start everything, say where it is, and wait for Ctrl-C")

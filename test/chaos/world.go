@@ -242,15 +242,18 @@ func (w *world) startBrokers() error {
 		if w.cluster {
 			file = "deploy/cluster/" + name + ".conf"
 		}
-		deployed, err := os.ReadFile(file) //nolint:gosec // our own
+		deployed, err := os.ReadFile(file)
 		if err != nil {
 			return err
 		}
 		text := string(deployed)
 		for _, change := range [][2]string{
-			{"server_name: .*", "server_name: " + name}, {"port: .*", "listen: " + client}, {"http_port: .*", "http: " + monitor},
+			{"server_name: .*", "server_name: " + name},
+			{"port: .*", "listen: " + client},
+			{"http_port: .*", "http: " + monitor},
 			{"  store_dir: .*", "  store_dir: " + w.path("nats", name)},
-			{"  port: .*", "  listen: " + routes[i] + "\n  no_advertise: true"}, {"  routes: .*", "  routes: [nats://" + strings.Join(routes, ", nats://") + "]"},
+			{"  port: .*", "  listen: " + routes[i] + "\n  no_advertise: true"},
+			{"  routes: .*", "  routes: [nats://" + strings.Join(routes, ", nats://") + "]"},
 		} {
 			text = regexp.MustCompile(`(?m)^`+change[0]+`$`).ReplaceAllString(text, change[1])
 		}
