@@ -189,15 +189,15 @@ func complain(out io.Writer, w *world, v *verdict) {
 		}
 		_, _ = fmt.Fprintln(out, "WRONG:", b)
 	}
-	if len(v.broken) == 0 {
-		return
-	}
 	for _, p := range w.procs {
 		p.mu.Lock()
 		for _, u := range p.unasked {
 			_, _ = fmt.Fprintln(out, "ended unasked:", u)
 		}
 		p.mu.Unlock()
+	}
+	if len(v.broken) == 0 {
+		return
 	}
 	traced := 0
 	for _, id := range slices.Sorted(maps.Keys(v.guilty)) {
