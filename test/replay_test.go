@@ -109,7 +109,7 @@ func (s *system) day(tb testing.TB) {
 			return false
 		}
 		before := settled
-		settled = int(stream.CachedInfo().State.Msgs) //nolint:gosec // a few hundred
+		settled = int(stream.CachedInfo().State.Msgs)
 		<-time.After(300 * time.Millisecond)
 		return settled == before
 	}, func() string { return "receipts keep coming" })

@@ -19,6 +19,7 @@ import (
 var (
 	errRosterUnread = errors.New("the roster was not read yet")
 	errRosterEmpty  = errors.New("the roster is empty")
+	errRosterMoves  = errors.New("the roster has just changed")
 	errUnreadable   = errors.New("the event cannot be read back yet")
 )
 
@@ -129,6 +130,9 @@ func (m *Matcher) match(ctx context.Context, d event.Delivery, h history, l lead
 		return false, err
 	}
 	if p == nil {
+		if !m.atRest() {
+			return false, event.After(restTime, errRosterMoves)
+		}
 		return false, m.publish(ctx, d, h, subjects.Unserved, event.Decided{Lead: l, Reason: m.unserved(at, trace), Trace: trace})
 	}
 	e, err := decided(d, subjects.Matched, at, l, p.ID, event.Decided{

@@ -81,6 +81,10 @@ type Options struct {
 // unserved for it: a new deployment fills its roster while leads may wait.
 const emptyTime = time.Minute
 
+// restTime is how long a roster must not have changed before a lead counts as
+// unserved: an import arrives provider by provider.
+const restTime = 3 * time.Second
+
 // Matcher handles one market's deliveries. It is safe for concurrent use and
 // beside other matchers of the market.
 type Matcher struct {
@@ -101,6 +105,7 @@ type Matcher struct {
 	providers  map[string]roster.Provider
 	listed     []roster.Provider // the same; nil after a change
 	emptySince time.Time
+	changed    time.Time
 }
 
 // New makes a matcher; Run must run for it to decide anything.
@@ -166,7 +171,16 @@ func (m *Matcher) change(e event.Entry) {
 	if had > 0 && len(m.providers) == 0 {
 		m.emptySince = m.now()
 	}
-	m.listed = nil
+	if m.listed = nil; m.ready {
+		m.changed = m.now()
+	}
+}
+
+// atRest reports whether the roster has not changed for a moment.
+func (m *Matcher) atRest() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.now().Sub(m.changed) >= restTime
 }
 
 // list is the roster now; it must not be changed. An error says that it cannot

@@ -461,6 +461,27 @@ func TestNobodyIsUnservedBeforeTheRosterIsThere(t *testing.T) {
 	}
 }
 
+// A new roster arrives provider by provider: nobody is unserved for the part of
+// it that is there first.
+func TestNobodyIsUnservedWhileTheRosterArrives(t *testing.T) {
+	r := newRig(t)
+	inactive := func(p *roster.Provider) { p.Active = false }
+	r.employ(plumber("rive", inactive))
+	m, _ := r.start(r.options())
+	r.employ(plumber("rive", inactive), plumber("arve", inactive))
+	r.eventually("two providers", func() bool { all, err := m.list(); return err == nil && len(all) == 2 })
+	d := r.receive("conv_1", leak())
+	if fate, delay := event.Outcome(m.Handle(t.Context(), d), 1); fate != event.Redeliver || delay != restTime {
+		t.Errorf("fate %v after %s", fate, delay)
+	}
+	r.employ(plumber("lac"))
+	r.eventually("three providers", func() bool { all, err := m.list(); return err == nil && len(all) == 3 })
+	handle(t, m, d)
+	if d := cmp.Diff([]string{"matched lac"}, r.story(d.Lead.Lead)); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestTheRosterIsFollowed(t *testing.T) {
 	r := newRig(t)
 	r.employ(plumber("lac"))

@@ -36,8 +36,8 @@ var looks = []time.Duration{25 * time.Second, 5 * time.Minute, 35 * time.Minute}
 const stale = 8 * time.Hour
 
 // maxRepeats bounds sends after a doubtful one: with a vendor that never
-// answers, the third message would help nobody.
-const maxRepeats = 2
+// answers, one more would help nobody.
+const maxRepeats = 4
 
 var (
 	errClaimed  = errors.New("another attempt is under way")
@@ -238,16 +238,18 @@ func (n *Notifier) resolve(ctx context.Context, d event.Delivery, m lead.Message
 		e.Repeats++
 		return n.attempt(ctx, d, m, e, rev)
 	}
+	// The alarm comes first: it repeats harmlessly, and a look that is noted
+	// does not come again.
+	if e.Looks == 0 {
+		if err := n.alarmUncertain(ctx, d.Lead, e); err != nil {
+			return err
+		}
+	}
 	e.Looks++
 	if _, err := n.ledger.put(ctx, m.ID, e, rev); err != nil {
 		return conflictSoon(err)
 	}
-	switch e.Looks {
-	case 2:
-		if err := n.alarmUncertain(ctx, d.Lead, e); err != nil {
-			return err
-		}
-	case len(looks):
+	if e.Looks == len(looks) {
 		n.log.Warn().Str("lead", m.Lead).Str("message", m.ID).Str("purpose", m.Purpose).Msg("the message stays doubtful: it is not sent again")
 		return nil
 	}

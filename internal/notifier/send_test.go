@@ -67,7 +67,7 @@ func TestOneMessageEndsInOneState(t *testing.T) {
 		"so may the owner of an alarm":                      {message: ownerAlarm, world: []func(*world){failing(lead.Doubtful, 1, true), never}, took: 2, events: []string{d, s}, double: true},
 		"a customer never gets two":                         {message: toCustomer, world: []func(*world){failing(lead.Doubtful, 9, true), never}, took: 1, events: []string{d, q}},
 		"the owner may get two copies":                      {message: ownersCopy, world: []func(*world){failing(lead.Doubtful, 1, true), never}, took: 2, events: []string{d, s}, double: true},
-		"a vendor that never answers is not asked for ever": {message: toProvider, world: []func(*world){failing(lead.Doubtful, 99, false)}, events: []string{d, d, d, q}, double: true},
+		"a vendor that never answers is not asked for ever": {message: toProvider, world: []func(*world){failing(lead.Doubtful, 99, false)}, events: []string{d, d, d, d, d, q}, double: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -164,6 +164,40 @@ func TestACrashAnywhereNeitherLosesNorDoubles(t *testing.T) {
 					break
 				}
 			}
+		}
+	}
+}
+
+// The owner hears that a customer may not have been told, wherever the process
+// ends meanwhile.
+func TestTheAlarmOfDoubtSurvivesACrash(t *testing.T) {
+	for crashAt := 1; ; crashAt++ {
+		crashed := false
+		for _, effectFirst := range []bool{false, true} {
+			w := newWorld(t)
+			never(w)
+			failing(lead.Doubtful, 9, false)(w)
+			steps := 0
+			w.step = func(_ string, effect func()) {
+				if steps++; steps != crashAt {
+					effect()
+					return
+				}
+				crashed = true
+				if effectFirst {
+					effect()
+				}
+				panic(errCrash)
+			}
+			if _, err := w.deliver(t, toCustomer); err != nil {
+				t.Fatal(err)
+			}
+			if q := w.queued(); len(q) != 1 || q[0].Purpose != "alarm-uncertain-sms" {
+				t.Errorf("crash at step %d: %d alarms", crashAt, len(q))
+			}
+		}
+		if !crashed {
+			return
 		}
 	}
 }

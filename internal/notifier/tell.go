@@ -103,6 +103,7 @@ func (w *writer) whatsApp(m lead.Message, kind string, languages []string, withM
 	}
 	m.Channel, m.From, m.To = lead.WhatsApp, w.site.Senders.WhatsApp.From, w.of.Provider.WhatsApp
 	m.ContentSID, m.ContentVariables = sid, vars
+	m.Text = fill(body, vars) // as the vendor's list will show it; not sent
 	w.add(m)
 }
 

@@ -234,7 +234,9 @@ func TestALostAnswerIsFound(t *testing.T) {
 		otherText.Text, otherText.ContentVariables = "482 914", map[string]string{"1": "482 914"}
 		otherNumber.To = "+41790000008"
 		otherSender.From = "+41225390001"
-		for name, other := range map[string]lead.Message{"text": otherText, "number": otherNumber, "sender": otherSender} {
+		otherTemplate := m // filled alike
+		otherTemplate.Text = "Another template: 482 913"
+		for name, other := range map[string]lead.Message{"text": otherText, "number": otherNumber, "sender": otherSender, "template": otherTemplate} {
 			if _, found, err := c.Find(t.Context(), other, "a1", before); found || err != nil {
 				t.Errorf("%s: another %s was found, %v", m.Channel, name, err)
 			}

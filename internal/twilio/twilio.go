@@ -163,18 +163,19 @@ func (c *Client) Find(ctx context.Context, m lead.Message, _ string, since time.
 	return lead.Sent{}, false, nil
 }
 
-// says reports whether a body listed by Twilio is m's text. Of a template only
-// the variables are known here; a trial account's texts have a line before.
+// says reports whether a body listed by Twilio is m's text; a trial account's
+// texts have a line before. Two messages may fill their templates alike, so the
+// variables alone tell only when the template's text is not known.
 func says(body string, m lead.Message) bool {
-	if m.ContentSID == "" {
-		return m.Text != "" && strings.HasSuffix(strings.TrimSpace(body), strings.TrimSpace(m.Text))
+	if text := strings.Fields(m.Text); len(text) > 0 {
+		return strings.HasSuffix(strings.Join(strings.Fields(body), " "), strings.Join(text, " "))
 	}
 	for _, v := range m.ContentVariables {
 		if !strings.Contains(body, v) {
 			return false
 		}
 	}
-	return body != ""
+	return m.ContentSID != "" && body != ""
 }
 
 // service is the library on one exchange. Its usual constructor would let

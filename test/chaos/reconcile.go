@@ -86,6 +86,9 @@ var expected = map[string][]string{
 // outcome and decided whether it goes again.
 const firstLook = 60 * time.Second
 
+// lastRepeat is when what may go again has gone as often as it does.
+const lastRepeat = 4 * time.Minute
+
 // judge compares what was answered with what is in Postgres and at the vendors.
 // Calm is how long there have been no faults.
 func judge(ctx context.Context, w *world, c *client, calm time.Duration) (*verdict, error) {
@@ -187,7 +190,7 @@ func (v *verdict) lead(id string, l *heard, r row, messages []*message, calm tim
 		}
 	}
 	for _, m := range messages {
-		stays := m.State == string(lead.MessageDoubtful) && !m.alert() && calm > firstLook
+		stays := m.State == string(lead.MessageDoubtful) && calm > firstLook && (!m.alert() || calm > lastRepeat)
 		switch {
 		case len(m.took) > 0:
 		case stays && m.Recipient == lead.ToOwner:
