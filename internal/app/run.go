@@ -153,7 +153,7 @@ func loadWhole(dir string, markets []string) (*site.Catalog, error) {
 func leftOut(c *site.Catalog, without []string) (map[string]bool, error) {
 	known := map[string]bool{}
 	for market := range c.Markets {
-		for _, role := range []string{subjects.Recorder, subjects.Matcher, subjects.Notifier} {
+		for _, role := range subjects.Roles {
 			known[role+"-"+market] = true
 		}
 	}

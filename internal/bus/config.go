@@ -26,7 +26,7 @@ const EdgeUser = "edge"
 func Users(markets []string) []string {
 	users := []string{EdgeUser, "sys"}
 	for _, m := range markets {
-		for _, role := range []string{subjects.Recorder, subjects.Matcher, subjects.Notifier, "operator"} {
+		for _, role := range append([]string{"operator"}, subjects.Roles...) {
 			users = append(users, m+"-"+role)
 		}
 	}
@@ -113,7 +113,7 @@ func ConfigText(markets []string, keys map[string]string) string {
 	b.WriteString("  SYS { users = [ { nkey: " + keys["sys"] + " } ] }\n")
 	b.WriteString("  EDGE {\n    users = [ { nkey: " + keys[EdgeUser] + ", permissions: {\n")
 	fmt.Fprintf(&b, "      publish: %s\n      subscribe: %s\n    } } ]\n    imports = [\n",
-		list("lead.*.*."+subjects.Received+".*", "lead.*.*."+subjects.ReceiptReceived+".*"), list(inbox(EdgeUser)+".>"))
+		list("lead.*.*."+subjects.Received+".*", "lead.*.*."+subjects.ReceiptReceived+".*", "lead.*.*."+subjects.CallEnded+".*"), list(inbox(EdgeUser)+".>"))
 	for _, m := range markets {
 		fmt.Fprintf(&b, "      { service: { account: %s, subject: %q } }\n", account(m), subjects.Market(m))
 	}
@@ -123,7 +123,7 @@ func ConfigText(markets []string, keys map[string]string) string {
 		b.WriteString("    jetstream { max_streams: 32, max_consumers: 256, max_bytes: true }\n")
 		fmt.Fprintf(&b, "    exports = [ { service: %q, accounts: [EDGE] } ]\n    users = [\n", subjects.Market(m))
 		fmt.Fprintf(&b, "      { nkey: %s }\n", keys[m+"-operator"])
-		for _, role := range []string{subjects.Recorder, subjects.Matcher, subjects.Notifier} {
+		for _, role := range subjects.Roles {
 			user := m + "-" + role
 			fmt.Fprintf(&b, "      { nkey: %s, permissions: {\n        publish: %s\n        subscribe: %s\n      } }\n",
 				keys[user], list(publishes(m, role)...), list(inbox(user)+".>"))
@@ -148,6 +148,8 @@ func publishes(market, role string) []string {
 		p = append(p, "$JS.API.STREAM.INFO.LEADS", "$JS.API.DIRECT.GET.LEADS", "$JS.API.DIRECT.GET.LEADS.lead.>")
 		p = append(p, bucketRights(subjects.BucketLoad)...)
 		p = append(p, bucketReadRights(subjects.BucketRoster)...)
+	case subjects.Scanner:
+		p = append(p, "$JS.API.STREAM.INFO.LEADS", "$JS.API.DIRECT.GET.LEADS", "$JS.API.DIRECT.GET.LEADS.lead.>")
 	case subjects.Notifier:
 		p = append(p, bucketRights(subjects.BucketLedger)...)
 		p = append(p, "$JS.API.STREAM.INFO."+subjects.StreamDLQ)

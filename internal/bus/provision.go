@@ -85,7 +85,7 @@ func Provision(ctx context.Context, operator *Conn, market string, o Layout) err
 			return fmt.Errorf("stream %s: %w", c.Name, err)
 		}
 	}
-	for _, role := range []string{subjects.Recorder, subjects.Matcher, subjects.Notifier} {
+	for _, role := range subjects.Roles {
 		// Handlers decide when to give up (event.Outcome), and leave a dead
 		// letter; the server alone would drop an event without a trace.
 		c := jetstream.ConsumerConfig{

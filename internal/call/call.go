@@ -90,3 +90,22 @@ func (c Call) Dispatched() bool {
 	}
 	return false
 }
+
+// Finding is something that a call shows to be wrong, or not to be as it should.
+type Finding struct {
+	Detector string `json:"detector"`           // such as missed_dispatch
+	Severity string `json:"severity"`           // rescue, page, review, digest, count
+	Sentence string `json:"sentence,omitempty"` // what was said
+	Second   int    `json:"second"`             // since the call began
+	Detail   string `json:"detail,omitempty"`
+}
+
+// Scan is what the scanner made of a call.
+type Scan struct {
+	// Eligible calls ought to have become a lead; Why says why one is not.
+	Eligible   bool      `json:"eligible"`
+	Why        string    `json:"why,omitempty"`
+	Dispatched bool      `json:"dispatched"`
+	Recovered  bool      `json:"recovered"` // the lead was rebuilt from the call
+	Findings   []Finding `json:"findings,omitempty"`
+}

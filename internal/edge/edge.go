@@ -16,6 +16,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"leadbus/internal/call"
 	"leadbus/internal/event"
 	"leadbus/internal/intake"
 	"leadbus/internal/lead"
@@ -57,6 +59,10 @@ type Options struct {
 	Publisher Publisher
 	Twilio    Receipts
 	Mailgun   Receipts
+	// PostCall verifies the voice vendor's report on a call and reads it; nil
+	// and no error is a report of which nothing is kept. An error is
+	// event.ErrUnauthenticated or says what is wrong with the body.
+	PostCall func(r *http.Request, body []byte) (*call.Call, error)
 	// Secret is the secret of a site's tool call; empty means none is
 	// configured, and then every call is refused.
 	Secret   func(domain string) string
@@ -69,15 +75,20 @@ type edge struct {
 	Options
 	reader  *intake.Reader
 	metrics *metrics
+	agents  map[string]*site.Site // by agent id
 }
 
 // New is the edge's public handler. It is safe for concurrent use.
 func New(o Options) http.Handler {
-	e := &edge{Options: o, reader: intake.New(o.Catalog), metrics: newMetrics(o.Registry)}
+	e := &edge{Options: o, reader: intake.New(o.Catalog), metrics: newMetrics(o.Registry), agents: map[string]*site.Site{}}
+	for _, s := range o.Catalog.Sites {
+		e.agents[s.Agent.ID] = s
+	}
 	mux := http.NewServeMux()
 	mux.Handle("POST /v1/sites/{site}/dispatch_lead", e.serve("dispatch_lead", e.dispatchLead))
 	mux.Handle("POST /v1/twilio/status", e.serve("twilio_status", e.receipt(o.Twilio)))
 	mux.Handle("POST /v1/mailgun/events", e.serve("mailgun_events", e.receipt(o.Mailgun)))
+	mux.Handle("POST /v1/elevenlabs/post-call", e.serve("post_call", e.postCall))
 	mux.Handle("/", e.serve("other", func(http.ResponseWriter, *http.Request, *access) *refusal {
 		return &refusal{http.StatusNotFound, "there is nothing at this address; tool calls go to POST /v1/sites/{site}/dispatch_lead"}
 	}))
@@ -98,7 +109,7 @@ func (e *edge) dispatchLead(w http.ResponseWriter, r *http.Request, a *access) *
 	if !equal(r.Header.Get(SecretHeader), e.Secret(s.Domain)) {
 		return &refusal{http.StatusUnauthorized, "the " + SecretHeader + " header does not hold this site's secret"}
 	}
-	body, refused := read(w, r)
+	body, refused := read(w, r, maxBody)
 	if refused != nil {
 		return refused
 	}
@@ -145,7 +156,7 @@ func leadID(domain string, req lead.Request, body []byte, flags []string) (strin
 // 4xx.
 func (e *edge) receipt(vendor Receipts) func(http.ResponseWriter, *http.Request, *access) *refusal {
 	return func(w http.ResponseWriter, r *http.Request, a *access) *refusal {
-		body, refused := read(w, r)
+		body, refused := read(w, r, maxBody)
 		if refused != nil {
 			return refused
 		}
@@ -198,13 +209,13 @@ func (e *edge) internal(err error, a *access) *refusal {
 	return &refusal{http.StatusInternalServerError, "this is our fault; please send it again"}
 }
 
-// read takes the body, at most 64 KiB of it.
-func read(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+// read takes the body, at most so many bytes of it.
+func read(w http.ResponseWriter, r *http.Request, most int64) ([]byte, *refusal) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	var tooBig *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooBig):
-		return nil, &refusal{http.StatusRequestEntityTooLarge, "the body is larger than 64 KiB"}
+		return nil, &refusal{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d KiB", most>>10)}
 	case err != nil:
 		return nil, &refusal{http.StatusBadRequest, "the body ended early"}
 	}

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"time"
 
+	"leadbus/internal/call"
 	"leadbus/internal/lead"
 	"leadbus/internal/roster"
 	"leadbus/internal/subjects"
@@ -68,6 +69,20 @@ type (
 		PossibleDouble bool `json:"possible_double,omitempty"`
 	}
 
+	// Ended is a finished call (CallEnded).
+	Ended struct {
+		Call call.Call `json:"call"`
+		// Raw is the vendor's report as it came, compressed with gzip; empty
+		// when even so it is too large for the bus.
+		Raw []byte `json:"raw,omitempty"`
+	}
+
+	// Scanned is what the scanner made of a call (CallScanned).
+	Scanned struct {
+		Call call.Call `json:"call"`
+		Scan call.Scan `json:"scan"`
+	}
+
 	// Reported is a vendor's receipt (ReceiptReceived).
 	Reported struct {
 		Receipt lead.Receipt `json:"receipt"`
@@ -86,6 +101,8 @@ var newBody = map[string]func() any{
 	subjects.MessageFailed:   func() any { return new(Told) },
 	subjects.MessageDoubtful: func() any { return new(Told) },
 	subjects.ReceiptReceived: func() any { return new(Reported) },
+	subjects.CallEnded:       func() any { return new(Ended) },
+	subjects.CallScanned:     func() any { return new(Scanned) },
 }
 
 // wire is the envelope as JSON.

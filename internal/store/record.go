@@ -21,6 +21,13 @@ var (
 	offers   = newTable[projection.Offer]("offer", "lead", "id")
 	messages = newTable[projection.Message]("message", "lead", "id")
 	contents = newTable[projection.Content]("message_content", "lead", "message")
+
+	calls       = newTable[projection.Call]("call", "lead")
+	callPersons = newTable[projection.CallPerson]("call_person", "lead")
+	callTurns   = newTable[projection.Turn]("call_turn", "lead", "n")
+	callTools   = newTable[projection.Tool]("call_tool", "lead", "n")
+	callScans   = newTable[projection.Scan]("call_scan", "lead")
+	findings    = newTable[projection.Finding]("finding", "lead", "n")
 )
 
 // Record writes events of one market and the rows that follow from them, in
@@ -62,6 +69,7 @@ type batch struct {
 	fresh   map[key]bool // events that were not there
 	records map[string]*projection.Record
 	stored  map[string]projection.Record // as records were in Postgres
+	calls   projection.Calls
 }
 
 // key is what makes two events the same fact.
@@ -88,7 +96,8 @@ func newBatch(market string, events []event.Event) (*batch, error) {
 			return nil, err
 		}
 		b.bodies = append(b.bodies, clean(string(body)))
-		if b.records[e.Lead.Lead] == nil {
+		// A call is no lead: it makes no lead's row.
+		if b.records[e.Lead.Lead] == nil && !projection.IsCall(e.Body) {
 			b.records[e.Lead.Lead] = &projection.Record{}
 			b.leads = append(b.leads, e.Lead.Lead)
 		}
@@ -167,6 +176,12 @@ func readParts(q *pgx.Batch, market string, ids []string, records map[string]*pr
 func (b *batch) fold(ctx context.Context, conn *pgx.Conn) error {
 	straggling := map[string]bool{}
 	for _, e := range b.events {
+		if projection.IsCall(e.Body) {
+			if b.fresh[keyOf(e)] {
+				b.calls.Add(e)
+			}
+			continue
+		}
 		r := b.records[e.Lead.Lead]
 		if b.fresh[keyOf(e)] && e.Seq <= r.Lead.LastSeq {
 			straggling[e.Lead.Lead] = true
@@ -177,7 +192,7 @@ func (b *batch) fold(ctx context.Context, conn *pgx.Conn) error {
 		b.stored[id] = projection.Record{Person: r.Person, Offers: slices.Clone(r.Offers), Messages: slices.Clone(r.Messages)}
 	}
 	for _, e := range b.events {
-		if b.fresh[keyOf(e)] {
+		if b.fresh[keyOf(e)] && !projection.IsCall(e.Body) {
 			touched[e.Lead.Lead] = true
 			if !straggling[e.Lead.Lead] {
 				b.records[e.Lead.Lead].Apply(e)
@@ -209,7 +224,9 @@ func (b *batch) refold(ctx context.Context, conn *pgx.Conn, straggling map[strin
 		if err != nil {
 			return event.Permanent(fmt.Errorf("read event %d back: %w", seq, err))
 		}
-		all[id] = append(all[id], e)
+		if !projection.IsCall(e.Body) {
+			all[id] = append(all[id], e)
+		}
 		return nil
 	})
 	if err != nil {
@@ -248,6 +265,8 @@ func (b *batch) write(ctx context.Context, conn *pgx.Conn) error {
 	err := errors.Join(
 		leads.write(q, b.market, l), persons.write(q, b.market, p), offers.write(q, b.market, o),
 		messages.write(q, b.market, m), contents.write(q, b.market, c),
+		calls.write(q, b.market, b.calls.Calls), callPersons.write(q, b.market, b.calls.Persons), callTurns.write(q, b.market, b.calls.Turns),
+		callTools.write(q, b.market, b.calls.Tools), callScans.write(q, b.market, b.calls.Scans), findings.write(q, b.market, b.calls.Findings),
 	)
 	if err != nil {
 		return event.Permanent(err)

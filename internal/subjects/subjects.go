@@ -38,6 +38,8 @@ const (
 	MessageFailed   = "message-failed"   // notifier: the vendor refused it for good
 	MessageDoubtful = "message-doubtful" // notifier: it may or may not have been sent
 	ReceiptReceived = "receipt-received" // edge: a vendor reported on a message
+	CallEnded       = "call-ended"       // edge: the voice vendor reported on a finished call
+	CallScanned     = "call-scanned"     // scanner: what the call shows
 )
 
 // Streams, one set in each market's account.
@@ -59,7 +61,11 @@ const (
 	Recorder = "recorder"
 	Matcher  = "matcher"
 	Notifier = "notifier"
+	Scanner  = "scanner"
 )
+
+// Roles are all of them.
+var Roles = []string{Recorder, Matcher, Notifier, Scanner}
 
 // Replay is the durable that an operator makes to replay a part of the stream
 // to one role.
@@ -170,7 +176,9 @@ func Consumes(role string) []string {
 	case Matcher:
 		return []string{Received}
 	case Notifier:
-		return []string{Matched, Amended, Unserved, ReviewRequested, MessageQueued, ReceiptReceived}
+		return []string{Matched, Amended, Unserved, ReviewRequested, MessageQueued, ReceiptReceived, CallScanned}
+	case Scanner:
+		return []string{CallEnded}
 	default:
 		return nil
 	}
@@ -183,6 +191,8 @@ func Publishes(role string) []string {
 		return []string{Received, ReviewRequested, Unserved, Matched, Amended}
 	case Notifier:
 		return []string{MessageQueued, MessageSent, MessageFailed, MessageDoubtful}
+	case Scanner:
+		return []string{CallScanned, Received}
 	default:
 		return nil
 	}
