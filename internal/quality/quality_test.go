@@ -219,9 +219,9 @@ func TestQuality(t *testing.T) {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	row := func(name string, c tally) {
-		fmt.Fprintf(w, "%s\t%.0f %%\t%.0f %%\t%d\t%d\t%d\n", name, c.precision(), c.recall(), c.both, c.found, c.missed)
+		_, _ = fmt.Fprintf(w, "%s\t%.0f %%\t%.0f %%\t%d\t%d\t%d\n", name, c.precision(), c.recall(), c.both, c.found, c.missed)
 	}
-	fmt.Fprintf(w, "%d calls\tprecision\trecall\tright\tfalse\tmissed\n", len(calls))
+	_, _ = fmt.Fprintf(w, "%d calls\tprecision\trecall\tright\tfalse\tmissed\n", len(calls))
 	for _, d := range detectors {
 		row(d.name, *tallies[d.name])
 		for _, language := range slices.Sorted(maps.Keys(three[d.name])) {
