@@ -94,10 +94,10 @@ func (s State) Observe(o Observation) State {
 	before := usual(s.Recent[:max(0, len(s.Recent)-max(0, s.Run-1))])
 	if s.Alarm == nil {
 		switch {
-		case s.Sum >= page:
-			s.Alarm = &Alarm{o.ID, o.At, RuleSum, p0}
 		case s.Run >= 3 && before <= 0.10, s.Run >= 4 && before <= 0.20:
 			s.Alarm = &Alarm{o.ID, o.At, RuleRun, before}
+		case s.Sum >= page:
+			s.Alarm = &Alarm{o.ID, o.At, RuleSum, p0}
 		}
 	}
 	s.Recent = append(slices.Clone(s.Recent[max(0, len(s.Recent)-window+1):]), o)

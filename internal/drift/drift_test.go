@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,6 +43,9 @@ func good(n int) State {
 	}
 	return s
 }
+
+// oneInSeven is a state in which one call in seven is bad, and none of late.
+func oneInSeven() State { return fold(State{}, calls(0, strings.Repeat("x......", 10))) }
 
 // The average number of calls to an alarm, as a table of simulations has them.
 func TestAverageRunLength(t *testing.T) {
@@ -138,10 +142,10 @@ func TestLevels(t *testing.T) {
 		"two in a row where few are bad":     {good(200), "xx", Amber, ""},
 		"three in a row":                     {good(100), "xxx", Page, RuleRun},
 		"three in a row of a new agent":      {State{}, "xxx", Page, RuleRun},
-		"three of four":                      {good(60), "xx.x", Amber, ""},
+		"three of four":                      {good(60), "xx.x", Page, RuleSum},
 		"four of six":                        {good(60), "xx.x.x", Page, RuleSum},
-		"three in a row where many are bad":  {fold(good(40), calls(40, "x..x..x..x..x......")), "xxx", Calm, ""},
-		"four in a row where many are bad":   {fold(good(40), calls(40, "x..x..x..x..x......")), "xxxx", Page, RuleRun},
+		"three in a row where many are bad":  {oneInSeven(), "xxx", Calm, ""},
+		"four in a row where many are bad":   {oneInSeven(), "xxxx", Page, RuleRun},
 		"amber fades":                        {good(200), "xx.....", Calm, ""},
 		"a page does not fade":               {good(200), "xxx................................", Page, RuleRun},
 		"head start after a change":          {good(200).Restart("v2", start), "x", Amber, ""},
