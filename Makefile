@@ -5,7 +5,7 @@ export CGO_ENABLED ?= 1
 CACHE := .cache
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench chaos cluster lint fmt build postgres deploy nats clean
+.PHONY: help run test quality bench chaos cluster lint fmt build postgres deploy nats clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ run: postgres ## set up what is missing and run everything on this machine, with
 
 test: postgres ## set up what is missing and run every test with the race detector
 	$(GO) test -race -timeout 10m ./...
+
+quality: ## measure the call detectors on the labelled calls: precision and recall
+	@$(GO) test -count 1 -run TestQuality -v ./internal/quality
 
 bench: postgres ## measure accept rate and latency of edge, match and the whole way, beside the bare broker
 	$(GO) test -run '^$$' -bench . -benchtime 5s -timeout 20m ./test/

@@ -113,7 +113,7 @@ func ConfigText(markets []string, keys map[string]string) string {
 	b.WriteString("  SYS { users = [ { nkey: " + keys["sys"] + " } ] }\n")
 	b.WriteString("  EDGE {\n    users = [ { nkey: " + keys[EdgeUser] + ", permissions: {\n")
 	fmt.Fprintf(&b, "      publish: %s\n      subscribe: %s\n    } } ]\n    imports = [\n",
-		list("lead.*.*."+subjects.Received+".*", "lead.*.*."+subjects.ReceiptReceived+".*", "lead.*.*."+subjects.CallEnded+".*"), list(inbox(EdgeUser)+".>"))
+		list("lead.*.*."+subjects.Received+".*", "lead.*.*."+subjects.ReceiptReceived+".*", "lead.*.*."+subjects.CallEnded+".*", "lead.*.*."+subjects.OwnerAnswered+".*"), list(inbox(EdgeUser)+".>"))
 	for _, m := range markets {
 		fmt.Fprintf(&b, "      { service: { account: %s, subject: %q } }\n", account(m), subjects.Market(m))
 	}
@@ -149,7 +149,9 @@ func publishes(market, role string) []string {
 		p = append(p, bucketRights(subjects.BucketLoad)...)
 		p = append(p, bucketReadRights(subjects.BucketRoster)...)
 	case subjects.Scanner:
-		p = append(p, "$JS.API.STREAM.INFO.LEADS", "$JS.API.DIRECT.GET.LEADS", "$JS.API.DIRECT.GET.LEADS.lead.>")
+		p = append(p, readRights(subjects.StreamLeads)...)
+		p = append(p, bucketRights(subjects.BucketWatch)...)
+		p = append(p, bucketReadRights(subjects.BucketRoster)...)
 	case subjects.Notifier:
 		p = append(p, bucketRights(subjects.BucketLedger)...)
 		p = append(p, "$JS.API.STREAM.INFO."+subjects.StreamDLQ)
@@ -173,9 +175,11 @@ func bucketRights(bucket string) []string {
 	return append(bucketReadRights(bucket), "$KV."+bucket+".>")
 }
 
-// bucketReadRights cover get and watch; a watch is an ordered consumer.
-func bucketReadRights(bucket string) []string {
-	s := bucketStream(bucket)
+// bucketReadRights cover get and watch.
+func bucketReadRights(bucket string) []string { return readRights(bucketStream(bucket)) }
+
+// readRights cover get and ordered consumers, which are made for one reader.
+func readRights(s string) []string {
 	return []string{
 		"$JS.API.STREAM.INFO." + s,
 		"$JS.API.DIRECT.GET." + s, "$JS.API.DIRECT.GET." + s + ".>",

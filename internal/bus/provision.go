@@ -68,7 +68,7 @@ func Provision(ctx context.Context, operator *Conn, market string, o Layout) err
 	}
 	streams := []jetstream.StreamConfig{leads, dlq, timers}
 	for bucket, size := range map[string]int64{
-		subjects.BucketRoster: bucketBytes, subjects.BucketLoad: bucketBytes, subjects.BucketLedger: maxBytes / 2,
+		subjects.BucketRoster: bucketBytes, subjects.BucketLoad: bucketBytes, subjects.BucketLedger: maxBytes / 2, subjects.BucketWatch: bucketBytes,
 	} {
 		// As the library makes a bucket, and open to atomic batches.
 		streams = append(streams, jetstream.StreamConfig{

@@ -16,7 +16,9 @@ import (
 	"fmt"
 	"time"
 
+	"leadbus/internal/alarm"
 	"leadbus/internal/call"
+	"leadbus/internal/digest"
 	"leadbus/internal/lead"
 	"leadbus/internal/roster"
 	"leadbus/internal/subjects"
@@ -81,6 +83,33 @@ type (
 	Scanned struct {
 		Call call.Call `json:"call"`
 		Scan call.Scan `json:"scan"`
+		// Lead is the call's lead as it stood then; nil when there was none. Of
+		// a lead that waits for the owner's answer it is what could be rebuilt.
+		Lead *lead.Lead `json:"lead,omitempty"`
+		// Status is the lead's: a lead.Status, or "recovered" when it was
+		// rebuilt and sent on, "asked" when it waits for the owner.
+		Status   string `json:"status,omitempty"`
+		Provider string `json:"provider,omitempty"` // the matched one's name
+	}
+
+	// Raised calls the owner for an alarm (AlarmRaised).
+	Raised struct {
+		Alarm alarm.Alarm `json:"alarm"`
+	}
+
+	// Answered is what an owner answered by a link (OwnerAnswered): about a
+	// recovered lead, or an alarm.
+	Answered struct {
+		Answer string `json:"answer"` // confirm, drop, acknowledge
+		// What the owner corrected of a recovered lead.
+		Phone   string `json:"phone,omitempty"`
+		Service string `json:"service,omitempty"` // id
+		Place   string `json:"place,omitempty"`   // id
+	}
+
+	// Digested is an owner's day (DigestMade).
+	Digested struct {
+		Digest digest.Digest `json:"digest"`
 	}
 
 	// Reported is a vendor's receipt (ReceiptReceived).
@@ -103,6 +132,9 @@ var newBody = map[string]func() any{
 	subjects.ReceiptReceived: func() any { return new(Reported) },
 	subjects.CallEnded:       func() any { return new(Ended) },
 	subjects.CallScanned:     func() any { return new(Scanned) },
+	subjects.AlarmRaised:     func() any { return new(Raised) },
+	subjects.OwnerAnswered:   func() any { return new(Answered) },
+	subjects.DigestMade:      func() any { return new(Digested) },
 }
 
 // wire is the envelope as JSON.
@@ -194,6 +226,13 @@ func marshal(v any) ([]byte, error) {
 	}
 	return bytes.TrimRight(b.Bytes(), "\n"), nil
 }
+
+// Answers of an owner.
+const (
+	Confirm     = "confirm"
+	Drop        = "drop"
+	Acknowledge = "acknowledge"
+)
 
 // Errors on which a role branches; the adapters wrap them.
 var (

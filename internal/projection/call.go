@@ -99,10 +99,10 @@ type Calls struct {
 	Findings []*Finding
 }
 
-// IsCall tells the events of calls from those of leads.
-func IsCall(body any) bool {
+// NoLead tells the events that are about no lead: they make no row of one.
+func NoLead(body any) bool {
 	switch body.(type) {
-	case *event.Ended, *event.Scanned:
+	case *event.Ended, *event.Scanned, *event.Raised, *event.Answered, *event.Digested:
 		return true
 	}
 	return false

@@ -96,8 +96,8 @@ func newBatch(market string, events []event.Event) (*batch, error) {
 			return nil, err
 		}
 		b.bodies = append(b.bodies, clean(string(body)))
-		// A call is no lead: it makes no lead's row.
-		if b.records[e.Lead.Lead] == nil && !projection.IsCall(e.Body) {
+		// A call or an alarm makes no lead's row.
+		if b.records[e.Lead.Lead] == nil && !projection.NoLead(e.Body) {
 			b.records[e.Lead.Lead] = &projection.Record{}
 			b.leads = append(b.leads, e.Lead.Lead)
 		}
@@ -176,7 +176,7 @@ func readParts(q *pgx.Batch, market string, ids []string, records map[string]*pr
 func (b *batch) fold(ctx context.Context, conn *pgx.Conn) error {
 	straggling := map[string]bool{}
 	for _, e := range b.events {
-		if projection.IsCall(e.Body) {
+		if projection.NoLead(e.Body) {
 			if b.fresh[keyOf(e)] {
 				b.calls.Add(e)
 			}
@@ -192,7 +192,7 @@ func (b *batch) fold(ctx context.Context, conn *pgx.Conn) error {
 		b.stored[id] = projection.Record{Person: r.Person, Offers: slices.Clone(r.Offers), Messages: slices.Clone(r.Messages)}
 	}
 	for _, e := range b.events {
-		if b.fresh[keyOf(e)] && !projection.IsCall(e.Body) {
+		if b.fresh[keyOf(e)] && !projection.NoLead(e.Body) {
 			touched[e.Lead.Lead] = true
 			if !straggling[e.Lead.Lead] {
 				b.records[e.Lead.Lead].Apply(e)
@@ -224,7 +224,7 @@ func (b *batch) refold(ctx context.Context, conn *pgx.Conn, straggling map[strin
 		if err != nil {
 			return event.Permanent(fmt.Errorf("read event %d back: %w", seq, err))
 		}
-		if !projection.IsCall(e.Body) {
+		if !projection.NoLead(e.Body) {
 			all[id] = append(all[id], e)
 		}
 		return nil

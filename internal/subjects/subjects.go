@@ -17,6 +17,7 @@
 //	bucket  roster  one key per provider                  copied from Postgres by the recorder
 //	bucket  load    one key per provider                  offers taken, kept by the matcher
 //	bucket  ledger  one key per message                   the send ledger, kept by the notifier
+//	bucket  watch   alarms, drift, who is at work         kept by the scanner
 //
 // Durables on LEADS carry the name of their role.
 package subjects
@@ -40,6 +41,9 @@ const (
 	ReceiptReceived = "receipt-received" // edge: a vendor reported on a message
 	CallEnded       = "call-ended"       // edge: the voice vendor reported on a finished call
 	CallScanned     = "call-scanned"     // scanner: what the call shows
+	AlarmRaised     = "alarm-raised"     // scanner: the owner is to be called
+	OwnerAnswered   = "owner-answered"   // edge: the owner used a link
+	DigestMade      = "digest-made"      // scanner: an owner's day
 )
 
 // Streams, one set in each market's account.
@@ -54,6 +58,7 @@ const (
 	BucketRoster = "roster"
 	BucketLoad   = "load"
 	BucketLedger = "ledger"
+	BucketWatch  = "watch"
 )
 
 // Roles; a role's durable on LEADS carries its name.
@@ -176,9 +181,9 @@ func Consumes(role string) []string {
 	case Matcher:
 		return []string{Received}
 	case Notifier:
-		return []string{Matched, Amended, Unserved, ReviewRequested, MessageQueued, ReceiptReceived, CallScanned}
+		return []string{Matched, Amended, Unserved, ReviewRequested, MessageQueued, ReceiptReceived, CallScanned, AlarmRaised, DigestMade}
 	case Scanner:
-		return []string{CallEnded}
+		return []string{CallEnded, OwnerAnswered, MessageFailed, ReceiptReceived}
 	default:
 		return nil
 	}
@@ -192,7 +197,7 @@ func Publishes(role string) []string {
 	case Notifier:
 		return []string{MessageQueued, MessageSent, MessageFailed, MessageDoubtful}
 	case Scanner:
-		return []string{CallScanned, Received}
+		return []string{CallEnded, CallScanned, Received, AlarmRaised, DigestMade}
 	default:
 		return nil
 	}

@@ -1,0 +1,93 @@
+package quality
+
+import (
+	"slices"
+
+	"leadbus/internal/call"
+	"leadbus/internal/fold"
+)
+
+// Eligible reports whether the call should have ended in a lead, and if not,
+// why: only an inbound phone call of at least 20 s and two turns of the caller
+// that is no test, spam, wrong number or mere question. In doubt it is.
+func Eligible(c call.Call, ctx Context) (bool, string) { return newView(c, ctx).judge() }
+
+func (v view) judge() (bool, string) {
+	switch {
+	case v.ctx.Test:
+		return false, "test"
+	case v.Direction == "outbound":
+		return false, "outbound"
+	case v.Direction == "" && v.CallSID == "" && v.CallerID == "":
+		return false, "no phone call"
+	case v.callerTurns(0) < 2:
+		return false, "fewer than two caller turns"
+	case v.seconds < 20:
+		return false, "under 20 s"
+	}
+	kind := v.kind()
+	return kind == "", kind
+}
+
+// kinds are the values of the data collection's call_kind, folded, that need no
+// lead.
+var kinds = map[string]string{
+	"spam": "spam", "sales": "spam", "advertising": "spam", "robocall": "spam",
+	"wrong number": "wrong number",
+	"faq":          "question only", "question": "question only", "information": "question only",
+}
+
+// kind says what the call was when it was no request; a lead, or a number left
+// behind, shows that it was one.
+func (v view) kind() string {
+	if v.saved {
+		return ""
+	}
+	_, sold := v.says(call.Caller, func(l *language) phrases { return l.Spam })
+	_, refused := v.says(call.Agent, func(l *language) phrases { return l.Refusals })
+	if sold || refused {
+		return "spam"
+	}
+	if v.leftNumber() {
+		return ""
+	}
+	if k := kinds[fold.Text(v.Collected["call_kind"])]; k != "" {
+		return k
+	}
+	// Who goes on talking wants something after all.
+	if s, found := v.says(call.Caller, func(l *language) phrases { return l.WrongNumber }); found && v.callerTurns(s.turn+1) <= 2 {
+		return "wrong number"
+	}
+	if s, found := v.says(call.Caller, func(l *language) phrases { return l.Asked }); found && v.callerTurns(s.turn+1) <= 1 {
+		return "question only"
+	}
+	return ""
+}
+
+// leftNumber reports whether the caller dictated a number.
+func (v view) leftNumber() bool {
+	if n := v.Collected["callback_number"]; n != "" && !blank(n) {
+		return true
+	}
+	return slices.ContainsFunc(v.Turns, func(t call.Turn) bool {
+		if t.Who != call.Caller {
+			return false
+		}
+		folded, most := fold.Text(t.Text), 0
+		for _, l := range v.lists {
+			most = max(most, l.Numerals.count(folded))
+		}
+		return most+len(digits(folded)) >= 7
+	})
+}
+
+// digits are those of a text.
+func digits(s string) string {
+	out := make([]byte, 0, len(s))
+	for _, b := range []byte(s) {
+		if '0' <= b && b <= '9' {
+			out = append(out, b)
+		}
+	}
+	return string(out)
+}

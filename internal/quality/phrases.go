@@ -1,0 +1,104 @@
+package quality
+
+import (
+	_ "embed"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"go.yaml.in/yaml/v4"
+
+	"leadbus/internal/fold"
+)
+
+//go:embed phrases.yaml
+var shipped []byte
+
+// language is one language of phrases.yaml, which explains the lists.
+type language struct {
+	Closings    phrases `yaml:"closings"`
+	NotClosings phrases `yaml:"not_closings"`
+	Promises    phrases `yaml:"promises"`
+	Unless      phrases `yaml:"unless"`
+	AI          phrases `yaml:"ai"`
+	Recording   phrases `yaml:"recording"`
+	Spam        phrases `yaml:"spam"`
+	Refusals    phrases `yaml:"refusals"`
+	WrongNumber phrases `yaml:"wrong_number"`
+	Asked       phrases `yaml:"asked"`
+	Numerals    phrases `yaml:"numerals"`
+	Words       phrases `yaml:"words"`
+}
+
+// phrases match folded text on word boundaries.
+type phrases struct {
+	list []string
+	re   *regexp.Regexp
+}
+
+// UnmarshalYAML compiles the list.
+func (p *phrases) UnmarshalYAML(node *yaml.Node) (err error) {
+	if err = node.Decode(&p.list); err == nil {
+		p.re, err = regexp.Compile(`\b(?:` + strings.Join(p.list, "|") + `)\b`)
+	}
+	return err
+}
+
+func (p phrases) in(folded string) bool { return p.re.MatchString(folded) }
+
+func (p phrases) count(folded string) int { return len(p.re.FindAllString(folded, -1)) }
+
+// languages are those of phrases.yaml, by two letters.
+var languages = sync.OnceValue(func() map[string]*language {
+	out := map[string]*language{}
+	if err := yaml.Load(shipped, &out, yaml.WithKnownFields()); err != nil {
+		panic(fmt.Sprintf("quality: phrases.yaml: %v", err)) // part of the program
+	}
+	return out
+})
+
+// spoken are the languages of the codes, all of them when none is known.
+func spoken(codes []string) []*language {
+	var out []*language
+	for _, code := range codes {
+		if l := languages()[code]; l != nil && !slices.Contains(out, l) {
+			out = append(out, l)
+		}
+	}
+	if out == nil {
+		return slices.Collect(maps.Values(languages()))
+	}
+	return out
+}
+
+// tongue is the language a folded text is in, empty when that is not clear.
+func tongue(folded string) string {
+	best, code, second := 0, "", 0
+	for _, c := range slices.Sorted(maps.Keys(languages())) {
+		switch n := languages()[c].Words.count(folded); {
+		case n > best:
+			best, code, second = n, c, best
+		case n > second:
+			second = n
+		}
+	}
+	if best < 3 || best < second+2 {
+		return ""
+	}
+	return code
+}
+
+// placeholder is a folded value that stands for none.
+var placeholder = regexp.MustCompile(`^(unknown|n a|na|none|null|nil|undefined|test|cliente?|customer|caller|user|` +
+	`inconnue?|non precise|pas donne|unbekannt|keine angabe|sconosciut[oa]|non fornito|tidak diketahui|tidak ada|[a-z])$`)
+
+// blank reports whether a value, though not empty, says nothing.
+func blank(value string) bool {
+	folded := fold.Text(value)
+	digits := strings.ReplaceAll(folded, " ", "")
+	repeated := len(digits) > 3 && strings.Trim(digits, digits[:1]) == "" && digits[0] <= '9'
+	return folded == "" || placeholder.MatchString(folded) || repeated
+}
