@@ -22,6 +22,7 @@ import (
 	"leadbus/internal/event"
 	"leadbus/internal/intake"
 	"leadbus/internal/lead"
+	"leadbus/internal/scenario"
 	"leadbus/internal/site"
 	"leadbus/internal/store"
 	"leadbus/internal/subjects"
@@ -37,10 +38,12 @@ type callCmd struct {
 	Language string        `help:"The language spoken; default: the site's first." placeholder:"CODE"`
 	Caller   string        `help:"The number they call from; default: an example mobile number of the market." placeholder:"NUMBER"`
 	Count    int           `help:"How many calls." default:"1"`
+	Scenario string        `help:"Play a whole phone call, with its report by the voice vendor, instead of a bare tool call: ${scenarios}. Needs the sandbox." enum:"${scenarios}," default:"" placeholder:"NAME"`
 	Edge     string        `help:"Base URL of the edge; default: the one that runs on the data directory." placeholder:"URL"`
-	Wait     time.Duration `help:"How long to wait for everyone to be told." default:"60s"`
+	Wait     time.Duration `help:"How long to wait for everyone to be told; default: 60s, and 6m for a lost webhook." placeholder:"DURATION"`
 	catalog  *site.Catalog
 	site     *site.Site
+	sandbox  string
 }
 
 // concurrentCalls is how many callers of --count talk at the same time.
@@ -57,12 +60,21 @@ func (c *callCmd) Run(ctx context.Context) error {
 	if c.Count < 1 {
 		return errors.New("--count must be at least 1")
 	}
-	if c.Edge == "" {
+	if c.Wait == 0 {
+		c.Wait = time.Minute
+		if c.Scenario == scenario.WebhookLost {
+			c.Wait = 6 * time.Minute
+		}
+	}
+	if c.Edge == "" || c.Scenario != "" {
 		running, err := app.Running(c.Data)
 		if err != nil {
 			return err
 		}
-		c.Edge = running.EdgeURL
+		c.Edge, c.sandbox = or(c.Edge, running.EdgeURL), running.SandboxURL
+	}
+	if c.Scenario != "" && c.sandbox == "" {
+		return errors.New("--scenario needs the sandbox, where the voice vendor can be made to report a call; this leadbus talks to real vendors")
 	}
 	operator, err := app.Operator(ctx, c.Settings, c.site.Market, zerolog.Nop())
 	if err != nil {
@@ -75,7 +87,7 @@ func (c *callCmd) Run(ctx context.Context) error {
 	}
 	defer db.Close()
 
-	watch := &watcher{leads: map[string]*progress{}, verbose: c.Count == 1}
+	watch := &watcher{leads: map[string]*progress{}, verbose: c.Count == 1, scenario: c.Scenario != ""}
 	ctx, cancel := context.WithTimeout(ctx, c.Wait)
 	defer cancel()
 	follow, stopFollowing := context.WithCancel(ctx)
@@ -90,7 +102,10 @@ func (c *callCmd) Run(ctx context.Context) error {
 	if err := watch.wait(ctx, placed, lost); err != nil {
 		return err
 	}
-	for id := range watch.leads {
+	for id, p := range watch.leads {
+		if p.decision == "" {
+			continue // a call without a lead
+		}
 		if err := recorded(ctx, db, c.site.Market, id); err != nil {
 			return err
 		}
@@ -123,7 +138,7 @@ func (c *callCmd) place(ctx context.Context, watch *watcher) error {
 			id := lead.NewID(c.site.Domain, conversation)
 			start := time.Now()
 			watch.expect(id, start)
-			reply, err := c.post(ctx, conversation, i)
+			reply, err := c.talk(ctx, conversation, i)
 			if err != nil {
 				watch.refuse(id)
 				if c.Count > 1 {
@@ -132,8 +147,10 @@ func (c *callCmd) place(ctx context.Context, watch *watcher) error {
 				return err
 			}
 			if c.Count == 1 {
-				fmt.Printf("called %s: lead %s, reference %s\n", c.site.Domain, id, reply.Ref)
-				fmt.Printf("  %6d ms  answered   say: %s\n", time.Since(start).Milliseconds(), reply.Say)
+				fmt.Printf("called %s: lead %s, reference %s\n", c.site.Domain, id, lead.Ref(id))
+				if reply.Say != "" {
+					fmt.Printf("  %6d ms  answered   say: %s\n", time.Since(start).Milliseconds(), reply.Say)
+				}
 				if reply.Ask != "" {
 					fmt.Printf("                        ask: %s\n", reply.Ask)
 				}
@@ -145,36 +162,81 @@ func (c *callCmd) place(ctx context.Context, watch *watcher) error {
 	return g.Wait()
 }
 
-// post sends one tool call as the voice agent does.
-func (c *callCmd) post(ctx context.Context, conversation string, n int) (intake.Reply, error) {
-	var reply intake.Reply
-	body, err := json.Marshal(c.payload(conversation, n))
-	if err != nil {
+// talk is one call: its tool call alone, or the scenario with all that belongs
+// to it.
+func (c *callCmd) talk(ctx context.Context, conversation string, n int) (intake.Reply, error) {
+	if c.Scenario == "" {
+		body, err := json.Marshal(c.payload(conversation, n))
+		if err != nil {
+			return intake.Reply{}, err
+		}
+		_, reply, err := c.post(ctx, body)
 		return reply, err
 	}
+	said := c.payload(conversation, n)
+	text := func(field string) string { return fmt.Sprint(said[field]) }
+	play, err := scenario.Build(c.Scenario, scenario.Site{
+		Language: text("language"), AgentID: c.site.Agent.ID, DID: c.site.DID, Brand: c.site.Brand,
+		Greeting: c.site.Agent.FirstMessage[text("language")], Service: text("service_type"), Place: text("city"),
+	}, scenario.Call{ConversationID: conversation, Caller: text("caller_id"), Name: c.Name, Ended: time.Now()})
+	if err != nil {
+		return intake.Reply{}, err
+	}
+	var replies [][]byte
+	var last intake.Reply
+	for _, body := range play.Tools {
+		answer, reply, err := c.post(ctx, body)
+		if err != nil {
+			return reply, err
+		}
+		replies, last = append(replies, answer), reply
+	}
+	return last, c.hangUp(ctx, play.Conversation(replies...))
+}
+
+// hangUp lets the sandbox's voice vendor report the finished call.
+func (c *callCmd) hangUp(ctx context.Context, conversation []byte) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.sandbox+"/api/calls", bytes.NewReader(conversation))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("the sandbox does not answer: %w", err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode != http.StatusCreated {
+		why, _ := io.ReadAll(io.LimitReader(res.Body, 1000)) // it is in the error as far as it came
+		return fmt.Errorf("the sandbox answered %s: %s", res.Status, why)
+	}
+	return nil
+}
+
+// post sends one tool call as the voice agent does.
+func (c *callCmd) post(ctx context.Context, body []byte) (answer []byte, reply intake.Reply, err error) {
 	url := strings.TrimRight(c.Edge, "/") + "/v1/sites/" + c.site.Domain + "/dispatch_lead"
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
-		return reply, err
+		return nil, reply, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set(edge.SecretHeader, c.SiteSecret(c.site.Domain))
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return reply, fmt.Errorf("the edge does not answer: %w", err)
+		return nil, reply, fmt.Errorf("the edge does not answer: %w", err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	answer, err := io.ReadAll(res.Body)
-	if err != nil {
-		return reply, err
+	if answer, err = io.ReadAll(res.Body); err != nil {
+		return nil, reply, err
 	}
 	if err := json.Unmarshal(answer, &reply); err != nil {
-		return reply, fmt.Errorf("the edge answered %s: %w", res.Status, err)
+		return nil, reply, fmt.Errorf("the edge answered %s: %w", res.Status, err)
 	}
 	if res.StatusCode != http.StatusOK {
-		return reply, fmt.Errorf("the edge answered %s: %s", res.Status, reply.Ask)
+		return nil, reply, fmt.Errorf("the edge answered %s: %s", res.Status, reply.Ask)
 	}
-	return reply, nil
+	return answer, reply, nil
 }
 
 // payload is the tool call's body: what the model fills, the bound dynamic
@@ -220,7 +282,8 @@ func exampleMobile(country string, n int) string {
 
 // watcher follows the leads of this run.
 type watcher struct {
-	verbose bool // one lead: print its timeline
+	verbose  bool // one lead: print its timeline
+	scenario bool // calls are reported on, and not each becomes a lead
 
 	mu      sync.Mutex
 	leads   map[string]*progress
@@ -231,6 +294,7 @@ func (w *watcher) expect(id string, start time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.leads[id] = newProgress(start)
+	w.leads[id].reported = w.scenario
 }
 
 func (w *watcher) refuse(id string) {
@@ -284,14 +348,14 @@ func (w *watcher) counts() (accepted, decided, done int) {
 func (w *watcher) wait(ctx context.Context, placed, lost <-chan error) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	all := false
+	all, live := false, !w.verbose && terminal(os.Stderr)
 	for {
 		accepted, decided, done := w.counts()
-		if !w.verbose {
+		if live {
 			bar(os.Stderr, accepted, decided, done)
 		}
 		if all && done == accepted {
-			if !w.verbose {
+			if live {
 				fmt.Fprintln(os.Stderr)
 			}
 			return nil
@@ -309,6 +373,12 @@ func (w *watcher) wait(ctx context.Context, placed, lost <-chan error) error {
 			return w.unfinished()
 		}
 	}
+}
+
+// terminal reports whether a person looks on.
+func terminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 func bar(out io.Writer, accepted, decided, done int) {

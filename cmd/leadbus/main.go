@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"leadbus/internal/scenario"
 )
 
 type cli struct {
@@ -33,7 +36,7 @@ func main() {
 		kong.Name("leadbus"),
 		kong.Description("Leads from voice agents to the provider who can take them. 'leadbus run' starts everything; 'leadbus call' tries it."),
 		kong.UsageOnError(),
-		kong.Vars{"log_level": "warn"},
+		kong.Vars{"log_level": "warn", "scenarios": strings.Join(scenario.Names(), ",")},
 	)
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()

@@ -21,6 +21,8 @@ type progress struct {
 	planned  map[string]int // messages announced, by the event they were planned for
 	messages map[string]*told
 	last     time.Time
+	reported bool           // the voice vendor reports on the call
+	scanned  *event.Scanned // what the scanner made of that
 }
 
 type told struct {
@@ -47,6 +49,11 @@ func (p *progress) take(e event.Event) string {
 			return fmt.Sprintf("%-10s %s (%d providers looked at)", e.Lead.Event, b.Provider.Name, len(b.Trace))
 		}
 		return fmt.Sprintf("%-10s %s", e.Lead.Event, b.Reason)
+	case *event.Ended:
+		return fmt.Sprintf("%-10s after %d s, %d turns", "call over", b.Call.Seconds, len(b.Call.Turns))
+	case *event.Scanned:
+		p.scanned = b
+		return "scanned    " + scan(*b)
 	case *event.Queued:
 		p.messages[b.Message.ID] = &told{Message: b.Message, state: lead.MessageQueued}
 		p.planned[b.Message.Purpose] = b.Message.Of
@@ -81,7 +88,7 @@ func (p *progress) advance(message string, next lead.MessageState, f *lead.Failu
 // done reports whether everything that was decided has been told, as far as
 // vendors say.
 func (p *progress) done() bool {
-	if p.decision == "" || len(p.messages) == 0 {
+	if p.reported && p.scanned == nil || p.decision == "" && !p.leadless() || len(p.messages) == 0 {
 		return false
 	}
 	want, final := 0, 0
@@ -96,9 +103,18 @@ func (p *progress) done() bool {
 	return len(p.messages) >= want && final == len(p.messages)
 }
 
+// leadless reports whether the call ended without a lead, or with one that
+// waits for the owner.
+func (p *progress) leadless() bool {
+	return p.scanned != nil && (p.scanned.Lead == nil || p.scanned.Status == "asked")
+}
+
 // missing says what has not happened yet.
 func (p *progress) missing() string {
-	if p.decision == "" {
+	if p.reported && p.scanned == nil {
+		return "the call was not scanned yet: is the market's scanner running?"
+	}
+	if p.decision == "" && !p.leadless() {
 		return "no decision yet: is the market's matcher running?"
 	}
 	if len(p.messages) == 0 {
@@ -115,7 +131,11 @@ func (p *progress) missing() string {
 
 // summary says what became of the lead.
 func (p *progress) summary(w io.Writer, id string) {
-	_, _ = fmt.Fprintf(w, "\nlead %s recorded, %s", id, p.decision)
+	if p.leadless() {
+		_, _ = fmt.Fprintf(w, "\ncall %s: %s", id, or(p.scanned.Status, "no lead was due"))
+	} else {
+		_, _ = fmt.Fprintf(w, "\nlead %s recorded, %s", id, p.decision)
+	}
 	if p.provider != "" {
 		_, _ = fmt.Fprintf(w, "; provider: %s", p.provider)
 	}
@@ -127,6 +147,22 @@ func (p *progress) summary(w io.Writer, id string) {
 	slices.Sort(lines)
 	_, _ = fmt.Fprintln(w, strings.Join(lines, "\n"))
 	_, _ = fmt.Fprintf(w, "total %d ms\n", p.last.Sub(p.start).Milliseconds())
+}
+
+// scan is what the scanner made of a call, for people.
+func scan(s event.Scanned) string {
+	lines := []string{or(s.Scan.Why, "a request")}
+	if s.Status != "" {
+		lines[0] += ", lead " + s.Status
+	}
+	for _, f := range s.Scan.Findings {
+		line := fmt.Sprintf("                      %d:%02d %s", f.Second/60, f.Second%60, f.Detector)
+		if f.Sentence != "" {
+			line += fmt.Sprintf(" %q", f.Sentence)
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // print writes one line of a timeline with the time since start.

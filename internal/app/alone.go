@@ -26,8 +26,8 @@ type EdgeSettings struct {
 	Market      []string `help:"Serve only these markets." env:"LEADBUS_MARKETS" placeholder:"ID"`
 }
 
-// NotifierSettings are the flags of a notifier that runs on its own.
-type NotifierSettings struct {
+// VendorRoleSettings are the flags of a notifier or scanner that runs on its own.
+type VendorRoleSettings struct {
 	RoleSettings
 	VendorSettings
 }
@@ -78,13 +78,24 @@ func Matcher(ctx context.Context, p *process.Process, s RoleSettings) error {
 }
 
 // Notifier runs one market's notifier alone.
-func Notifier(ctx context.Context, p *process.Process, s NotifierSettings) error {
+func Notifier(ctx context.Context, p *process.Process, s VendorRoleSettings) error {
 	if err := s.production(); err != nil {
 		return err
 	}
 	return role(p, s.RoleSettings, func(j *joint) error {
 		j.vendors(s.VendorSettings)
 		return j.notifier(ctx, s.Market)
+	})
+}
+
+// Scanner runs one market's scanner alone.
+func Scanner(ctx context.Context, p *process.Process, s VendorRoleSettings) error {
+	if err := s.production(); err != nil {
+		return err
+	}
+	return role(p, s.RoleSettings, func(j *joint) error {
+		j.vendors(s.VendorSettings)
+		return j.scanner(ctx, s.Market)
 	})
 }
 

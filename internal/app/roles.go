@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"net"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"time"
@@ -14,13 +15,16 @@ import (
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/bus"
+	"leadbus/internal/call"
 	"leadbus/internal/edge"
+	"leadbus/internal/elevenlabs"
 	"leadbus/internal/lead"
 	"leadbus/internal/mailgun"
 	"leadbus/internal/matcher"
 	"leadbus/internal/notifier"
 	"leadbus/internal/process"
 	"leadbus/internal/recorder"
+	"leadbus/internal/scanner"
 	"leadbus/internal/site"
 	"leadbus/internal/store"
 	"leadbus/internal/subjects"
@@ -32,6 +36,7 @@ import (
 const (
 	matcherWorkers  = 16
 	notifierWorkers = 128
+	scannerWorkers  = 8
 )
 
 // A recorder's batch: as many events as arrived in recordWait, at most
@@ -49,6 +54,8 @@ type joint struct {
 	server   *bus.Server // in-process broker; nil with an external one
 	twilio   *twilio.Client
 	mailgun  *mailgun.Client
+	voice    *elevenlabs.Client
+	postCall func(r *http.Request, body []byte) (*call.Call, error)
 	replay   bool // the roles work off their replay durable and end
 }
 
@@ -67,6 +74,18 @@ func (j *joint) vendors(v VendorSettings) {
 	j.mailgun = mailgun.New(mailgun.Options{
 		APIKey: string(v.MailgunAPIKey), SigningKey: string(v.MailgunSigningKey), APIBase: v.MailgunURL,
 	})
+	j.voice = elevenlabs.New(string(v.ElevenLabsAPIKey), v.ElevenLabsURL)
+	j.postCall = func(r *http.Request, body []byte) (*call.Call, error) {
+		signature := r.Header.Get(elevenlabs.SignatureHeader)
+		if err := elevenlabs.Verify(string(v.ElevenLabsWebhookSecret), signature, body, time.Now(), v.ElevenLabsTolerance); err != nil {
+			return nil, err
+		}
+		h, err := elevenlabs.Decode(body)
+		if err != nil {
+			return nil, err
+		}
+		return h.Reported(), nil
+	}
 }
 
 // options reach the broker as one of its users.
@@ -204,6 +223,29 @@ func (j *joint) notifier(ctx context.Context, market string) error {
 	return nil
 }
 
+// scanner looks at one market's finished calls.
+func (j *joint) scanner(ctx context.Context, market string) error {
+	c, err := j.connect(ctx, market+"-"+subjects.Scanner)
+	if err != nil {
+		return err
+	}
+	watch, err := c.Bucket(ctx, subjects.BucketWatch)
+	if err != nil {
+		return err
+	}
+	s := scanner.New(scanner.Options{
+		Catalog: j.catalog, Market: market, Stream: c, Watch: watch,
+		Now: time.Now, Log: j.log(market, subjects.Scanner), Registry: j.Registry,
+	})
+	if !j.replay {
+		j.Go("duty of the scanner "+market, s.Run)
+	}
+	j.consume(c, market, subjects.Scanner, func(ctx context.Context, durable string) error {
+		return c.Consume(ctx, durable, scannerWorkers, s.Handle)
+	})
+	return nil
+}
+
 // edge answers the public address. It starts without the bus.
 func (j *joint) edge(ctx context.Context, l net.Listener, s SpoolSettings) error {
 	o := j.options(bus.EdgeUser)
@@ -241,7 +283,7 @@ func (j *joint) edge(ctx context.Context, l net.Listener, s SpoolSettings) error
 		}
 	}
 	j.Serve("edge", l, edge.New(edge.Options{
-		Catalog: j.catalog, Publisher: spool, Twilio: j.twilio, Mailgun: j.mailgun,
+		Catalog: j.catalog, Publisher: spool, Twilio: j.twilio, Mailgun: j.mailgun, PostCall: j.postCall,
 		Secret: secret, Now: time.Now,
 		Log: j.Log.With().Str("role", "edge").Logger(), Registry: j.Registry,
 	}))

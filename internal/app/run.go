@@ -119,6 +119,7 @@ func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, erro
 			{subjects.Recorder, func() error { return j.recorder(ctx, market, db) }},
 			{subjects.Matcher, func() error { return j.matcher(ctx, market) }},
 			{subjects.Notifier, func() error { return j.notifier(ctx, market) }},
+			{subjects.Scanner, func() error { return j.scanner(ctx, market) }},
 		} {
 			if without[r.role+"-"+market] {
 				continue
@@ -242,6 +243,8 @@ func (j *joint) sandbox(s *RunSettings, edgeURL string) (*sandbox.Sandbox, error
 		{"twilio-auth-token", "", func(v string) { s.TwilioAuthToken = Secret(v) }},
 		{"mailgun-api-key", "key", func(v string) { s.MailgunAPIKey = Secret(v) }},
 		{"mailgun-signing-key", "", func(v string) { s.MailgunSigningKey = Secret(v) }},
+		{"elevenlabs-api-key", "xi", func(v string) { s.ElevenLabsAPIKey = Secret(v) }},
+		{"elevenlabs-webhook-secret", "wsec", func(v string) { s.ElevenLabsWebhookSecret = Secret(v) }},
 	} {
 		v, err := ensureSecret(filepath.Join(dir, f.name), 16)
 		if err != nil {
@@ -258,7 +261,7 @@ func (j *joint) sandbox(s *RunSettings, edgeURL string) (*sandbox.Sandbox, error
 	if err != nil {
 		return nil, err
 	}
-	s.TwilioURL, s.MailgunURL = sb.TwilioURL(), sb.MailgunURL()
+	s.TwilioURL, s.MailgunURL, s.ElevenLabsURL = sb.TwilioURL(), sb.MailgunURL(), sb.ElevenLabsURL()
 	return sb, nil
 }
 
@@ -272,6 +275,7 @@ func (j *joint) startSandbox(v VendorSettings, addr, edgeURL string, keep int) (
 		Addr: addr, EdgeURL: edgeURL, Dir: filepath.Join(j.settings.Data, "sandbox"), Keep: keep,
 		AccountSID: v.TwilioAccountSID, AuthToken: string(v.TwilioAuthToken),
 		MailgunKey: string(v.MailgunAPIKey), MailgunSigningKey: string(v.MailgunSigningKey),
+		ElevenLabsKey: string(v.ElevenLabsAPIKey), ElevenLabsWebhookSecret: string(v.ElevenLabsWebhookSecret),
 		Templates: templates, Log: j.Log.With().Str("role", "sandbox").Logger(),
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -46,6 +47,11 @@ type VendorSettings struct {
 	MailgunSigningKey Secret `help:"Mailgun webhook signing key." env:"LEADBUS_MAILGUN_SIGNING_KEY" placeholder:"KEY"`
 	OwnerEmail        string `help:"Send owner copies and alarms of every site to this address instead of the site's own." env:"LEADBUS_OWNER_EMAIL" placeholder:"ADDRESS"`
 	MailgunURL        string `name:"mailgun-url" help:"Mailgun API base with its version; EU: https://api.eu.mailgun.net/v3." env:"LEADBUS_MAILGUN_URL" default:"https://api.mailgun.net/v3" placeholder:"URL"`
+
+	ElevenLabsAPIKey        Secret        `name:"elevenlabs-api-key" help:"ElevenLabs API key; without it calls whose report was lost are not looked for." env:"LEADBUS_ELEVENLABS_API_KEY" placeholder:"KEY"`
+	ElevenLabsWebhookSecret Secret        `name:"elevenlabs-webhook-secret" help:"Secret of ElevenLabs' post-call webhook; without it every report on a call is refused." env:"LEADBUS_ELEVENLABS_WEBHOOK_SECRET" placeholder:"SECRET"`
+	ElevenLabsURL           string        `name:"elevenlabs-url" help:"ElevenLabs API base." env:"LEADBUS_ELEVENLABS_URL" default:"https://api.elevenlabs.io" placeholder:"URL"`
+	ElevenLabsTolerance     time.Duration `name:"elevenlabs-tolerance" help:"How old a post-call webhook's signature may be; ElevenLabs repeats one for about 40 minutes." env:"LEADBUS_ELEVENLABS_TOLERANCE" default:"60m" placeholder:"DURATION"`
 }
 
 // SpoolSettings bound what an edge keeps while the bus is away.

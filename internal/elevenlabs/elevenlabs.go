@@ -41,6 +41,26 @@ type Hook struct {
 	Failure        *Failure   // of NeverConnected
 }
 
+// audio is the type of hooks that carry a recording.
+const audio = "post_call_audio"
+
+// Reported is the call that the hook tells of; nil when it tells of none, as
+// one with a recording does. Of a type that we do not know it holds the ids.
+func (h Hook) Reported() *call.Call {
+	switch {
+	case h.Type == audio:
+		return nil
+	case h.Call != nil:
+		return h.Call
+	}
+	c := &call.Call{ID: h.ConversationID, AgentID: h.AgentID, StartedAt: h.At, Error: h.Type}
+	if f := h.Failure; f != nil {
+		c.Direction, c.Status, c.Error = "outbound", "failed", f.Reason
+		c.CallSID, c.Called, c.CallerID = f.CallSID, f.From, f.To
+	}
+	return c
+}
+
 // Failure is an outbound call that never became a conversation.
 type Failure struct {
 	Reason  string // busy, no-answer, unknown

@@ -119,6 +119,7 @@ type Agent struct {
 	Prompt       string            `yaml:"prompt"`        // file in agents/
 	FirstMessage map[string]string `yaml:"first_message"` // by language, with the AI and recording disclosure
 	InitialWait  float64           `yaml:"initial_wait"`  // seconds; acts only where the first message is empty
+	Closings     []string          `yaml:"closings"`      // farewells that only this agent uses, as plain words
 }
 
 // SiteService is a service the site offers, with phrases beyond the trade's.

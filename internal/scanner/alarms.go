@@ -1,0 +1,139 @@
+package scanner
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"leadbus/internal/alarm"
+	"leadbus/internal/event"
+	"leadbus/internal/subjects"
+)
+
+const alarmPrefix = "alarm-"
+
+// raise counts strikes and calls the owner where that is due.
+func (s *Scanner) raise(ctx context.Context, strikes ...alarm.Strike) error {
+	for _, k := range strikes {
+		if k.Site == "" {
+			k.Site = s.first
+		}
+		err := change(ctx, s.Watch, alarmPrefix+alarm.Key(k.Site, k.Cause, k.About), func(st alarm.State) (alarm.State, error) {
+			return s.tell(ctx, st.Struck(k))
+		})
+		if err != nil {
+			return fmt.Errorf("raise %s: %w", k.Cause, err)
+		}
+	}
+	return nil
+}
+
+// tell calls the owner if that is due. The call is published before it is
+// counted and carries its number: dying in between repeats the same event.
+func (s *Scanner) tell(ctx context.Context, st alarm.State) (alarm.State, error) {
+	now := s.Now().UTC()
+	if !st.Due(now) {
+		return st, nil
+	}
+	st = st.Tell(now)
+	s.Log.Warn().Str("cause", st.Cause).Str("site", st.Site).Str("alarm", st.ID).Int("times", st.Times).Int("told", st.Told).Msg("the owner is called")
+	return st, s.Stream.Publish(ctx, event.Event{
+		ID: fmt.Sprintf("%s-%s-%d", subjects.AlarmRaised, st.ID, st.Told), At: now,
+		Lead: subjects.Lead{Market: s.Market, Site: st.Site, Event: subjects.AlarmRaised, Lead: st.ID},
+		Body: &event.Raised{Alarm: st.Alarm},
+	})
+}
+
+// repeat calls the owner again for what nobody has acknowledged.
+func (s *Scanner) repeat(ctx context.Context) ([]alarm.Strike, error) {
+	return nil, s.eachAlarm(ctx, func(st alarm.State) bool { return st.Due(s.Now()) }, func(st alarm.State) (alarm.State, error) {
+		return s.tell(ctx, st)
+	})
+}
+
+// acknowledge makes an alarm quiet, and what it was about begins anew.
+func (s *Scanner) acknowledge(ctx context.Context, id string, at time.Time) error {
+	return s.eachAlarm(ctx, func(st alarm.State) bool { return st.ID == id }, func(st alarm.State) (alarm.State, error) {
+		if agent, detector, ok := strings.Cut(st.About, "/"); ok && st.Cause == alarm.Drift {
+			if err := s.forgive(ctx, agent, detector); err != nil {
+				return st, err
+			}
+		}
+		return st.Answer(id, at), nil
+	})
+}
+
+// settle takes a lead that the owner decided on out of the alarm about it.
+func (s *Scanner) settle(ctx context.Context, site, lead string, at time.Time) error {
+	key := alarmPrefix + alarm.Key(site, alarm.NotRescued, "")
+	return change(ctx, s.Watch, key, func(st alarm.State) (alarm.State, error) {
+		st.Leads = slices.DeleteFunc(slices.Clone(st.Leads), func(id string) bool { return id == lead })
+		if len(st.Leads) == 0 {
+			st = st.Answer(st.ID, at)
+		}
+		return st, nil
+	})
+}
+
+// eachAlarm changes the alarms that are meant.
+func (s *Scanner) eachAlarm(ctx context.Context, meant func(alarm.State) bool, f func(alarm.State) (alarm.State, error)) error {
+	all, err := s.Watch.All(ctx)
+	if err != nil {
+		return fmt.Errorf("read the alarms: %w", err)
+	}
+	var faults []error
+	for _, e := range all {
+		var st alarm.State
+		if !strings.HasPrefix(e.Key, alarmPrefix) || json.Unmarshal(e.Value, &st) != nil || !meant(st) {
+			continue
+		}
+		faults = append(faults, change(ctx, s.Watch, e.Key, func(st alarm.State) (alarm.State, error) {
+			if !meant(st) { // changed since
+				return st, nil
+			}
+			return f(st)
+		}))
+	}
+	return errors.Join(faults...)
+}
+
+// change brings the state under a key up to date, however many others do so at
+// the same time; f may run more than once.
+func change[S any](ctx context.Context, b Bucket, key string, f func(S) (S, error)) error {
+	for {
+		var state S
+		there, err := b.Get(ctx, key)
+		switch {
+		case errors.Is(err, event.ErrNotFound):
+		case err != nil:
+			return err
+		default:
+			if err := json.Unmarshal(there.Value, &state); err != nil {
+				return event.Permanent(fmt.Errorf("state %s cannot be read: %w", key, err))
+			}
+		}
+		next, err := f(state)
+		if err != nil {
+			return err
+		}
+		value, err := json.Marshal(next)
+		if err != nil {
+			return err
+		}
+		if string(value) == string(there.Value) {
+			return nil
+		}
+		if there.Value == nil {
+			_, err = b.Create(ctx, key, value)
+		} else {
+			_, err = b.Update(ctx, key, value, there.Revision)
+		}
+		if !errors.Is(err, event.ErrConflict) {
+			return err
+		}
+	}
+}

@@ -1,0 +1,170 @@
+package scanner
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"leadbus/internal/call"
+	"leadbus/internal/event"
+	"leadbus/internal/intake"
+	"leadbus/internal/lead"
+	"leadbus/internal/site"
+	"leadbus/internal/subjects"
+)
+
+// maxSummary is as long as a tool call's summary may be, in bytes.
+const maxSummary = 1000
+
+// dictated is a phone number in what a caller said.
+var dictated = regexp.MustCompile(`\+?\d[\d .\-/()]{6,}\d`)
+
+// rebuild makes the lead that a call should have become: of what the vendor
+// collected from it, under what the agent tried to pass on, under what the
+// caller said, in the order of trust.
+func (s *Scanner) rebuild(st *site.Site, id string, c call.Call, at time.Time) lead.Lead {
+	var req lead.Request
+	for _, t := range c.Tools {
+		if t.Name != call.Tool {
+			continue
+		}
+		for _, body := range []string{t.Body, string(t.Params)} {
+			if r, _, err := intake.Decode([]byte(body)); err == nil {
+				req = req.Over(r)
+			}
+		}
+	}
+	if collected, err := json.Marshal(c.Collected); err == nil && len(c.Collected) > 0 {
+		if r, _, err := intake.Decode(collected); err == nil {
+			req = r.Over(req)
+		}
+	}
+	req.ConversationID, req.AgentID, req.CallSID = c.ID, c.AgentID, c.CallSID
+	req.CallerID, req.CalledNumber, req.CalledAt = c.CallerID, c.Called, c.StartedAt
+	if req.Language == "" {
+		req.Language = c.Language
+	}
+	s.listen(st, &req, c)
+	return s.reader.Understand(st, id, req, at, []string{Recovered})
+}
+
+// listen fills in what is missing from what the caller said.
+func (s *Scanner) listen(st *site.Site, req *lead.Request, c call.Call) {
+	understand := func(r lead.Request) lead.Lead { return s.reader.Understand(st, "", r, time.Time{}, nil) }
+	var said []string
+	for _, t := range c.Turns {
+		if t.Who != call.Caller {
+			continue
+		}
+		said = append(said, t.Text)
+		if number := dictated.FindString(t.Text); number != "" && req.CallbackNumber == "" {
+			if p := understand(lead.Request{CallbackNumber: number}).Phone; p.E164 != "" {
+				req.CallbackNumber = number
+			}
+		}
+		if req.City == "" && req.PostalCode == "" && req.AddressLine == "" {
+			// An address is searched for the exact name of a place.
+			if p := understand(lead.Request{AddressLine: t.Text}).Place; p.Method == "alias" || p.Method == "postcode" {
+				req.City = p.Name
+			}
+		}
+		if req.ServiceType == "" {
+			if l := understand(lead.Request{ServiceType: t.Text}); l.Service.Method == "phrase" {
+				req.ServiceType = l.Service.Name
+			}
+		}
+	}
+	if req.IssueSummary == "" {
+		req.IssueSummary = c.Summary
+	}
+	if req.IssueSummary == "" {
+		req.IssueSummary = cut(strings.Join(said, " "), maxSummary)
+	}
+}
+
+func cut(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "")
+}
+
+// resolved reports whether somebody can be sent.
+func resolved(l lead.Lead) bool {
+	return l.Phone.E164 != "" && l.Service.ID != "" && l.Place.ID != ""
+}
+
+// received publishes a lead as the edge does a tool call's.
+func (s *Scanner) received(ctx context.Context, to subjects.Lead, l lead.Lead, at time.Time) error {
+	raw, err := json.Marshal(l.Request)
+	if err != nil {
+		return err
+	}
+	said := l.Request
+	said.CalledAt = time.Time{}
+	id, err := event.ContentID(subjects.Received, l.ID, said)
+	if err != nil {
+		return err
+	}
+	to.Event = subjects.Received
+	there, err := s.Stream.Events(ctx, to)
+	if err != nil {
+		return err
+	}
+	// The stream drops repeats for a while only.
+	if slices.ContainsFunc(there, func(e event.Event) bool { return e.ID == id }) {
+		return nil
+	}
+	return s.Stream.Publish(ctx, event.Event{ID: id, At: at, Lead: to, Body: &event.Received{Lead: l, Raw: raw}})
+}
+
+// answered does what an owner decided.
+func (s *Scanner) answered(ctx context.Context, d event.Delivery, a event.Answered) error {
+	if a.Answer == event.Acknowledge {
+		return s.acknowledge(ctx, d.Lead.Lead, d.At)
+	}
+	st := s.Catalog.Sites[d.Lead.Site]
+	if st == nil {
+		return event.Permanent(fmt.Errorf("site %s is not configured", d.Lead.Site))
+	}
+	if a.Answer == event.Confirm {
+		to := d.Lead
+		to.Event = subjects.CallEnded
+		there, err := s.Stream.Events(ctx, to)
+		if err != nil {
+			return err
+		}
+		if len(there) == 0 {
+			return event.Permanent(fmt.Errorf("the report on the call of lead %s is gone from the stream", d.Lead.Lead))
+		}
+		l := s.rebuild(st, d.Lead.Lead, there[0].Body.(*event.Ended).Call, there[0].At)
+		req := l.Request
+		for _, f := range []struct{ to, from *string }{{&req.CallbackNumber, &a.Phone}, {&req.ServiceType, &a.Service}, {&req.City, &a.Place}} {
+			if *f.from != "" {
+				*f.to = *f.from
+			}
+		}
+		if a.Place != "" {
+			req.City, req.PostalCode = s.placeName(st, a.Place), ""
+		}
+		l = s.reader.Understand(st, d.Lead.Lead, req, there[0].At, []string{Recovered, confirmed})
+		if err := s.received(ctx, d.Lead, l, d.At); err != nil {
+			return err
+		}
+	}
+	return s.settle(ctx, st.Domain, d.Lead.Lead, d.At)
+}
+
+// placeName is how a place of the market is called.
+func (s *Scanner) placeName(st *site.Site, id string) string {
+	for _, p := range s.Catalog.MarketOf(st).Places {
+		if p.ID == id {
+			return p.Name
+		}
+	}
+	return id
+}

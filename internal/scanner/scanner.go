@@ -1,0 +1,282 @@
+// Package scanner is the role that looks at one market's finished calls and
+// says what went wrong, saves the lead that the agent never passed on, and
+// calls the owner.
+//
+//	call-ended ─► quality.Scan ─► findings ──────────────────────► call-scanned
+//	                 │ eligible, and no lead
+//	                 └─► rebuilt from the call ─► all resolved ──► received, flagged recovered
+//	                                          └─► else ──────────► the owner is asked
+//	owner-answered ─► confirm ───────────────────────────────────► received
+//	                  acknowledge ─► the alarm is quiet
+//
+// What strikes becomes an alarm, one for each cause, told until somebody
+// acknowledges it. Alarms, and how often which agent fails at what, stand in
+// the bucket watch; all of it is folded from events that carry ids, so a
+// repeated delivery changes nothing. The call's first scan stands: scanning it
+// again, in a replica or in a replay, adds nothing.
+//
+// Of a market's scanners one at a time does the periodic work (Task); another
+// takes over when it falls silent.
+package scanner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"leadbus/internal/alarm"
+	"leadbus/internal/call"
+	"leadbus/internal/event"
+	"leadbus/internal/intake"
+	"leadbus/internal/lead"
+	"leadbus/internal/quality"
+	"leadbus/internal/site"
+	"leadbus/internal/subjects"
+)
+
+// Flags of leads that a scanner makes.
+const (
+	Recovered = "recovered" // rebuilt from a call whose agent never passed it on
+	confirmed = "confirmed" // by the owner
+	test      = "test"      // one of our own
+)
+
+// asked is the status of a rebuilt lead that waits for the owner.
+const asked = "asked"
+
+// Stream holds the market's events.
+type Stream interface {
+	// Events are the stored events of a lead, or of one kind of them, in stream
+	// order.
+	Events(ctx context.Context, filter subjects.Lead) ([]event.Event, error)
+	// Publish tries until ctx ends; a repeat of an id is a success.
+	Publish(ctx context.Context, e event.Event) error
+	// PublishFirst is Publish onto an empty subject, else event.ErrConflict.
+	PublishFirst(ctx context.Context, e event.Event) error
+}
+
+// Bucket is the market's bucket watch. Errors are event.ErrNotFound and
+// event.ErrConflict.
+type Bucket interface {
+	All(ctx context.Context) ([]event.Entry, error)
+	Get(ctx context.Context, key string) (event.Entry, error)
+	Create(ctx context.Context, key string, value []byte) (uint64, error)
+	Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
+}
+
+// Options are what a scanner works with.
+type Options struct {
+	Catalog *site.Catalog
+	Market  string
+	Stream  Stream
+	Watch   Bucket
+	// Reach follows whether providers can be reached; it answers what is to
+	// be told of a failure or a receipt.
+	Reach    func(ctx context.Context, e event.Event) ([]alarm.Strike, error)
+	Tasks    []Task // the periodic work
+	Now      func() time.Time
+	Log      zerolog.Logger
+	Registry prometheus.Registerer
+}
+
+// Scanner handles one market's deliveries. It is safe for concurrent use and
+// beside other scanners of the market.
+type Scanner struct {
+	Options
+	reader *intake.Reader
+	first  string // the site whose owner hears what concerns the whole market
+	calls  *prometheus.CounterVec
+}
+
+// New makes a scanner; Run does its periodic work.
+func New(o Options) *Scanner {
+	s := &Scanner{Options: o, reader: intake.New(o.Catalog), calls: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "leadbus_calls_scanned_total", ConstLabels: prometheus.Labels{"market": o.Market},
+		Help: "Finished calls by what became of them: dispatched, recovered, asked (waits for the owner), other (no lead was due), unknown (of an agent that no site has).",
+	}, []string{"outcome"})}
+	if o.Registry != nil {
+		o.Registry.MustRegister(s.calls)
+	}
+	var own []string
+	for domain, site := range o.Catalog.Sites {
+		if site.Market == o.Market {
+			own = append(own, domain)
+		}
+	}
+	slices.Sort(own)
+	if len(own) > 0 {
+		s.first = own[0]
+	}
+	return s
+}
+
+// Handle takes one delivery of the scanner's durable.
+func (s *Scanner) Handle(ctx context.Context, d event.Delivery) error {
+	switch b := d.Body.(type) {
+	case *event.Ended:
+		return s.ended(ctx, d, b.Call)
+	case *event.Answered:
+		return s.answered(ctx, d, *b)
+	case *event.Told, *event.Reported:
+		if s.Reach == nil {
+			return nil
+		}
+		strikes, err := s.Reach(ctx, d.Event)
+		if err != nil {
+			return err
+		}
+		return s.raise(ctx, strikes...)
+	default:
+		return event.Permanent(fmt.Errorf("the scanner does not handle %s", d.Lead.Event))
+	}
+}
+
+// ended scans a call, saves its lead, and calls the owner where that is due.
+func (s *Scanner) ended(ctx context.Context, d event.Delivery, c call.Call) error {
+	st := s.Catalog.Sites[d.Lead.Site]
+	if st == nil {
+		s.calls.WithLabelValues("unknown").Inc()
+		return s.raise(ctx, alarm.Strike{
+			Site: s.first, Cause: alarm.UnknownAgent, About: c.AgentID, ID: d.Lead.Lead, At: c.StartedAt, Leads: []string{d.Lead.Lead},
+			Facts: []alarm.Fact{{Label: "agent", Value: c.AgentID}, {Label: "conversation", Value: c.ID}},
+		})
+	}
+	scanned, err := s.scan(ctx, d, st, c)
+	if err != nil {
+		return err
+	}
+	s.Log.Info().Str("site", st.Domain).Str("lead", d.Lead.Lead).Bool("eligible", scanned.Scan.Eligible).
+		Str("status", scanned.Status).Int("findings", len(scanned.Scan.Findings)).Msg("call scanned")
+	strikes, err := s.observe(ctx, st, scanned, d.Lead.Lead)
+	if err != nil {
+		return err
+	}
+	if scanned.Status == asked {
+		strikes = append(strikes, alarm.Strike{
+			Site: st.Domain, Cause: alarm.NotRescued, ID: d.Lead.Lead, At: began(c, d), Leads: []string{d.Lead.Lead},
+		})
+	}
+	if f, found := finding(scanned.Scan, quality.PromiseWithoutDispatch); found && !scanned.Scan.Recovered {
+		strikes = append(strikes, alarm.Strike{
+			Site: st.Domain, Cause: alarm.PromiseWithoutDispatch, About: c.AgentID, ID: d.Lead.Lead, At: began(c, d), Leads: []string{d.Lead.Lead},
+			Facts: []alarm.Fact{{Label: "second", Value: fmt.Sprint(f.Second)}},
+		})
+	}
+	return s.raise(ctx, strikes...)
+}
+
+// scan is the call's first scan: made now, or the one that stands.
+func (s *Scanner) scan(ctx context.Context, d event.Delivery, st *site.Site, c call.Call) (*event.Scanned, error) {
+	to := d.Lead
+	to.Event = subjects.CallScanned
+	if there, err := s.Stream.Events(ctx, to); err != nil {
+		return nil, err
+	} else if len(there) > 0 {
+		return there[0].Body.(*event.Scanned), nil
+	}
+	events, err := s.Stream.Events(ctx, subjects.Lead{Market: d.Lead.Market, Site: d.Lead.Site, Lead: d.Lead.Lead})
+	if err != nil {
+		return nil, err
+	}
+	known := read(events)
+	out := &event.Scanned{Call: c, Lead: known.lead, Status: known.status, Provider: known.provider}
+	qc := quality.Context{
+		Lead: known.lead != nil, Languages: st.Languages, Closings: st.Agent.Closings, Numbers: []string{st.DID}, Recorded: true,
+	}
+	if known.lead != nil {
+		qc.Flags, qc.Test = known.lead.Flags, slices.Contains(known.lead.Flags, test)
+	}
+	out.Scan = call.Scan{Dispatched: c.Dispatched() || known.lead != nil, Findings: quality.Scan(c, qc)}
+	out.Scan.Eligible, out.Scan.Why = quality.Eligible(c, qc)
+	outcome := "other"
+	switch {
+	case out.Scan.Dispatched:
+		outcome = "dispatched"
+	case lost(out.Scan):
+		l := s.rebuild(st, d.Lead.Lead, c, d.At)
+		out.Lead, out.Scan.Recovered = &l, true
+		out.Status, outcome = asked, asked
+		if resolved(l) {
+			out.Status, outcome = Recovered, Recovered
+			if err := s.received(ctx, d.Lead, l, d.At); err != nil {
+				return nil, err
+			}
+		}
+	}
+	err = s.Stream.PublishFirst(ctx, event.Event{ID: to.Event + "-" + to.Lead, At: s.Now().UTC(), Lead: to, Body: out})
+	if errors.Is(err, event.ErrConflict) { // another replica was faster
+		return out, nil
+	} else if err == nil {
+		s.calls.WithLabelValues(outcome).Inc()
+	}
+	return out, err
+}
+
+// lost reports whether a customer waits and nobody knows.
+func lost(scan call.Scan) bool {
+	return slices.ContainsFunc(scan.Findings, func(f call.Finding) bool {
+		return f.Detector == quality.MissedDispatch || f.Detector == quality.PromiseWithoutDispatch || f.Detector == quality.ToolError && scan.Eligible
+	})
+}
+
+func finding(scan call.Scan, detector string) (call.Finding, bool) {
+	for _, f := range scan.Findings {
+		if f.Detector == detector {
+			return f, true
+		}
+	}
+	return call.Finding{}, false
+}
+
+// began is when the call began, as far as it is known.
+func began(c call.Call, d event.Delivery) time.Time {
+	if c.StartedAt.IsZero() {
+		return d.At
+	}
+	return c.StartedAt
+}
+
+// history is what the stream holds of a call's lead.
+type history struct {
+	lead     *lead.Lead // nil unless the agent passed it on
+	status   string
+	provider string
+}
+
+func read(events []event.Event) history {
+	var h history
+	for _, e := range events {
+		switch b := e.Body.(type) {
+		case *event.Received:
+			if h.lead == nil && !slices.Contains(b.Lead.Flags, Recovered) {
+				h.lead, h.status = &b.Lead, string(lead.Pending)
+			}
+		case *event.Decided:
+			if h.lead == nil {
+				continue // of a lead that a scanner rebuilt
+			}
+			h.lead, h.status, h.provider = &b.Lead, status(e.Lead.Event), ""
+			if b.Provider != nil {
+				h.provider = b.Provider.Name
+			}
+		}
+	}
+	return h
+}
+
+// status is the lead's after a decision.
+func status(kind string) string {
+	switch kind {
+	case subjects.Unserved:
+		return string(lead.Unserved)
+	case subjects.ReviewRequested:
+		return string(lead.NeedsReview)
+	default:
+		return string(lead.Matched)
+	}
+}
