@@ -148,6 +148,9 @@ func (s *Scanner) answered(ctx context.Context, d event.Delivery, a event.Answer
 				*f.to = *f.from
 			}
 		}
+		if a.Phone != "" { // the owner knows better than the line
+			req.CallerID = ""
+		}
 		if a.Place != "" {
 			req.City, req.PostalCode = s.placeName(st, a.Place), ""
 		}

@@ -1,0 +1,527 @@
+package scanner
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"leadbus/internal/alarm"
+	"leadbus/internal/bus"
+	"leadbus/internal/call"
+	"leadbus/internal/elevenlabs"
+	"leadbus/internal/event"
+	"leadbus/internal/intake"
+	"leadbus/internal/lead"
+	"leadbus/internal/quality"
+	"leadbus/internal/scenario"
+	"leadbus/internal/site"
+	"leadbus/internal/subjects"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const domain = "plombiersgeneve.ch"
+
+var monday = time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
+
+// rig is a real bus with one market, and a clock that tests set.
+type rig struct {
+	*testing.T
+	dir            string
+	server         *bus.Server
+	catalog        *site.Catalog
+	edge, operator *bus.Conn
+	watch          *bus.Bucket
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newRig(t *testing.T) *rig {
+	c, err := site.Load("../../config")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for domain, s := range c.Sites {
+		if s.Market != "ch" {
+			delete(c.Sites, domain)
+		}
+	}
+	r := &rig{T: t, dir: t.TempDir(), catalog: c, now: monday}
+	keys, err := bus.EnsureKeys(r.dir+"/keys", bus.Users([]string{"ch"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.server, err = bus.StartServer(bus.ServerOptions{
+		Addr: "127.0.0.1:0", StoreDir: r.dir + "/store", Config: bus.ConfigText([]string{"ch"}, keys), Log: zerolog.Nop(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.server.Close)
+	r.operator = r.connect("ch-operator")
+	if err := bus.Provision(t.Context(), r.operator, "ch", bus.Layout{}); err != nil {
+		t.Fatal(err)
+	}
+	r.edge = r.connect(bus.EdgeUser)
+	r.watch = r.bucket(r.operator)
+	return r
+}
+
+func (r *rig) connect(user string) *bus.Conn {
+	c, err := bus.Connect(r.Context(), bus.Options{Server: r.server, User: user, SeedFile: bus.SeedFile(r.dir+"/keys", user), Log: zerolog.Nop()})
+	if err != nil {
+		r.Fatal(err)
+	}
+	r.Cleanup(c.Close)
+	return c
+}
+
+func (r *rig) bucket(c *bus.Conn) *bus.Bucket {
+	b, err := c.Bucket(r.Context(), subjects.BucketWatch)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return b
+}
+
+func (r *rig) clock() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.now
+}
+
+func (r *rig) set(at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.now = at
+}
+
+// start runs a scanner with its role's rights, until the test or
+// stop ends it.
+func (r *rig) start(tasks ...Task) (s *Scanner, stop func()) {
+	c := r.connect("ch-scanner")
+	s = New(Options{Catalog: r.catalog, Market: "ch", Stream: c, Watch: r.bucket(c), Tasks: tasks, Now: r.clock, Log: zerolog.Nop()})
+	ctx, cancel := context.WithCancel(r.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := c.Consume(ctx, subjects.Scanner, 4, s.Handle); err != nil && ctx.Err() == nil {
+			r.Error(err)
+		}
+	})
+	stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
+	r.Cleanup(stop)
+	return s, stop
+}
+
+// call makes up a phone call; n tells calls apart.
+func (r *rig) call(name string, n int, change func(*call.Call)) call.Call {
+	st := r.catalog.Sites[domain]
+	at := monday.Add(time.Duration(n) * time.Hour)
+	play, err := scenario.Build(name, scenario.Site{
+		Language: "fr", AgentID: st.Agent.ID, DID: st.DID, Brand: st.Brand, Greeting: st.Agent.FirstMessage["fr"], Service: "fuite d'eau", Place: "Carouge",
+	}, scenario.Call{ConversationID: fmt.Sprintf("conv_%s_%d", name, n), Caller: fmt.Sprintf("+4178124%04d", n), Ended: at})
+	if err != nil {
+		r.Fatal(err)
+	}
+	c, err := elevenlabs.Conversation(play.Conversation())
+	if err != nil {
+		r.Fatal(err)
+	}
+	if change != nil {
+		change(&c)
+	}
+	return c
+}
+
+// end reports a call on the bus, as the edge does, and is its lead's id.
+func (r *rig) end(c call.Call) string {
+	id := lead.NewID(domain, c.ID)
+	r.publish(subjects.CallEnded, id, subjects.CallEnded+"-"+id, &event.Ended{Call: c})
+	return id
+}
+
+func (r *rig) publish(kind, id, eventID string, body any) {
+	err := r.edge.Publish(r.Context(), event.Event{
+		ID: eventID, At: monday, Lead: subjects.Lead{Market: "ch", Site: domain, Event: kind, Lead: id}, Body: body,
+	})
+	if err != nil {
+		r.Fatal(err)
+	}
+}
+
+// dispatch is the agent's tool call reaching us.
+func (r *rig) dispatch(c call.Call) {
+	id := lead.NewID(domain, c.ID)
+	l := intake.New(r.catalog).Understand(r.catalog.Sites[domain], id, lead.Request{
+		ConversationID: c.ID, CallbackNumber: c.CallerID, ServiceType: "fuite d'eau", City: "Carouge", CustomerName: "Marta Salas",
+	}, monday, nil)
+	r.publish(subjects.Received, id, "received-"+id, &event.Received{Lead: l})
+}
+
+// events are those of a kind, of one lead or all.
+func (r *rig) events(kind, id string) []event.Event {
+	var out []event.Event
+	err := r.operator.History(r.Context(), subjects.Lead{Market: "ch", Event: kind, Lead: id}, time.Time{}, func(e event.Event, _ time.Time) error {
+		out = append(out, e)
+		return nil
+	})
+	if err != nil {
+		r.Fatal(err)
+	}
+	return out
+}
+
+// await waits until a lead, or any, has so many events of a kind.
+func (r *rig) await(kind, id string, n int) []event.Event {
+	for {
+		if got := r.events(kind, id); len(got) >= n {
+			return got
+		}
+		select {
+		case <-r.Context().Done():
+			r.Fatalf("no %d %s of %s", n, kind, id)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+func (r *rig) scanned(id string) event.Scanned {
+	return *r.await(subjects.CallScanned, id, 1)[0].Body.(*event.Scanned)
+}
+
+// settled waits until the scanner's durable has nothing left.
+func (r *rig) settled() {
+	if err := r.operator.Emptied(r.Context(), subjects.Scanner); err != nil {
+		r.Fatal(err)
+	}
+}
+
+func detectors(s event.Scanned) []string {
+	var out []string
+	for _, f := range s.Scan.Findings {
+		out = append(out, f.Detector)
+	}
+	return out
+}
+
+// The agent said goodbye and never called its tool: the finding shows the
+// sentence, and the lead goes the way of every other.
+func TestGoodbyeBeforeTheTool(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	c := r.call(scenario.Goodbye, 1, nil)
+	id := r.end(c)
+
+	s := r.scanned(id)
+	if !s.Scan.Eligible || s.Scan.Dispatched || !s.Scan.Recovered || s.Status != Recovered {
+		t.Errorf("scan %+v, status %s", s.Scan, s.Status)
+	}
+	f, found := finding(s.Scan, quality.CloseBeforeDispatch)
+	if !found || f.Sentence == "" || f.Second == 0 {
+		t.Errorf("findings %+v", s.Scan.Findings)
+	}
+	l := r.await(subjects.Received, id, 1)[0].Body.(*event.Received).Lead
+	if l.Phone.E164 != "+41781240001" || l.Service.ID != "plumbing.leak" || l.Place.ID != "carouge" || !slices.Contains(l.Flags, Recovered) {
+		t.Errorf("lead %+v", l)
+	}
+	if alarms := r.events(subjects.AlarmRaised, ""); len(alarms) != 0 {
+		t.Errorf("the owner is called for a lead that was saved: %d alarms", len(alarms))
+	}
+}
+
+// A lead that the agent did pass on is not made a second time.
+func TestADispatchedCallMeetsItsLead(t *testing.T) {
+	r := newRig(t)
+	c := r.call(scenario.Normal, 1, nil)
+	failed := r.call(scenario.ToolError, 2, nil) // our answer was lost on its way
+	r.dispatch(c)
+	r.dispatch(failed)
+	id, other := r.end(c), r.end(failed)
+	r.start()
+
+	if s := r.scanned(id); !s.Scan.Dispatched || s.Scan.Recovered || len(s.Scan.Findings) != 0 || s.Lead == nil || s.Status != string(lead.Pending) {
+		t.Errorf("a call as it should be: %+v, status %q", s.Scan, s.Status)
+	}
+	if s := r.scanned(other); !s.Scan.Dispatched || s.Scan.Recovered || slices.Contains(detectors(s), quality.MissedDispatch) {
+		t.Errorf("a call whose lead came all the same: %+v", s.Scan)
+	}
+	r.settled()
+	if got := r.events(subjects.Received, ""); len(got) != 2 {
+		t.Errorf("%d leads, want 2", len(got))
+	}
+}
+
+// What cannot be sent on waits for the owner, who is called until they answer.
+func TestTheOwnerIsAsked(t *testing.T) {
+	r := newRig(t)
+	s, _ := r.start()
+	lost := func(c *call.Call) {
+		c.Collected["city"] = "Trifouilly-les-Oies"
+		for i := range c.Turns {
+			if c.Turns[i].Who == call.Caller {
+				c.Turns[i].Text = "Bonjour, j'ai une fuite d'eau à la cuisine, venez vite s'il vous plaît."
+			}
+		}
+	}
+	first, second := r.end(r.call(scenario.Promise, 1, lost)), r.end(r.call(scenario.Promise, 2, lost))
+	for _, id := range []string{first, second} {
+		if s := r.scanned(id); s.Status != asked || s.Lead == nil || s.Lead.Place.ID != "" {
+			t.Fatalf("status %s, lead %+v", s.Status, s.Lead)
+		}
+	}
+	r.settled()
+	if got := r.events(subjects.Received, ""); len(got) != 0 {
+		t.Fatalf("%d leads went on without their place", len(got))
+	}
+	raised := map[string]alarm.Alarm{}
+	for _, e := range r.events(subjects.AlarmRaised, "") {
+		a := e.Body.(*event.Raised).Alarm
+		raised[a.Cause] = a
+	}
+	if a := raised[alarm.NotRescued]; a.Told != 1 || a.Site != domain {
+		t.Errorf("alarms %+v", raised)
+	}
+
+	// Nobody answers for a while.
+	r.set(monday.Add(6 * time.Minute))
+	if _, err := s.repeat(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	again := r.await(subjects.AlarmRaised, raised[alarm.NotRescued].ID, 2)[1].Body.(*event.Raised).Alarm
+	if again.Told != 2 || len(again.Leads) != 2 {
+		t.Errorf("told again: %+v", again)
+	}
+
+	r.publish(subjects.OwnerAnswered, first, "owner-answered-"+first, &event.Answered{Answer: event.Confirm, Place: "carouge", Phone: "+41781240009"})
+	l := r.await(subjects.Received, first, 1)[0].Body.(*event.Received).Lead
+	if l.Place.ID != "carouge" || l.Phone.E164 != "+41781240009" || l.Service.ID != "plumbing.leak" || !slices.Contains(l.Flags, confirmed) {
+		t.Errorf("confirmed lead %+v", l)
+	}
+	r.publish(subjects.OwnerAnswered, second, "owner-answered-"+second, &event.Answered{Answer: event.Drop})
+	r.settled()
+	if got := r.events(subjects.Received, second); len(got) != 0 {
+		t.Error("a lead that the owner dropped went on")
+	}
+	r.set(monday.Add(2 * time.Hour))
+	if _, err := s.repeat(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.events(subjects.AlarmRaised, raised[alarm.NotRescued].ID); len(got) != 2 {
+		t.Errorf("told %d times, though all was answered", len(got))
+	}
+}
+
+func TestNobodyIsRescuedWhoNeedsNoRescue(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	id := r.end(r.call(scenario.Spam, 1, nil))
+	if s := r.scanned(id); s.Scan.Eligible || s.Scan.Why == "" || s.Status != "" || s.Lead != nil {
+		t.Errorf("spam: %+v, status %q", s.Scan, s.Status)
+	}
+	r.settled()
+	if got := r.events(subjects.Received, ""); len(got) != 0 {
+		t.Error("spam became a lead")
+	}
+}
+
+// An agent that begins to miss is called about once, and again only after the
+// owner acknowledged it.
+func TestAnAgentGetsWorse(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	for n := range 12 {
+		r.scanned(r.end(r.call(scenario.Goodbye, n, nil)))
+	}
+	r.settled()
+	var drifts []alarm.Alarm
+	for _, e := range r.events(subjects.AlarmRaised, "") {
+		if a := e.Body.(*event.Raised).Alarm; a.Cause == alarm.Drift && a.About == r.catalog.Sites[domain].Agent.ID+"/"+quality.MissedDispatch {
+			drifts = append(drifts, a)
+		}
+	}
+	if len(drifts) != 1 || drifts[0].Told != 1 {
+		t.Fatalf("alarms %+v", drifts)
+	}
+	r.publish(subjects.OwnerAnswered, drifts[0].ID, "owner-answered-"+drifts[0].ID, &event.Answered{Answer: event.Acknowledge})
+	r.settled()
+	before := len(r.events(subjects.AlarmRaised, ""))
+	r.scanned(r.end(r.call(scenario.Goodbye, 20, nil)))
+	r.settled()
+	if after := len(r.events(subjects.AlarmRaised, "")); after != before {
+		t.Errorf("%d alarms after one more miss, %d before", after, before)
+	}
+}
+
+func TestAToolThatFailsTwice(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	near := func(minutes int) func(*call.Call) {
+		return func(c *call.Call) { c.StartedAt = monday.Add(time.Duration(minutes) * time.Minute) }
+	}
+	alarms := func() (n int) {
+		r.settled()
+		for _, e := range r.events(subjects.AlarmRaised, "") {
+			if e.Body.(*event.Raised).Alarm.Cause == alarm.ToolError {
+				n++
+			}
+		}
+		return n
+	}
+	r.scanned(r.end(r.call(scenario.ToolError, 1, near(0))))
+	r.scanned(r.end(r.call(scenario.ToolError, 2, near(30))))
+	if n := alarms(); n != 0 {
+		t.Errorf("%d alarms of failures half an hour apart", n)
+	}
+	r.scanned(r.end(r.call(scenario.ToolError, 3, near(35))))
+	if n := alarms(); n != 1 {
+		t.Errorf("%d alarms of failures five minutes apart, want 1", n)
+	}
+}
+
+// A call of an agent that no site has is not thrown away in silence.
+func TestAnUnknownAgent(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	c := r.call(scenario.Goodbye, 1, func(c *call.Call) { c.AgentID = "agent_elsewhere" })
+	to := subjects.Lead{Market: "ch", Site: "unknown.invalid", Event: subjects.CallEnded, Lead: lead.NewID("unknown.invalid", c.ID)}
+	if err := r.edge.Publish(t.Context(), event.Event{ID: "x", At: monday, Lead: to, Body: &event.Ended{Call: c}}); err != nil {
+		t.Fatal(err)
+	}
+	a := r.await(subjects.AlarmRaised, "", 1)[0].Body.(*event.Raised).Alarm
+	if a.Cause != alarm.UnknownAgent || a.About != "agent_elsewhere" || r.catalog.Sites[a.Site] == nil {
+		t.Errorf("%+v", a)
+	}
+}
+
+// Scanners that were away for an hour, two of them then, and a replay of
+// everything: no finding missing, none doubled, no alarm doubled.
+func TestAwayAndReplayed(t *testing.T) {
+	r := newRig(t)
+	names := []string{scenario.Normal, scenario.Goodbye, scenario.Promise, scenario.ToolError, scenario.HangUp, scenario.Spam}
+	var ids []string
+	for n := range 24 {
+		c := r.call(names[n%len(names)], n, nil)
+		if names[n%len(names)] == scenario.Normal {
+			r.dispatch(c)
+		}
+		ids = append(ids, r.end(c))
+	}
+	s, _ := r.start()
+	r.start()
+	r.settled()
+	for i, id := range ids {
+		got := r.events(subjects.CallScanned, id)
+		if len(got) != 1 {
+			t.Fatalf("call %d was scanned %d times", i, len(got))
+		}
+		want := names[i%len(names)] != scenario.Normal && names[i%len(names)] != scenario.Spam
+		if s := got[0].Body.(*event.Scanned); slices.Contains(detectors(*s), quality.MissedDispatch) != want {
+			t.Errorf("call %d, %s: %v", i, names[i%len(names)], detectors(*s))
+		}
+	}
+	state := func() map[string]string {
+		all, err := r.watch.All(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := map[string]string{}
+		for _, e := range all {
+			out[e.Key] = string(e.Value)
+		}
+		return out
+	}
+	count := func() []int {
+		return []int{len(r.events(subjects.CallScanned, "")), len(r.events(subjects.Received, "")), len(r.events(subjects.AlarmRaised, ""))}
+	}
+	told := map[string]bool{}
+	for _, e := range r.events(subjects.AlarmRaised, "") {
+		a := e.Body.(*event.Raised).Alarm
+		if key := fmt.Sprint(a.Cause, a.About, a.Told); told[key] {
+			t.Errorf("alarm %s about %s doubled", a.Cause, a.About)
+		} else {
+			told[key] = true
+		}
+	}
+	before, beforeState := count(), state()
+	for _, kind := range []string{subjects.CallEnded, subjects.OwnerAnswered} {
+		for _, e := range r.events(kind, "") {
+			if err := s.Handle(t.Context(), event.Delivery{Event: e, Attempt: 1}); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if diff := cmp.Diff(before, count()); diff != "" {
+		t.Errorf("scans, leads and alarms after the replay:\n%s", diff)
+	}
+	if diff := cmp.Diff(beforeState, state()); diff != "" {
+		t.Errorf("what is watched after the replay:\n%s", diff)
+	}
+}
+
+// One scanner at a time does the periodic work; when it leaves, the other does.
+func TestOneIsOnDuty(t *testing.T) {
+	r := newRig(t)
+	ran := make(chan int, 100)
+	run := func(n int) (stop func()) {
+		s, _ := r.start(Task{Name: "count", Every: time.Hour, Run: func(context.Context) ([]alarm.Strike, error) {
+			ran <- n
+			return []alarm.Strike{{Cause: alarm.Canary, ID: "beat", At: monday}}, nil
+		}})
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = s.Run(ctx) })
+		stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
+		t.Cleanup(stop)
+		return stop
+	}
+	stop := run(1)
+	if first := <-ran; first != 1 {
+		t.Fatalf("scanner %d did the work", first)
+	}
+	run(2)
+	r.await(subjects.AlarmRaised, "", 1)
+	stop()
+	if next := <-ran; next != 2 {
+		t.Errorf("scanner %d took over", next)
+	}
+	if len(ran) != 0 {
+		t.Error("the work was done twice")
+	}
+}
+
+// Whatever an authentic report holds, the scanner lives on.
+func FuzzReport(f *testing.F) {
+	c, err := site.Load("../../config")
+	if err != nil {
+		f.Fatal(err)
+	}
+	s := New(Options{Catalog: c, Market: "ch", Now: time.Now, Log: zerolog.Nop()})
+	for _, name := range scenario.Names() {
+		play, err := scenario.Build(name, scenario.Site{Language: "de", AgentID: "a", Service: "Rohrbruch", Place: "Genf"}, scenario.Call{ConversationID: "c", Ended: monday})
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add([]byte(play.Conversation()))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := elevenlabs.Conversation(data)
+		if err != nil {
+			return
+		}
+		st := s.Catalog.Sites[domain]
+		_ = quality.Scan(c, quality.Context{Languages: st.Languages, Recorded: true})
+		l := s.rebuild(st, "x", c, monday)
+		if _, err := json.Marshal(l); err != nil {
+			t.Error(err)
+		}
+	})
+}
