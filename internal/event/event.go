@@ -35,6 +35,8 @@ type Event struct {
 
 	// Seq is the stream sequence; zero before publishing.
 	Seq uint64
+	// Wire is the body as it was stored; nil of an event that was made here.
+	Wire []byte
 }
 
 // Payloads, one for each kind.
@@ -183,7 +185,7 @@ func Decode(subject string, seq uint64, data []byte) (Event, error) {
 	if !ok {
 		return Event{}, fmt.Errorf("decode: unknown event %q", s.Event)
 	}
-	e := Event{ID: w.ID, At: w.At, Lead: s, Body: newB(), Seq: seq}
+	e := Event{ID: w.ID, At: w.At, Lead: s, Body: newB(), Seq: seq, Wire: data}
 	if err := json.Unmarshal(w.Body, e.Body); err != nil {
 		return Event{}, fmt.Errorf("decode %s: %w", s.Event, unreadable(err))
 	}

@@ -91,7 +91,10 @@ func newBatch(market string, events []event.Event) (*batch, error) {
 		if e.Lead.Market != market {
 			return nil, errors.New("the event is of another market")
 		}
-		body, err := event.Encode(e)
+		body, err := e.Wire, error(nil)
+		if body == nil {
+			body, err = event.Encode(e)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -131,13 +134,9 @@ const (
 // insert stores the events and reads the rows of their leads, in one round
 // trip.
 func (b *batch) insert(ctx context.Context, conn *pgx.Conn) error {
-	var ids, ofLead, kinds, sites []string
-	var seqs []int64
-	var ats []time.Time
+	var sites []string
 	site := map[string]string{}
 	for _, e := range b.events {
-		ids, ofLead, kinds = append(ids, e.ID), append(ofLead, e.Lead.Lead), append(kinds, e.Lead.Event)
-		seqs, ats = append(seqs, int64(e.Seq)), append(ats, e.At) //nolint:gosec // a stream is not that long
 		site[e.Lead.Lead] = e.Lead.Site
 	}
 	for _, id := range b.leads {
@@ -147,14 +146,28 @@ func (b *batch) insert(ctx context.Context, conn *pgx.Conn) error {
 	become(q, b.market)
 	q.Queue(insertStubs, b.market, b.leads, sites)
 	leads.read(q, leads.lock, b.market, b.leads, func(l projection.Lead) { b.records[l.ID].Lead = l })
-	q.Queue(insertEvents, b.market, ofLead, ids, seqs, kinds, ats).Query(func(rows pgx.Rows) error {
+	b.queueEvents(q).Query(func(rows pgx.Rows) error {
 		var k key
 		_, err := pgx.ForEachRow(rows, []any{&k.lead, &k.id}, func() error { b.fresh[k] = true; return nil })
 		return err
 	})
-	q.Queue(insertBodies, b.market, ofLead, ids, seqs, b.bodies)
 	readParts(q, b.market, b.leads, b.records)
 	return conn.SendBatch(ctx, q).Close()
+}
+
+// queueEvents queues the events with their bodies; the first statement answers
+// which of them are new.
+func (b *batch) queueEvents(q *pgx.Batch) *pgx.QueuedQuery {
+	var ids, ofLead, kinds []string
+	var seqs []int64
+	var ats []time.Time
+	for _, e := range b.events {
+		ids, ofLead, kinds = append(ids, e.ID), append(ofLead, e.Lead.Lead), append(kinds, e.Lead.Event)
+		seqs, ats = append(seqs, int64(e.Seq)), append(ats, e.At) //nolint:gosec // a stream is not that long
+	}
+	fresh := q.Queue(insertEvents, b.market, ofLead, ids, seqs, kinds, ats)
+	q.Queue(insertBodies, b.market, ofLead, ids, seqs, b.bodies)
+	return fresh
 }
 
 // readParts queues the reading of what belongs to leads into their records.
@@ -241,6 +254,15 @@ func (b *batch) refold(ctx context.Context, conn *pgx.Conn, straggling map[strin
 
 // write stores the rows that changed, and commits.
 func (b *batch) write(ctx context.Context, conn *pgx.Conn) error {
+	q := &pgx.Batch{}
+	if err := b.queueRows(q); err != nil {
+		return event.Permanent(err)
+	}
+	q.Queue("commit")
+	return conn.SendBatch(ctx, q).Close()
+}
+
+func (b *batch) queueRows(q *pgx.Batch) error {
 	var l []*projection.Lead
 	var p []*projection.Person
 	var o []*projection.Offer
@@ -261,18 +283,12 @@ func (b *batch) write(ctx context.Context, conn *pgx.Conn) error {
 		o = append(o, changed(r.Offers, stored.Offers)...)
 		m = append(m, changed(r.Messages, stored.Messages)...)
 	}
-	q := &pgx.Batch{}
-	err := errors.Join(
+	return errors.Join(
 		leads.write(q, b.market, l), persons.write(q, b.market, p), offers.write(q, b.market, o),
 		messages.write(q, b.market, m), contents.write(q, b.market, c),
 		calls.write(q, b.market, b.calls.Calls), callPersons.write(q, b.market, b.calls.Persons), callTurns.write(q, b.market, b.calls.Turns),
 		callTools.write(q, b.market, b.calls.Tools), callScans.write(q, b.market, b.calls.Scans), findings.write(q, b.market, b.calls.Findings),
 	)
-	if err != nil {
-		return event.Permanent(err)
-	}
-	q.Queue("commit")
-	return conn.SendBatch(ctx, q).Close()
 }
 
 // changed are the rows that differ from those stored, which stand first and in
