@@ -10,7 +10,9 @@ import (
 	"go.uber.org/goleak"
 
 	"leadbus/internal/app"
+	"leadbus/internal/lead"
 	"leadbus/internal/process"
+	"leadbus/internal/store"
 )
 
 // The whole program starts and stops, with work under way, and is stopped at
@@ -39,4 +41,13 @@ func TestStartsAndStopsLeaveNothing(t *testing.T) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 	goleak.VerifyNone(t, before)
+}
+
+// One market alone starts with its own part of the example roster.
+func TestOneMarketAlone(t *testing.T) {
+	cfg := settings(t)
+	cfg.Market = []string{"ch"}
+	s := start(t, cfg)
+	id := s.accept(t, site1, call(nil))
+	s.row(t, "ch", id, func(l store.Lead) bool { return l.Status == string(lead.Notified) })
 }

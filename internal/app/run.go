@@ -289,8 +289,12 @@ func (j *joint) exampleRoster(ctx context.Context, db *store.Store) ([]string, e
 			return nil, nil
 		}
 	}
+	whole, err := site.Load(j.settings.Config) // the file holds every market's
+	if err != nil {
+		return nil, err
+	}
 	file := filepath.Join(j.settings.Config, "roster.yaml")
-	providers, err := ReadRoster(file, j.catalog)
+	providers, err := ReadRoster(file, whole)
 	if err != nil {
 		return nil, err
 	}
