@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -77,7 +78,8 @@ func (j *joint) vendors(v VendorSettings) {
 	j.voice = elevenlabs.New(string(v.ElevenLabsAPIKey), v.ElevenLabsURL)
 	j.postCall = func(r *http.Request, body []byte) (*call.Call, error) {
 		signature := r.Header.Get(elevenlabs.SignatureHeader)
-		if err := elevenlabs.Verify(string(v.ElevenLabsWebhookSecret), signature, body, time.Now(), v.ElevenLabsTolerance); err != nil {
+		tolerance := cmp.Or(v.ElevenLabsTolerance, time.Hour)
+		if err := elevenlabs.Verify(string(v.ElevenLabsWebhookSecret), signature, body, time.Now(), tolerance); err != nil {
 			return nil, err
 		}
 		h, err := elevenlabs.Decode(body)

@@ -51,7 +51,7 @@ type VendorSettings struct {
 	ElevenLabsAPIKey        Secret        `name:"elevenlabs-api-key" help:"ElevenLabs API key; without it calls whose report was lost are not looked for." env:"LEADBUS_ELEVENLABS_API_KEY" placeholder:"KEY"`
 	ElevenLabsWebhookSecret Secret        `name:"elevenlabs-webhook-secret" help:"Secret of ElevenLabs' post-call webhook; without it every report on a call is refused." env:"LEADBUS_ELEVENLABS_WEBHOOK_SECRET" placeholder:"SECRET"`
 	ElevenLabsURL           string        `name:"elevenlabs-url" help:"ElevenLabs API base." env:"LEADBUS_ELEVENLABS_URL" default:"https://api.elevenlabs.io" placeholder:"URL"`
-	ElevenLabsTolerance     time.Duration `name:"elevenlabs-tolerance" help:"How old a post-call webhook's signature may be; ElevenLabs repeats one for about 40 minutes." env:"LEADBUS_ELEVENLABS_TOLERANCE" default:"60m" placeholder:"DURATION"`
+	ElevenLabsTolerance     time.Duration `name:"elevenlabs-tolerance" help:"How old a post-call webhook's signature may be; ElevenLabs repeats one for about 40 minutes; default: 60m." env:"LEADBUS_ELEVENLABS_TOLERANCE" placeholder:"DURATION"`
 }
 
 // SpoolSettings bound what an edge keeps while the bus is away.

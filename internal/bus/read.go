@@ -124,6 +124,13 @@ func (c *Conn) History(ctx context.Context, filter subjects.Lead, from time.Time
 	if err != nil {
 		return fmt.Errorf("read events: %w", err)
 	}
+	defer func() { // a server would keep it for minutes
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTime)
+		defer cancel()
+		if info := o.CachedInfo(); info != nil {
+			_ = c.js.DeleteConsumer(bounded, subjects.StreamLeads, info.Name)
+		}
+	}()
 	info, err := o.Info(ctx)
 	if err != nil {
 		return fmt.Errorf("read events: %w", err)

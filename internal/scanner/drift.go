@@ -31,7 +31,10 @@ var watched = []struct {
 // Two failures of an agent's tool within this time call the owner.
 const toolTime = 10 * time.Minute
 
-func driftKey(agent, detector string) string { return "drift-" + lead.NewID(agent, detector) }
+// agentState is what is known of one agent, by detector.
+type agentState map[string]drift.State
+
+func driftKey(agent string) string { return "drift-" + lead.NewID(agent, "") }
 
 // observe counts a call for its agent and says what is alarming about it.
 func (s *Scanner) observe(ctx context.Context, st *site.Site, scanned *event.Scanned, id string) ([]alarm.Strike, error) {
@@ -39,43 +42,48 @@ func (s *Scanner) observe(ctx context.Context, st *site.Site, scanned *event.Sca
 	if scan.Why == test || c.Direction == "outbound" {
 		return nil, nil
 	}
+	var after agentState
+	err := s.changeAgent(ctx, c.AgentID, func(before agentState) agentState {
+		after = agentState{}
+		for _, w := range watched {
+			d := before[w.detector]
+			if d.Config == "" {
+				d.Config = c.Version
+			} else if c.Version != "" {
+				d = d.Restart(c.Version, c.StartedAt)
+			}
+			if w.every || scan.Eligible {
+				_, bad := finding(scan, w.detector)
+				d = d.Observe(drift.Observation{ID: id, At: c.StartedAt, Bad: bad})
+			}
+			after[w.detector] = d
+		}
+		return after
+	})
+	if err != nil {
+		return nil, fmt.Errorf("watch agent %s: %w", c.AgentID, err)
+	}
 	var strikes []alarm.Strike
 	for _, w := range watched {
-		if !w.every && !scan.Eligible {
+		if _, bad := finding(scan, w.detector); !bad || !w.every && !scan.Eligible {
 			continue
 		}
-		_, bad := finding(scan, w.detector)
-		var after drift.State
-		err := change(ctx, s.Watch, driftKey(c.AgentID, w.detector), func(before drift.State) (drift.State, error) {
-			after = before
-			if c.Version != "" && before.Config != "" {
-				after = after.Restart(c.Version, c.StartedAt)
-			} else if after.Config == "" {
-				after.Config = c.Version
-			}
-			after = after.Observe(drift.Observation{ID: id, At: c.StartedAt, Bad: bad})
-			return after, nil
-		})
-		if err != nil {
-			return nil, fmt.Errorf("watch %s of %s: %w", w.detector, c.AgentID, err)
-		}
-		if a := after.Alarm; a != nil && bad {
-			badOf, n := after.Count()
-			low, high := drift.Wilson(badOf, n)
+		d := after[w.detector]
+		if a := d.Alarm; a != nil {
+			bad, n := d.Count()
+			low, high := drift.Wilson(bad, n)
 			strikes = append(strikes, alarm.Strike{
 				Site: st.Domain, Cause: alarm.Drift, About: c.AgentID + "/" + w.detector, ID: a.ID, At: a.At, Leads: []string{id},
 				Facts: []alarm.Fact{
 					{Label: "detector", Value: w.detector}, {Label: "agent", Value: c.AgentID}, {Label: "version", Value: c.Version},
-					{Label: "calls", Value: fmt.Sprintf("%d of %d (%.0f-%.0f %%)", badOf, n, 100*low, 100*high)},
+					{Label: "calls", Value: fmt.Sprintf("%d of %d (%.0f-%.0f %%)", bad, n, 100*low, 100*high)},
 				},
 			})
 		}
-		if w.detector == quality.ToolError && bad {
-			if n := within(after, c.StartedAt); n >= 2 {
-				strikes = append(strikes, alarm.Strike{
-					Site: st.Domain, Cause: alarm.ToolError, About: c.AgentID, ID: id, At: c.StartedAt, Leads: []string{id},
-				})
-			}
+		if w.detector == quality.ToolError && within(d, c.StartedAt) >= 2 {
+			strikes = append(strikes, alarm.Strike{
+				Site: st.Domain, Cause: alarm.ToolError, About: c.AgentID, ID: id, At: c.StartedAt, Leads: []string{id},
+			})
 		}
 	}
 	return strikes, nil
@@ -94,10 +102,18 @@ func within(s drift.State, at time.Time) int {
 
 // forgive begins anew after an alarm was acknowledged.
 func (s *Scanner) forgive(ctx context.Context, agent, detector string) error {
-	return change(ctx, s.Watch, driftKey(agent, detector), func(st drift.State) (drift.State, error) {
-		if st.Alarm != nil {
-			st = st.Acknowledge(st.Alarm.ID)
+	return s.changeAgent(ctx, agent, func(all agentState) agentState {
+		if d := all[detector]; d.Alarm != nil {
+			all[detector] = d.Acknowledge(d.Alarm.ID)
 		}
-		return st, nil
+		return all
 	})
+}
+
+// changeAgent changes what is known of an agent, one call at a time: scanners
+// on other machines are met by comparing.
+func (s *Scanner) changeAgent(ctx context.Context, agent string, f func(agentState) agentState) error {
+	s.agents.Lock()
+	defer s.agents.Unlock()
+	return change(ctx, s.Watch, driftKey(agent), func(all agentState) (agentState, error) { return f(all), nil })
 }

@@ -24,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -91,6 +92,7 @@ type Scanner struct {
 	reader *intake.Reader
 	first  string // the site whose owner hears what concerns the whole market
 	calls  *prometheus.CounterVec
+	agents sync.Mutex // one call at a time is counted for its agent
 }
 
 // New makes a scanner; Run does its periodic work.

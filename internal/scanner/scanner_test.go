@@ -189,7 +189,7 @@ func (r *rig) await(kind, id string, n int) []event.Event {
 		select {
 		case <-r.Context().Done():
 			r.Fatalf("no %d %s of %s", n, kind, id)
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
