@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes what `docker compose up` mounts, once: a NATS seed per role and market,
-# the accounts file with their public keys, and a secret per site for its
-# agent's tool calls, and the secret of owners' links. Existing keys and secrets stay as they are.
+# the accounts file with their public keys, a secret per site for its agent's
+# tool calls, and the secret of owners' links. Existing keys and secrets stay as
+# they are.
 set -eu
 cd "$(dirname "$0")/.."
 state=deploy/state
