@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes what `docker compose up` mounts, once: a NATS seed per role and market,
-# the accounts file with their public keys, and a secret per site for its
-# agent's tool calls. Existing keys and secrets stay as they are.
+# the accounts file with their public keys, a secret per site for its agent's
+# tool calls, and the secret of owners' links. Existing keys and secrets stay as
+# they are.
 set -eu
 cd "$(dirname "$0")/.."
 state=deploy/state
@@ -12,5 +13,5 @@ for domain in $(bin/leadbus config check --domains); do
   [ -s "$file" ] || (umask 077 && od -An -N24 -tx1 /dev/urandom | tr -d ' \n' >"$file")
 done
 [ -s "$state/postgres-password" ] || (umask 077 && od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$state/postgres-password")
-[ -e deploy/production.env ] || cp deploy/production.example.env deploy/production.env
+[ -e deploy/production.env ] || (umask 077 && sed "s/^LEADBUS_LINK_SECRET=\$/&$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')/" deploy/production.example.env >deploy/production.env)
 echo "keys and secrets are in $state; fill in deploy/production.env, then: docker compose up -d"

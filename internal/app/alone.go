@@ -37,6 +37,9 @@ func Edge(ctx context.Context, p *process.Process, s EdgeSettings) error {
 	if err := s.production(); err != nil {
 		return err
 	}
+	if err := s.links(); err != nil {
+		return err
+	}
 	j, err := alone(p, s.Settings, s.Market)
 	if err != nil {
 		return err
@@ -80,6 +83,9 @@ func Matcher(ctx context.Context, p *process.Process, s RoleSettings) error {
 // Notifier runs one market's notifier alone.
 func Notifier(ctx context.Context, p *process.Process, s VendorRoleSettings) error {
 	if err := s.production(); err != nil {
+		return err
+	}
+	if err := s.links(); err != nil {
 		return err
 	}
 	return role(p, s.RoleSettings, func(j *joint) error {

@@ -20,6 +20,7 @@ import (
 	"leadbus/internal/edge"
 	"leadbus/internal/elevenlabs"
 	"leadbus/internal/lead"
+	"leadbus/internal/link"
 	"leadbus/internal/mailgun"
 	"leadbus/internal/matcher"
 	"leadbus/internal/notifier"
@@ -57,7 +58,9 @@ type joint struct {
 	mailgun  *mailgun.Client
 	voice    *elevenlabs.Client
 	postCall func(r *http.Request, body []byte) (*call.Call, error)
-	replay   bool // the roles work off their replay durable and end
+	links    *link.Signer
+	public   string // URL of the edge
+	replay   bool   // the roles work off their replay durable and end
 }
 
 // vendors makes the clients; both are safe for concurrent use.
@@ -67,6 +70,7 @@ func (j *joint) vendors(v VendorSettings) {
 			s.Owner.Email = v.OwnerEmail
 		}
 	}
+	j.links, j.public = link.New(string(v.LinkSecret)), v.PublicURL
 	j.twilio = twilio.New(twilio.Options{
 		AccountSID: v.TwilioAccountSID, AuthToken: string(v.TwilioAuthToken),
 		APIKey: v.TwilioAPIKey, APISecret: string(v.TwilioAPISecret),
@@ -197,6 +201,7 @@ func (j *joint) notifier(ctx context.Context, market string) error {
 	j.OnStop("journal "+market, func(context.Context) error { return journal.Close() })
 	n, err := notifier.New(notifier.Options{
 		Catalog: j.catalog, Market: market, Stream: c, Ledger: ledger, Journal: journal,
+		Links: j.links, PublicURL: j.public,
 		Vendors: map[string]notifier.Vendor{lead.SMS: j.twilio, lead.WhatsApp: j.twilio, lead.Email: j.mailgun},
 		Now:     time.Now, Log: j.log(market, subjects.Notifier),
 	})
@@ -287,7 +292,8 @@ func (j *joint) edge(ctx context.Context, l net.Listener, s SpoolSettings) error
 	j.Serve("edge", l, edge.New(edge.Options{
 		Catalog: j.catalog, Publisher: spool, Twilio: j.twilio, Mailgun: j.mailgun, PostCall: j.postCall,
 		Secret: secret, Now: time.Now,
-		Log: j.Log.With().Str("role", "edge").Logger(), Registry: j.Registry,
+		Links: j.links,
+		Log:   j.Log.With().Str("role", "edge").Logger(), Registry: j.Registry,
 	}))
 	return nil
 }

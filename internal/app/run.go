@@ -91,6 +91,13 @@ func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, erro
 		}
 		st.SandboxURL = vendors.URL()
 	}
+	if s.LinkSecret == "" {
+		secret, err := ensureSecret(filepath.Join(s.Data, "secrets", "link"), 32)
+		if err != nil {
+			return nil, err
+		}
+		s.LinkSecret = Secret(secret)
+	}
 	j.vendors(s.VendorSettings)
 	db, err := j.database(ctx, st.DatabaseURL)
 	if err != nil {

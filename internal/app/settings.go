@@ -46,6 +46,7 @@ type VendorSettings struct {
 	MailgunAPIKey     Secret `name:"mailgun-api-key" help:"Mailgun sending key." env:"LEADBUS_MAILGUN_API_KEY" placeholder:"KEY"`
 	MailgunSigningKey Secret `help:"Mailgun webhook signing key." env:"LEADBUS_MAILGUN_SIGNING_KEY" placeholder:"KEY"`
 	OwnerEmail        string `help:"Send owner copies and alarms of every site to this address instead of the site's own." env:"LEADBUS_OWNER_EMAIL" placeholder:"ADDRESS"`
+	LinkSecret        Secret `help:"Secret of the links by which owners answer, the same for the edge and every notifier: 32 random characters or more." env:"LEADBUS_LINK_SECRET" placeholder:"SECRET"`
 	MailgunURL        string `name:"mailgun-url" help:"Mailgun API base with its version; EU: https://api.eu.mailgun.net/v3." env:"LEADBUS_MAILGUN_URL" default:"https://api.mailgun.net/v3" placeholder:"URL"`
 
 	ElevenLabsAPIKey        Secret        `name:"elevenlabs-api-key" help:"ElevenLabs API key; without it calls whose report was lost are not looked for." env:"LEADBUS_ELEVENLABS_API_KEY" placeholder:"KEY"`
@@ -107,6 +108,15 @@ func (v VendorSettings) production() error {
 	u, err := url.Parse(v.PublicURL)
 	if err != nil || u.Host == "" {
 		return errors.New("LEADBUS_PUBLIC_URL is not set to the edge's public address: vendors' receipts could not find it")
+	}
+	return nil
+}
+
+// links refuses a role that makes or reads owners' links with a secret that
+// others could guess.
+func (v VendorSettings) links() error {
+	if len(v.LinkSecret) < 32 {
+		return errors.New("LEADBUS_LINK_SECRET is not set, or shorter than 32 characters: owners could not answer alarms; set the same random text for the edge and every notifier")
 	}
 	return nil
 }

@@ -92,6 +92,27 @@ func (c *Conn) PublishFirst(ctx context.Context, e event.Event) error {
 	}
 }
 
+// PublishOnce is PublishFirst for a user who may not read the stream: a repeat
+// of the event that stands there may be event.ErrConflict as well. It fails at
+// once while the bus is away.
+func (c *Conn) PublishOnce(ctx context.Context, e event.Event) error {
+	for c.Connected() {
+		err := c.publish(ctx, e, nats.Header{jetstream.ExpectedLastSubjSeqHeader: {"0"}})
+		var api *jetstream.APIError
+		switch {
+		case !conflicts(err):
+			return err
+		case errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence:
+			return fmt.Errorf("publish %s: %w", e.Lead.Event, event.ErrConflict)
+		}
+		// What is in our way is not replicated yet, and may never be.
+		if !pause(ctx, publishWait) {
+			return fmt.Errorf("publish %s: outcome unknown: %w", e.Lead.Event, ctx.Err())
+		}
+	}
+	return fmt.Errorf("publish %s: %w", e.Lead.Event, errLost)
+}
+
 // conflicts reports whether a sequence was not as expected; a replicated stream
 // has a code of its own for conflicts between messages in flight.
 func conflicts(err error) bool {

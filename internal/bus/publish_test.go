@@ -111,6 +111,47 @@ func raceForTheMatch(t *testing.T, replicas ...*Conn) {
 	}
 }
 
+// Two people use an owner's link at the same time, each pressing twice: one
+// answer stands, through the edge's own account, and nothing waits in the spool.
+func TestAnOwnerAnswersOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	edge := r.late(t)
+	spool, _ := openSpool(t, edge, t.TempDir(), 0)
+	answered := func(id, answer string) event.Event {
+		return event.Event{
+			ID: "owner-answered-" + id + "-" + answer, At: time.Now().UTC(),
+			Lead: subjects.Lead{Market: "ch", Site: "a.ch", Event: subjects.OwnerAnswered, Lead: id},
+			Body: &event.Answered{Answer: answer},
+		}
+	}
+	var won atomic.Int64
+	done := make(chan error)
+	for _, answer := range []string{event.Confirm, event.Drop, event.Confirm, event.Drop} {
+		go func() {
+			err := spool.PublishOnce(t.Context(), answered("l1", answer))
+			if err == nil {
+				won.Add(1)
+			}
+			done <- err
+		}()
+	}
+	for range 4 {
+		if err := within(t, "an answer", done); err != nil && !errors.Is(err, event.ErrConflict) {
+			t.Error(err)
+		}
+	}
+	there, err := r.connect(t, "ch-operator").Events(t.Context(), subjects.Lead{Market: "ch", Lead: "l1"})
+	if err != nil || len(there) != 1 || won.Load() != 1 {
+		t.Errorf("%d answers stand, %d were taken, %v", len(there), won.Load(), err)
+	}
+	r.Close()
+	eventually(t, "the loss is seen", func() bool { return !edge.Connected() })
+	if err := spool.PublishOnce(t.Context(), answered("l2", event.Drop)); err == nil || spool.waiting() != 0 {
+		t.Errorf("without a server: %v, %d in the spool", err, spool.waiting())
+	}
+}
+
 func TestAVainPublishEndsSoon(t *testing.T) {
 	t.Parallel()
 	r := bareRig(t)

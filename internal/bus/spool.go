@@ -170,6 +170,12 @@ func (s *Spool) Publish(ctx context.Context, e event.Event) error {
 	return nil
 }
 
+// PublishOnce goes to the bus or fails: what is true for the first one only
+// cannot wait in a spool.
+func (s *Spool) PublishOnce(ctx context.Context, e event.Event) error {
+	return s.to.PublishOnce(ctx, e)
+}
+
 func (s *Spool) direct(m *outlet, lead string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

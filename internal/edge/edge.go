@@ -5,6 +5,9 @@
 //	POST /v1/sites/{site}/dispatch_lead   the voice agent's tool call
 //	POST /v1/twilio/status                Twilio's message status callbacks
 //	POST /v1/mailgun/events               Mailgun's webhooks
+//	POST /v1/elevenlabs/post-call         ElevenLabs' reports on finished calls
+//	GET  /v1/links/{token}                an owner's link: shows what can be answered
+//	POST /v1/links/{token}                an owner's answer, once
 //
 // What cannot be authenticated is refused and nothing of it is kept. What is
 // authentic but odd is stored and marked for review: a tool call is never
@@ -28,6 +31,7 @@ import (
 	"leadbus/internal/event"
 	"leadbus/internal/intake"
 	"leadbus/internal/lead"
+	"leadbus/internal/link"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
 )
@@ -45,6 +49,9 @@ const (
 // machine's disk. A repeat of an event id is a success.
 type Publisher interface {
 	Publish(ctx context.Context, e event.Event) error
+	// PublishOnce puts the event onto an empty subject of the bus, else
+	// event.ErrConflict; it never waits on a disk.
+	PublishOnce(ctx context.Context, e event.Event) error
 }
 
 // Receipts verifies a vendor's callback and tells what it reports. It answers
@@ -65,7 +72,9 @@ type Options struct {
 	PostCall func(r *http.Request, body []byte) (*call.Call, error)
 	// Secret is the secret of a site's tool call; empty means none is
 	// configured, and then every call is refused.
-	Secret   func(domain string) string
+	Secret func(domain string) string
+	// Links reads the links by which owners answer; nil refuses all of them.
+	Links    *link.Signer
 	Now      func() time.Time
 	Log      zerolog.Logger
 	Registry prometheus.Registerer
@@ -89,6 +98,8 @@ func New(o Options) http.Handler {
 	mux.Handle("POST /v1/twilio/status", e.serve("twilio_status", e.receipt(o.Twilio)))
 	mux.Handle("POST /v1/mailgun/events", e.serve("mailgun_events", e.receipt(o.Mailgun)))
 	mux.Handle("POST /v1/elevenlabs/post-call", e.serve("post_call", e.postCall))
+	mux.Handle("GET "+link.Path+"{token}", e.serve("link", e.showLink))
+	mux.Handle("POST "+link.Path+"{token}", e.serve("link_answer", e.answerLink))
 	mux.Handle("/", e.serve("other", func(http.ResponseWriter, *http.Request, *access) *refusal {
 		return &refusal{http.StatusNotFound, "there is nothing at this address; tool calls go to POST /v1/sites/{site}/dispatch_lead"}
 	}))

@@ -13,21 +13,30 @@ import (
 type mail struct {
 	Lang, Title, Badge, Intro string
 	Brand, Ref                string
-	Call                      *call
+	Links                     []button // to answer by
+	Call                      *dial
 	Notes                     []string // what to do, or to watch out for
 	Sections                  []section
 	Footer                    string
 }
 
-// call is the button that dials the customer.
-type call struct{ Label, Number string }
+// dial is the button that calls the customer.
+type dial struct{ Label, Number string }
 
-// section shows one of the three.
+// button leads to a page of ours; a quiet one is not what is mostly wanted.
+type button struct {
+	Label, URL string
+	Quiet      bool
+}
+
+// section shows one of these.
 type section struct {
 	Title string
+	Text  string
 	Facts []fact
 	Trace roster.Trace
 	Texts []quote
+	Turns []turn
 }
 
 type fact struct{ Label, Value string }
@@ -36,6 +45,12 @@ type fact struct{ Label, Value string }
 type quote struct {
 	Head  string
 	Lines []string
+}
+
+// turn is something said in a call, or done by the agent's tool.
+type turn struct {
+	At, Who, Text string
+	Caller, Tool  bool
 }
 
 var (

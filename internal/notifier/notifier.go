@@ -4,7 +4,8 @@
 // It is a state machine over events. An outcome of the matcher (matched,
 // amended, unserved, review-requested) is planned: every message is rendered
 // and published as one message-queued event, under an id that repeats when the
-// plan does. Each message-queued event is then sent by its own delivery,
+// plan does. So is what the owner reads of a finished call (call-scanned), an
+// alarm (alarm-raised) and a day (digest-made). Each message-queued event is then sent by its own delivery,
 // through the send ledger, and its outcome published:
 //
 //	           claim                       vendor took it
@@ -33,12 +34,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
+	"leadbus/internal/link"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
 )
@@ -76,14 +79,20 @@ type Options struct {
 	Ledger  Ledger
 	Vendors map[string]Vendor // one for each channel
 	Journal *Journal
-	Now     func() time.Time
-	Log     zerolog.Logger
+	// Links makes the links by which owners answer, and PublicURL is the
+	// edge's, where they lead. Without either the mails have none.
+	Links     *link.Signer
+	PublicURL string
+	Now       func() time.Time
+	Log       zerolog.Logger
 }
 
 // Notifier handles one market's deliveries. It keeps nothing between them but
 // rate limits and its journal, and is safe for concurrent use and beside other notifiers.
 type Notifier struct {
 	catalog *site.Catalog
+	links   *link.Signer
+	public  string
 	texts   map[string]map[string]*texts // by domain and language
 	stream  Stream
 	ledger  ledger
@@ -108,7 +117,7 @@ func New(o Options) (*Notifier, error) {
 		return nil, fmt.Errorf("notifier: %w", err)
 	}
 	n := &Notifier{
-		catalog: o.Catalog, texts: map[string]map[string]*texts{}, stream: o.Stream, ledger: ledger{o.Ledger},
+		catalog: o.Catalog, links: o.Links, public: strings.TrimRight(o.PublicURL, "/"), texts: map[string]map[string]*texts{}, stream: o.Stream, ledger: ledger{o.Ledger},
 		vendors: o.Vendors, journal: o.Journal, away: map[string]*breaker{}, rates: newRates(o.Catalog, o.Market), now: o.Now, log: o.Log,
 	}
 	for channel := range o.Vendors {
@@ -127,13 +136,17 @@ func New(o Options) (*Notifier, error) {
 
 // Handle takes one delivery of the notifier's durable.
 func (n *Notifier) Handle(ctx context.Context, d event.Delivery) error {
+	var messages []lead.Message
+	var err error
 	switch b := d.Body.(type) {
 	case *event.Decided:
-		messages, err := n.plan(d.Event, *b)
-		if err != nil {
-			return err
-		}
-		return n.queue(ctx, d.Lead, messages)
+		messages, err = n.plan(d.Event, *b)
+	case *event.Scanned:
+		messages, err = n.scanned(d.Event, *b)
+	case *event.Raised:
+		messages, err = n.raised(d.Event, b.Alarm)
+	case *event.Digested:
+		messages, err = n.digested(d.Event, b.Digest)
 	case *event.Queued:
 		return n.send(ctx, d, b.Message)
 	case *event.Reported:
@@ -141,6 +154,10 @@ func (n *Notifier) Handle(ctx context.Context, d event.Delivery) error {
 	default:
 		return event.Permanent(fmt.Errorf("the notifier does not handle %s", d.Lead.Event))
 	}
+	if err != nil {
+		return err
+	}
+	return n.queue(ctx, d.Lead, messages)
 }
 
 // queue publishes messages and returns when all are durable, in the order in

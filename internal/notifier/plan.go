@@ -23,6 +23,9 @@ const (
 	purposeUndelivered  = "alarm-undelivered" // and the channel
 	purposeUncertain    = "alarm-uncertain"   // and the channel
 	purposeGaveUp       = "alarm-gave-up"     // and the role
+	purposeCall         = "call"              // and, for a copy, its number
+	purposeRaised       = "alarm-raised"      // and how often the owner was called
+	purposeDigest       = "digest"            // and the day
 )
 
 // plan writes every message that an outcome of the matcher calls for.
@@ -59,5 +62,5 @@ func (n *Notifier) writer(l subjects.Lead, decided event.Decided) (*writer, erro
 		return nil, fmt.Errorf("plan messages: site %s is not configured, or its file is broken", l.Site)
 	}
 	decided.Lead.ID, decided.Lead.Market, decided.Lead.Site = l.Lead, l.Market, l.Site
-	return &writer{catalog: n.catalog, site: s, texts: n.texts[l.Site], of: decided}, nil
+	return &writer{catalog: n.catalog, links: n.links, public: n.public, site: s, texts: n.texts[l.Site], of: decided}, nil
 }

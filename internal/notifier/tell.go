@@ -56,12 +56,12 @@ func (w *writer) toProvider(kind, purpose string) {
 }
 
 // call is the button that dials the customer; nil without a usable number.
-func (w *writer) call(t *texts) *call {
+func (w *writer) call(t *texts) *dial {
 	number := w.of.Lead.Phone.E164
 	if number == "" {
 		return nil
 	}
-	return &call{t.CallButton.say(words{Phone: number}), number}
+	return &dial{t.CallButton.say(words{Phone: number}), number}
 }
 
 // WhatsApp allows 1024 characters after substitution (Twilio error 63021).

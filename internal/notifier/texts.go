@@ -113,7 +113,76 @@ type texts struct {
 	Support    text `yaml:"section_ids"`
 	NotTexted  text `yaml:"not_texted"`
 
-	Flags map[string]text `yaml:"flags"`
+	CallSubject    text `yaml:"call_subject"`
+	Call           text `yaml:"section_call"`
+	Noticed        text `yaml:"section_noticed"`
+	Criteria       text `yaml:"section_criteria"`
+	Collected      text `yaml:"section_collected"`
+	Transcript     text `yaml:"section_transcript"`
+	Summary        text `yaml:"label_summary"`
+	NextStep       text `yaml:"label_next_step"`
+	Sentiment      text `yaml:"label_sentiment"`
+	Judged         text `yaml:"label_judged"`
+	Status         text `yaml:"label_status"`
+	Began          text `yaml:"label_began"`
+	Lasted         text `yaml:"label_lasted"`
+	Ended          text `yaml:"label_ended"`
+	NotReported    text `yaml:"not_reported"`
+	NotAssessed    text `yaml:"not_assessed"`
+	NothingNoticed text `yaml:"nothing_noticed"`
+	NoRequest      text `yaml:"no_request"`
+	TooLong        text `yaml:"too_long"`
+	Agent          text `yaml:"who_agent"`
+	CallerWho      text `yaml:"who_caller"`
+	Interrupted    text `yaml:"interrupted"`
+	ToolDone       text `yaml:"tool_done"`
+	ToolFailed     text `yaml:"tool_failed"`
+	ToolSilent     text `yaml:"tool_silent"`
+	ToolNotRun     text `yaml:"tool_not_run"`
+
+	ConfirmButton     text `yaml:"confirm_button"`
+	DropButton        text `yaml:"drop_button"`
+	AnswerButton      text `yaml:"answer_button"`
+	AcknowledgeButton text `yaml:"acknowledge_button"`
+
+	RaisedIntro     text `yaml:"raised_intro"`
+	RaisedAgain     text `yaml:"raised_again"`
+	RaisedEscalated text `yaml:"raised_escalated"`
+	RaisedSMS       text `yaml:"raised_sms"`
+	Since           text `yaml:"label_since"`
+	Last            text `yaml:"label_last"`
+	Times           text `yaml:"label_times"`
+	AtRisk          text `yaml:"label_at_risk"`
+
+	DigestSubject text `yaml:"digest_subject"`
+	DigestTitle   text `yaml:"digest_title"`
+	DigestIntro   text `yaml:"digest_intro"`
+	DigestEmpty   text `yaml:"digest_empty"`
+	CallCount     text `yaml:"label_calls"`
+	Leads         text `yaml:"label_leads"`
+	Dispatched    text `yaml:"label_dispatched"`
+	Rescued       text `yaml:"label_rescued"`
+	Matched       text `yaml:"label_matched"`
+	Unserved      text `yaml:"label_unserved"`
+	Review        text `yaml:"label_review"`
+	Spam          text `yaml:"label_spam"`
+	Notify        text `yaml:"label_notify"`
+	Failures      text `yaml:"label_failures"`
+	Gaps          text `yaml:"label_gaps"`
+	Agents        text `yaml:"label_agents"`
+	Cost          text `yaml:"label_cost"`
+	Canaries      text `yaml:"label_canaries"`
+	Alarms        text `yaml:"label_alarms"`
+
+	Flags  map[string]text   `yaml:"flags"`  // of leads, and detectors of calls
+	Calls  map[string]advice `yaml:"calls"`  // by what became of them
+	Causes map[string]advice `yaml:"causes"` // of alarms
+}
+
+// advice is what is the matter, and what to do.
+type advice struct {
+	Title text `yaml:"title"`
+	Next  text `yaml:"next"`
 }
 
 // fallback is the language of last resort.
@@ -178,18 +247,29 @@ func override(base map[string]*texts, s *site.Site) (map[string]*texts, error) {
 // check executes every text on words of both extremes: afterwards none can
 // fail when a lead is at stake.
 func (t *texts) check() error {
+	all := map[string]text{}
 	v := reflect.ValueOf(t).Elem()
 	for i := range v.NumField() {
-		x, ok := v.Field(i).Interface().(text)
-		if !ok {
-			continue
-		}
 		name := v.Type().Field(i).Tag.Get("yaml")
-		if x.t == nil {
+		switch x := v.Field(i).Interface().(type) {
+		case text:
+			all[name] = x
+		case map[string]text:
+			for k, x := range x {
+				all[name+": "+k] = x
+			}
+		case map[string]advice:
+			for k, x := range x {
+				all[name+": "+k+": title"], all[name+": "+k+": next"] = x.Title, x.Next
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if all[name].t == nil {
 			return fmt.Errorf("%s is missing", name)
 		}
 		for _, w := range []words{{}, sample} {
-			if err := x.t.Execute(new(strings.Builder), w); err != nil {
+			if err := all[name].t.Execute(new(strings.Builder), w); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 		}
@@ -202,7 +282,7 @@ var sample = words{
 	Brand: "Plombiers Genève", Site: "plombiersgeneve.ch", Dial: "+41225394512", Lead: "7k2mq9xe8tr5wz3hnd6y",
 	Ref: "482 913", Service: "Fuite d'eau", Place: "Plan-les-Ouates", Name: "Marta Salas", Phone: "+41781230042",
 	Details: "L'évier de la cuisine fuit", Provider: "Rapide Plomberie", Reason: "SMS", Channel: "SMS", Code: "30005",
-	Urgent: true,
+	Urgent: true, Since: "23.11.2026 09:00", Last: "23.11.2026 09:40", Date: "22.11.2026", Times: 3, Told: 2, Leads: 4,
 }
 
 // say renders the text. After check it cannot fail, short of a text that

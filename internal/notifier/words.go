@@ -26,6 +26,15 @@ type words struct {
 	Code     string // the vendor's own, of a failure
 	Urgent   bool
 	Private  bool // health: only mail bodies may name service and details
+
+	// Of a call, an alarm or a day.
+	Since string // when it began, the owner's time
+	Last  string
+	Date  string
+	Times int    // how often it struck
+	Told  int    // how often the owner was called
+	Leads int    // at risk
+	Link  string // to answer by
 }
 
 // Bounds in characters. Mail bodies show nearly everything; the rest keeps one

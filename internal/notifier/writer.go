@@ -9,6 +9,7 @@ import (
 
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
+	"leadbus/internal/link"
 	"leadbus/internal/site"
 )
 
@@ -16,6 +17,8 @@ import (
 // and the configuration only.
 type writer struct {
 	catalog *site.Catalog
+	links   *link.Signer
+	public  string // URL of the edge
 	site    *site.Site
 	texts   map[string]*texts // of the site, by language
 	of      event.Decided
@@ -43,6 +46,39 @@ func (w *writer) addMail(m lead.Message, content mail) {
 		w.err = fmt.Errorf("render mail: %w", err)
 	}
 	w.add(m)
+}
+
+// link asks the owner about a lead or an alarm; empty when there are no links.
+// Made again for the same event it is the same.
+func (w *writer) link(asks, id string, at time.Time) string {
+	if w.links == nil || w.public == "" {
+		return ""
+	}
+	return w.public + link.Path + w.links.Token(link.Link{
+		Market: w.site.Market, Site: w.site.Domain, ID: id, Asks: asks, Until: at.Add(link.Life),
+	})
+}
+
+// Forms of a time for people.
+const (
+	dateTime     = "02.01.2006 15:04"
+	dateTimeZone = dateTime + " MST"
+)
+
+// local is a time in the site's zone.
+func (w *writer) local(at time.Time) time.Time {
+	if m := w.catalog.MarketOf(w.site); m != nil && m.Location != nil {
+		return at.In(m.Location)
+	}
+	return at
+}
+
+// moment is a time in the site's zone as a text names it; empty for none.
+func (w *writer) moment(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return w.local(at).Format(dateTime)
 }
 
 // done numbers the messages.
@@ -158,10 +194,6 @@ func sms(t *texts, x text, w words, withMail bool) string {
 func (w *writer) requestFacts(t *texts, v words) []fact {
 	l := w.of.Lead
 	r := l.Request
-	at := l.ReceivedAt
-	if m := w.catalog.MarketOf(w.site); m != nil && m.Location != nil {
-		at = at.In(m.Location)
-	}
 	label := func(x text) string { return x.say(v) }
 	return facts(
 		fact{label(t.Reason), line(w.of.Reason, maxLine)},
@@ -175,7 +207,7 @@ func (w *writer) requestFacts(t *texts, v words) []fact {
 		fact{label(t.Window), v.Window},
 		fact{label(t.Details), v.Details},
 		fact{label(t.Language), line(l.Language, maxName)},
-		fact{label(t.Received), at.Format("02.01.2006 15:04 MST")},
+		fact{label(t.Received), w.local(l.ReceivedAt).Format(dateTimeZone)},
 		fact{label(t.Ref), l.Ref},
 		fact{label(t.Site), line(or(l.SourceURL, w.site.URL, w.site.Domain), maxLine)},
 	)

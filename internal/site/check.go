@@ -48,6 +48,11 @@ func (l *loader) site(name, stem string) {
 	l.senders(d, s)
 	reachable(d, where{"owner", "email"}, s.Owner.Email)
 	callable(d, where{"owner", "phone"}, s.Owner.Phone)
+	for i, address := range s.Owner.Copies {
+		reachable(d, where{"owner", "copies", i}, address)
+	}
+	reachable(d, where{"owner", "escalation", "email"}, s.Owner.Escalation.Email)
+	callable(d, where{"owner", "escalation", "phone"}, s.Owner.Escalation.Phone)
 	if len(d.faults) > 0 {
 		l.Broken[stem] = sorted(d.faults)
 		return

@@ -156,6 +156,8 @@ func TestFaults(t *testing.T) {
 		"mail from no address":   {aSite, "leads@mg.one.example", "leads.mg.one.example", []string{"config/sites/one.example.yaml:30:16: not a mail address"}},
 		"mail from with a name":  {aSite, "leads@mg.one.example", `"Plombiers <leads@mg.one.example>"`, []string{"config/sites/one.example.yaml:30:16: not a mail address"}},
 		"owner no address":       {aSite, "owner@leadbus.example", "owner", []string{"config/sites/one.example.yaml:31:16: not a mail address"}},
+		"copy to no address":     {aSite, `phone: "+41781234568"`, `copies: [a@b.example, b]`, []string{"config/sites/one.example.yaml:31:61: not a mail address"}},
+		"escalation to nobody":   {aSite, `phone: "+41781234568"`, `escalation: {email: b, phone: "+4178123"}`, []string{"config/sites/one.example.yaml:31:59: not a mail address", "config/sites/one.example.yaml:31:69: not a telephone number in E.164 form"}},
 		"owner no number":        {aSite, `phone: "+41781234568"`, `phone: "+4178123"`, []string{"config/sites/one.example.yaml:31:46: not a telephone number in E.164 form"}},
 
 		// Markets.

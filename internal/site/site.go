@@ -153,6 +153,17 @@ type Owner struct {
 	Email    string `yaml:"email"`
 	Phone    string `yaml:"phone,omitempty"` // E.164, for alarms by SMS
 	Language string `yaml:"language"`
+	// Copies are further addresses that get the mail on each call.
+	Copies []string `yaml:"copies,omitempty"`
+	// Escalation is called as well when an alarm is not acknowledged; either
+	// field may be empty.
+	Escalation Escalation `yaml:"escalation,omitempty"`
+}
+
+// Escalation is who is called when the owner does not answer.
+type Escalation struct {
+	Email string `yaml:"email,omitempty"`
+	Phone string `yaml:"phone,omitempty"` // E.164
 }
 
 // Service is one service of the trade.

@@ -1,0 +1,228 @@
+package edge
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"leadbus/internal/event"
+	"leadbus/internal/lead"
+	"leadbus/internal/link"
+	"leadbus/internal/phone"
+	"leadbus/internal/place"
+	"leadbus/internal/site"
+	"leadbus/internal/subjects"
+)
+
+//go:embed links
+var linkFiles embed.FS
+
+var linkPage = template.Must(template.ParseFS(linkFiles, "links/page.html"))
+
+// linkTexts are the page's words, by language; see links/en.yaml.
+var linkTexts = func() map[string]map[string]string {
+	all := map[string]map[string]string{}
+	names, err := fs.Glob(linkFiles, "links/*.yaml")
+	for _, name := range names {
+		var data []byte
+		var one map[string]string
+		if data, err = linkFiles.ReadFile(name); err == nil {
+			err = yaml.Load(data, &one)
+		}
+		if err != nil {
+			break
+		}
+		all[strings.TrimSuffix(strings.TrimPrefix(name, "links/"), ".yaml")] = one
+	}
+	if err != nil {
+		panic(err) // of files in the binary
+	}
+	return all
+}()
+
+// page is what a link shows.
+type page struct {
+	Lang   string
+	T      map[string]string
+	Brand  string
+	Ref    string
+	Title  string
+	Say    string
+	Fault  string // what is wrong with what was entered
+	Asks   string // a form for this; none when empty
+	Drop   bool   // only drop is offered
+	Phone  string
+	Choice struct{ Service, Place string }
+
+	Services, Places []choice
+}
+
+type choice struct{ ID, Name string }
+
+// link reads the request's token. Without a usable one it answers itself and
+// link is nil. What a link asks is not known here: the edge reads nothing, and
+// the token names no person; the mail or text with the link says it.
+func (e *edge) link(w http.ResponseWriter, r *http.Request, a *access) (*link.Link, *site.Site, page) {
+	p := page{Lang: "en", T: linkTexts["en"]}
+	if e.Links == nil {
+		p.show(w, http.StatusNotFound, "forged")
+		return nil, nil, p
+	}
+	l, err := e.Links.Read(r.PathValue("token"), e.Now())
+	s := e.Catalog.Sites[l.Site]
+	if s != nil {
+		if t := linkTexts[s.Owner.Language]; t != nil {
+			p.Lang, p.T = s.Owner.Language, t
+		}
+		p.Brand = s.Brand
+	}
+	switch {
+	case errors.Is(err, link.ErrExpired):
+		p.show(w, http.StatusNotFound, "expired")
+	case err != nil || s == nil || s.Market != l.Market:
+		p.show(w, http.StatusNotFound, "forged")
+	default:
+		a.market, a.site, a.lead = l.Market, l.Site, l.ID
+		if l.Asks == link.Recover {
+			p.Ref = lead.Ref(l.ID)
+		}
+		return &l, s, p
+	}
+	return nil, nil, p
+}
+
+// showLink is GET: it shows what can be answered and does nothing, since mail
+// scanners and previews open every link.
+func (e *edge) showLink(w http.ResponseWriter, r *http.Request, a *access) *refusal {
+	if l, s, p := e.link(w, r, a); l != nil {
+		p.Drop = r.URL.Query().Get("answer") == event.Drop
+		e.ask(w, http.StatusOK, *l, s, p)
+	}
+	return nil
+}
+
+func (e *edge) ask(w http.ResponseWriter, status int, l link.Link, s *site.Site, p page) {
+	p.Asks = l.Asks
+	if l.Asks == link.Recover {
+		for _, offered := range s.Services {
+			p.Services = append(p.Services, choice{offered.ID, e.serviceName(offered.ID, p.Lang)})
+		}
+		for _, at := range e.Catalog.MarketOf(s).Places {
+			p.Places = append(p.Places, choice{at.ID, at.Name})
+		}
+	}
+	p.show(w, status, l.Asks)
+}
+
+func (e *edge) serviceName(id, lang string) string {
+	if s := e.Catalog.Services[id]; s != nil && s.Names[lang] != "" {
+		return s.Names[lang]
+	}
+	return id
+}
+
+// maxForm is the largest answer.
+const maxForm = 8 << 10
+
+// answerLink is POST: the first answer stands.
+func (e *edge) answerLink(w http.ResponseWriter, r *http.Request, a *access) *refusal {
+	l, s, p := e.link(w, r, a)
+	if l == nil {
+		return nil
+	}
+	body, refused := read(w, r, maxForm)
+	if refused != nil {
+		return refused
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return &refusal{http.StatusBadRequest, "the body is not a form"}
+	}
+	p.Phone, p.Choice.Service, p.Choice.Place = form.Get("phone"), form.Get("service"), form.Get("place")
+	answer, fault := e.answer(*l, s, form)
+	if fault != "" {
+		p.Fault = p.T[fault]
+		e.ask(w, http.StatusUnprocessableEntity, *l, s, p)
+		return nil
+	}
+	// Whoever answers the same again, after an answer that got lost, means the
+	// same event.
+	id, err := event.ContentID(subjects.OwnerAnswered, l.ID, answer)
+	if err != nil {
+		return e.internal(err, a)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), publishTime)
+	defer cancel()
+	err = e.Publisher.PublishOnce(ctx, event.Event{
+		ID: id, At: e.Now().UTC(), Body: &answer,
+		Lead: subjects.Lead{Market: l.Market, Site: l.Site, Event: subjects.OwnerAnswered, Lead: l.ID},
+	})
+	switch {
+	case errors.Is(err, event.ErrConflict):
+		p.show(w, http.StatusOK, "again")
+	case err != nil:
+		a.err = err
+		w.Header().Set("Retry-After", "60")
+		p.show(w, http.StatusServiceUnavailable, "away")
+	default:
+		p.show(w, http.StatusOK, answer.Answer)
+	}
+	return nil
+}
+
+// answer reads the form; a fault is the key of a text.
+func (e *edge) answer(l link.Link, s *site.Site, form url.Values) (a event.Answered, fault string) {
+	a.Answer = form.Get("answer")
+	asked := map[string][]string{link.Recover: {event.Confirm, event.Drop}, link.Alarm: {event.Acknowledge}}[l.Asks]
+	if !slices.Contains(asked, a.Answer) {
+		return a, "choose"
+	}
+	if a.Answer != event.Confirm {
+		return a, ""
+	}
+	m := e.Catalog.MarketOf(s)
+	if said := strings.TrimSpace(form.Get("phone")); said != "" {
+		p := phone.Resolve(said, "", m.Country)
+		if p.E164 == "" || p.Check {
+			return a, "bad_phone"
+		}
+		a.Phone = p.E164
+	}
+	a.Service, a.Place = form.Get("service"), form.Get("place")
+	if a.Service != "" && !slices.ContainsFunc(s.Services, func(o site.SiteService) bool { return o.ID == a.Service }) {
+		return a, "choose"
+	}
+	if a.Place != "" && !slices.ContainsFunc(m.Places, func(at place.Place) bool { return at.ID == a.Place }) {
+		return a, "choose"
+	}
+	return a, ""
+}
+
+// show writes the page with the title and the sentence under a key. Nothing
+// keeps it, and it names its address to nobody.
+func (p page) show(w http.ResponseWriter, status int, key string) {
+	p.Title, p.Say = p.T[key+"_title"], p.T[key+"_say"]
+	var b bytes.Buffer
+	if err := linkPage.Execute(&b, p); err != nil {
+		panic(fmt.Errorf("render a link's page: %w", err))
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Robots-Tag", "noindex")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes()) // the client is gone; what was answered is stored all the same
+}

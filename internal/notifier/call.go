@@ -1,0 +1,279 @@
+package notifier
+
+import (
+	"fmt"
+	"html"
+	"maps"
+	"slices"
+	"strings"
+
+	"leadbus/internal/call"
+	"leadbus/internal/event"
+	"leadbus/internal/lead"
+	"leadbus/internal/link"
+)
+
+// unknownSite holds the calls of agents that no site has; an alarm tells of
+// them.
+const unknownSite = "unknown.invalid"
+
+// test marks our own calls and leads.
+const test = "test"
+
+// Fields of the agent's data collection that the mail shows in a place of their
+// own.
+const (
+	sentiment = "sentiment"
+	nextStep  = "next_step"
+)
+
+// Bounds of what was said, in one turn and in a mail: the bus takes 1 MiB with
+// both parts, and a phone far less.
+const (
+	maxTurn   = 20_000
+	maxSpoken = 250_000
+	turnCost  = 500 // of a turn's markup
+)
+
+// States of a call that had no lead.
+const (
+	noRequest     = "none"
+	missedRequest = "missed"
+	askedOwner    = "asked"
+)
+
+// scanned writes the mail on a finished call.
+func (n *Notifier) scanned(e event.Event, s event.Scanned) ([]lead.Message, error) {
+	if e.Lead.Site == unknownSite || s.Scan.Why == test || s.Lead != nil && slices.Contains(s.Lead.Flags, test) {
+		return nil, nil
+	}
+	decided := event.Decided{}
+	if s.Lead != nil {
+		decided.Lead = *s.Lead
+	}
+	decided.Lead.Ref = lead.Ref(e.Lead.Lead)
+	w, err := n.writer(e.Lead, decided)
+	if err != nil {
+		return nil, err
+	}
+	w.aboutCall(e, s)
+	return w.done()
+}
+
+// aboutCall tells the owner, and whom the site names, what was said in a call
+// and what became of it. What is not known is said to be missing.
+func (w *writer) aboutCall(e event.Event, s event.Scanned) {
+	m, t, ok := w.owner(purposeCall)
+	if !ok {
+		return
+	}
+	c, state := s.Call, callState(s)
+	v := w.words(m.Language)
+	v.Provider, v.Reason, v.Since = line(s.Provider, maxName), line(s.Status, maxName), w.moment(c.StartedAt)
+	if s.Lead == nil {
+		m.Subject = t.CallSubject.say(v)
+	}
+	says, known := t.Calls[state]
+	if !known {
+		says = t.Calls["other"]
+	}
+	content := mail{
+		Title: says.Title.say(v), Intro: says.Next.say(v), Footer: t.OwnerFooter.say(v),
+		Sections: []section{
+			{Title: t.Call.say(v), Facts: w.callFacts(t, v, s)},
+			{Title: t.Noticed.say(v), Texts: t.findings(v, s.Scan.Findings)},
+		},
+	}
+	add := func(one section, missing text) {
+		if len(one.Facts)+len(one.Texts)+len(one.Turns) == 0 {
+			one.Text = missing.say(v)
+		}
+		content.Sections = append(content.Sections, one)
+	}
+	if len(s.Scan.Findings) == 0 {
+		content.Sections[1].Text = t.NothingNoticed.say(v)
+	}
+	request := section{Title: t.Request.say(v)}
+	if s.Lead != nil {
+		request.Facts = w.requestFacts(t, v)
+		content.Notes = t.flagTexts(s.Lead.Flags)
+	}
+	add(request, t.NoRequest)
+	add(section{Title: t.Criteria.say(v), Facts: criteria(c)}, t.NotReported)
+	add(section{Title: t.Collected.say(v), Facts: collected(c)}, t.NotReported)
+	add(section{Title: t.Transcript.say(v), Turns: t.turns(v, c)}, t.NotReported)
+	add(section{Title: t.Support.say(v), Facts: facts(
+		fact{"trace", "leadbus trace " + w.of.Lead.ID},
+		fact{"conversation", line(c.ID, maxLine)},
+		fact{"call", line(c.CallSID, maxLine)},
+		fact{"agent", line(c.AgentID, maxLine)},
+		fact{"version", line(c.Version, maxLine)},
+		fact{"called", line(c.Called, maxName)},
+	)}, t.NotReported)
+
+	switch state {
+	case askedOwner, missedRequest, string(lead.Unserved), string(lead.NeedsReview):
+		content.Call = w.call(t)
+		if content.Call == nil && strings.HasPrefix(c.CallerID, "+") {
+			number := line(c.CallerID, maxName)
+			content.Call = &dial{t.CallButton.say(words{Phone: number}), number}
+		}
+	}
+	copied := content // only the owner answers
+	if state == askedOwner {
+		for _, x := range w.todo(t) {
+			content.Notes = append(content.Notes, x.say(v))
+		}
+		if url := w.link(link.Recover, e.Lead.Lead, e.At); url != "" {
+			content.Links = []button{{Label: t.ConfirmButton.say(v), URL: url}, {Label: t.DropButton.say(v), URL: url + "?answer=" + event.Drop, Quiet: true}}
+		}
+	}
+	w.addMail(m, content)
+	for i, address := range w.site.Owner.Copies {
+		m.Purpose, m.To = fmt.Sprintf("%s-copy-%d", purposeCall, i+1), address
+		w.addMail(m, copied)
+	}
+}
+
+// callState is a key of the texts on what became of a call.
+func callState(s event.Scanned) string {
+	switch status := lead.Status(s.Status); {
+	case status == "" && s.Scan.Eligible:
+		return missedRequest
+	case status == "":
+		return noRequest
+	case status == lead.Notified || status == lead.Accepted:
+		return string(lead.Matched)
+	}
+	return s.Status
+}
+
+func (w *writer) callFacts(t *texts, v words, s event.Scanned) []fact {
+	c := s.Call
+	missing := t.NotReported.say(v)
+	status := or(line(s.Status, maxName), t.NoRequest.say(v))
+	if s.Status == "" && s.Scan.Why != "" {
+		status += " (" + line(s.Scan.Why, maxLine) + ")"
+	}
+	lasted := missing
+	if c.Seconds > 0 {
+		lasted = clock(c.Seconds)
+	}
+	return facts(
+		fact{t.Summary.say(v), or(line(c.Summary, maxDetails), missing)},
+		fact{t.NextStep.say(v), or(line(c.Collected[nextStep], maxDetails), missing)},
+		fact{t.Sentiment.say(v), or(line(c.Collected[sentiment], maxLine), t.NotAssessed.say(v))},
+		fact{t.Judged.say(v), or(line(c.Successful, maxName), missing)},
+		fact{t.Status.say(v), status},
+		fact{t.Provider.say(v), v.Provider},
+		fact{t.Began.say(v), or(v.Since, missing)},
+		fact{t.Lasted.say(v), lasted},
+		fact{t.Ended.say(v), or(line(or(c.Ended, c.Error), maxLine), missing)},
+		fact{t.Caller.say(v), or(line(c.CallerID, maxName), missing)},
+		fact{t.Language.say(v), or(line(c.Language, maxName), missing)},
+	)
+}
+
+func criteria(c call.Call) []fact {
+	var out []fact
+	for _, name := range slices.Sorted(maps.Keys(c.Criteria)) {
+		k := c.Criteria[name]
+		value := or(line(k.Result, maxName), "?")
+		if why := line(k.Rationale, 2*maxLine); why != "" {
+			value += ": " + why
+		}
+		out = append(out, fact{line(name, maxName), value})
+	}
+	return out[:min(len(out), maxListed)]
+}
+
+func collected(c call.Call) []fact {
+	var out []fact
+	for _, name := range slices.Sorted(maps.Keys(c.Collected)) {
+		if name != sentiment && name != nextStep {
+			out = append(out, fact{line(name, maxName), line(c.Collected[name], 2*maxLine)})
+		}
+	}
+	return out[:min(len(out), maxListed)]
+}
+
+// maxListed bounds lists of the vendor's; it allows 40 of anything.
+const maxListed = 50
+
+// findings show each with its second and sentence.
+func (t *texts) findings(v words, all []call.Finding) []quote {
+	var out []quote
+	for _, f := range all {
+		q := quote{Head: clock(f.Second) + " " + t.detector(v, f.Detector)}
+		if s := line(f.Sentence, 2*maxLine); s != "" {
+			q.Lines = append(q.Lines, "“"+s+"”")
+		}
+		if s := line(f.Detail, 2*maxLine); s != "" {
+			q.Lines = append(q.Lines, s)
+		}
+		out = append(out, q)
+	}
+	return out
+}
+
+// detector is what a detector finds, in plain words.
+func (t *texts) detector(v words, name string) string {
+	if x, ok := t.Flags[name]; ok {
+		return strings.TrimSuffix(x.say(v), ".")
+	}
+	return line(strings.ReplaceAll(name, "_", " "), maxName)
+}
+
+// turns are what was said, and between it what became of the agent's tool.
+func (t *texts) turns(v words, c call.Call) []turn {
+	var out []turn
+	room := maxSpoken
+	add := func(one turn) {
+		cost := turnCost + len(html.EscapeString(one.Text))
+		switch {
+		case room < 0: // said already
+		case cost > room:
+			out, room = append(out, turn{At: one.At, Who: "…", Text: t.TooLong.say(v)}), -1
+		default:
+			out, room = append(out, one), room-cost
+		}
+	}
+	tools := c.Tools
+	until := func(turns int) {
+		for len(tools) > 0 && tools[0].Turn <= turns {
+			add(turn{At: clock(tools[0].Second), Who: line(tools[0].Name, maxName), Text: t.toolUse(v, tools[0]), Tool: true})
+			tools = tools[1:]
+		}
+	}
+	for i, said := range c.Turns {
+		until(i)
+		one := turn{At: clock(said.Second), Who: t.Agent.say(v), Text: line(said.Text, maxTurn)}
+		if said.Who == call.Caller {
+			one.Who, one.Caller = t.CallerWho.say(v), true
+		}
+		if said.Interrupted {
+			one.Who += " (" + t.Interrupted.say(v) + ")"
+		}
+		add(one)
+	}
+	until(len(c.Turns))
+	for _, rest := range tools {
+		add(turn{At: clock(rest.Second), Who: line(rest.Name, maxName), Text: t.toolUse(v, rest), Tool: true})
+	}
+	return out
+}
+
+func (t *texts) toolUse(v words, u call.ToolUse) string {
+	switch {
+	case u.Failed:
+		return strings.TrimSuffix(t.ToolFailed.say(v)+": "+line(u.ErrorType, maxLine), ": ")
+	case !u.Ran:
+		return t.ToolNotRun.say(v)
+	case !u.Answered:
+		return t.ToolSilent.say(v)
+	}
+	return t.ToolDone.say(v)
+}
+
+// clock is a second of a call as people say it.
+func clock(second int) string { return fmt.Sprintf("%d:%02d", second/60, second%60) }
