@@ -268,3 +268,43 @@ func (s *system) metric(tb testing.TB, name string) (sum float64) {
 	}
 	return sum
 }
+
+// The agent says goodbye and never calls its tool. From the report on the call
+// the lead is recovered, the provider told and the owner mailed what was said.
+func TestGoodbyeBeforeTheTool(t *testing.T) {
+	s := start(t, settings(t))
+	out, stderr, err := s.leadbus(t, "call", "--scenario", "goodbye-before-tool", "--site", site1, "--name", "Zoé Zbinden", "--wait", "10s")
+	if err != nil {
+		t.Fatalf("%v\n%s%s", err, out, stderr)
+	}
+	for _, want := range []string{"recovered", "missed_dispatch", "close_before_dispatch \"Merci pour votre appel, bonne journée, au revoir.\"", "matched"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the command does not say %q:\n%s", want, out)
+		}
+	}
+	var provider, customer, transcript bool
+	for _, m := range s.sandboxMessages(t) {
+		provider = provider || m.Channel == "whatsapp"
+		customer = customer || m.Channel == "sms" && strings.Contains(m.Text, "Plombiers")
+		transcript = transcript || m.Channel == "email" && m.To == s.Catalog.Sites[site1].Owner.Email &&
+			strings.Contains(m.Text, "Merci pour votre appel, bonne journée, au revoir.") && strings.Contains(m.Text, "Zoé Zbinden")
+	}
+	if !provider || !customer || !transcript {
+		t.Errorf("provider told %t, customer told %t, owner read what was said %t", provider, customer, transcript)
+	}
+	if n := len(s.kinds(t, "ch", subjects.Received)); n != 1 {
+		t.Errorf("%d leads, want 1", n)
+	}
+}
+
+// A call as it should be becomes one lead, and the owner still reads the call.
+func TestANormalCall(t *testing.T) {
+	s := start(t, settings(t))
+	out, stderr, err := s.leadbus(t, "call", "--scenario", "normal", "--site", site1)
+	if err != nil {
+		t.Fatalf("%v\n%s%s", err, out, stderr)
+	}
+	if n := len(s.kinds(t, "ch", subjects.Received)); n != 1 || strings.Contains(out, "recovered") {
+		t.Errorf("%d leads:\n%s", n, out)
+	}
+}
