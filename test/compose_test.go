@@ -52,7 +52,7 @@ func TestComposeRunsEveryMarketApart(t *testing.T) {
 	p, c := composeFile(t)
 	want := []string{"edge", "nats", "postgres", "provision"}
 	for market := range c.Markets {
-		for _, role := range []string{"recorder", "matcher", "notifier"} {
+		for _, role := range []string{"recorder", "matcher", "notifier", "scanner"} {
 			name := role + "-" + market
 			want = append(want, name)
 			s, ok := p.Services[name]
