@@ -17,8 +17,11 @@ import (
 // them.
 const unknownSite = "unknown.invalid"
 
-// test marks our own calls and leads.
-const test = "test"
+// Flags of leads: our own, and rebuilt from a call, which the mail's title says.
+const (
+	test      = "test"
+	recovered = "recovered"
+)
 
 // Fields of the agent's data collection that the mail shows in a place of their
 // own.
@@ -96,7 +99,7 @@ func (w *writer) aboutCall(e event.Event, s event.Scanned) {
 	request := section{Title: t.Request.say(v)}
 	if s.Lead != nil {
 		request.Facts = w.requestFacts(t, v)
-		content.Notes = t.flagTexts(s.Lead.Flags)
+		content.Notes = t.flagTexts(slices.DeleteFunc(slices.Clone(s.Lead.Flags), func(f string) bool { return f == recovered }))
 	}
 	add(request, t.NoRequest)
 	add(section{Title: t.Criteria.say(v), Facts: criteria(c)}, t.NotReported)
@@ -121,9 +124,6 @@ func (w *writer) aboutCall(e event.Event, s event.Scanned) {
 	}
 	copied := content // only the owner answers
 	if state == askedOwner {
-		for _, x := range w.todo(t) {
-			content.Notes = append(content.Notes, x.say(v))
-		}
 		if url := w.link(link.Recover, e.Lead.Lead, e.At); url != "" {
 			content.Links = []button{{Label: t.ConfirmButton.say(v), URL: url}, {Label: t.DropButton.say(v), URL: url + "?answer=" + event.Drop, Quiet: true}}
 		}

@@ -21,7 +21,7 @@ import (
 // scanned is a call whose agent said goodbye first; its lead was saved.
 func scanned(change func(*event.Scanned)) event.Event {
 	l := exampleLead()
-	l.Flags = []string{"recovered"}
+	l.Flags = []string{"recovered", "place_unknown"}
 	b := &event.Scanned{
 		Lead: &l, Status: "recovered",
 		Call: call.Call{
@@ -84,7 +84,7 @@ func TestTheMailOnACallHoldsEverything(t *testing.T) {
 		"Une fuite sous l'évier.", "Call back today.", "worried", "failure", "recovered", "23.11.2026 09:00", "1:15", "end_call tool was called",
 		"0:07 The agent did not pass the request on", "“L'évier fuit, <b>vite</b> !”", "dispatch_lead failed: timeout",
 		"1:05 The agent said goodbye before passing the request on", "“Merci, au revoir !”",
-		"Marta Salas", "+41781230042", "Carouge", "it was rebuilt from the call",
+		"Marta Salas", "+41781230042", "Carouge", "The place was not understood.",
 		"was_polite", "success: It greeted.", "city",
 		"0:00 Agent", "Bonjour, ici l'assistant virtuel.", "0:07 Caller", "0:15 Agent (interrupted)", "0:16 dispatch_lead", "failed: timeout",
 		"leadbus trace 7k2mq9xe8tr5wz3hnd6y", "conv_01", "CA01", "agent_01", "v7",
@@ -139,9 +139,9 @@ func TestWhatToDoAfterACall(t *testing.T) {
 		"not understood": {func(b *event.Scanned) { b.Status = "needs_review" }, []string{"needs you"}, true, false},
 		"saved":          {nil, []string{"was saved", "Nothing to do"}, false, false},
 		"asked": {func(b *event.Scanned) { b.Status, b.Lead.Place = "asked", lead.Place{Raw: "Xyzzy"} }, []string{
-			"waits for your answer", "confirm or drop", "The place was not understood", "Confirm the request", "Drop it",
+			"waits for your answer", "confirm or drop", "The place was not understood.", "Confirm the request", "Drop it",
 		}, true, true},
-		"asked, without a number": {func(b *event.Scanned) { b.Status, b.Lead.Phone = "asked", lead.Phone{} }, []string{"call the customer back yourself", "No usable phone number"}, true, true},
+		"asked, without a number": {func(b *event.Scanned) { b.Status, b.Lead.Phone = "asked", lead.Phone{} }, []string{"call the customer back yourself"}, true, true},
 		"missed":                  {func(b *event.Scanned) { b.Status, b.Lead = "", nil }, []string{"not served", "Call the customer back"}, true, false},
 		"something new":           {func(b *event.Scanned) { b.Status = "converted" }, []string{"What became of this call: converted"}, false, false},
 	} {

@@ -186,7 +186,7 @@ func TestTheDay(t *testing.T) {
 		"The day of 22.11.2026", "22.11.2026 07:00", "23.11.2026 07:00", "288 / 288 (99–100 %)",
 		"plombiersgeneve.ch", "14", "9 / 10 (60–98 %)", "median 0.8 s, p90 2.1 s, n 9", "rapide WhatsApp ×2",
 		"The agent did not pass the request on ×2, Nobody spoke for more than 10 s ×1", "Water leak carouge ×3", "agent_01 v7: 4 / 4 (51–100 %)",
-		"leadbus trace spamid", "1.23 USD", "dentistgeneve.example",
+		"leadbus trace spamid", "1.23 USD = 10 × 0.12", "dentistgeneve.example",
 	)
 	for _, c := range []struct {
 		change func(*digest.Digest)
