@@ -102,7 +102,14 @@ func (d *desk) token(change func(*link.Link)) string {
 	return d.links.Token(l)
 }
 
-func (d *desk) do(t *testing.T, method, token string, form url.Values) (*http.Response, string) {
+// shown is what came back.
+type shown struct {
+	http.Header
+	StatusCode int
+	Status     string
+}
+
+func (d *desk) do(t *testing.T, method, token string, form url.Values) (shown, string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -120,7 +127,7 @@ func (d *desk) do(t *testing.T, method, token string, form url.Values) (*http.Re
 	if err != nil {
 		t.Fatal(err)
 	}
-	return res, string(body)
+	return shown{res.Header, res.StatusCode, res.Status}, string(body)
 }
 
 // answers are those that the market has.

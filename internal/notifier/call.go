@@ -17,8 +17,11 @@ import (
 // them.
 const unknownSite = "unknown.invalid"
 
-// test marks our own calls and leads.
-const test = "test"
+// Flags of leads: our own, and rebuilt from a call, which the mail's title says.
+const (
+	test      = "test"
+	recovered = "recovered"
+)
 
 // Fields of the agent's data collection that the mail shows in a place of their
 // own.
@@ -51,7 +54,7 @@ func (n *Notifier) scanned(e event.Event, s event.Scanned) ([]lead.Message, erro
 	if s.Lead != nil {
 		decided.Lead = *s.Lead
 	}
-	decided.Lead.Ref = lead.Ref(e.Lead.Lead)
+	decided.Lead.Ref = or(decided.Lead.Ref, lead.Ref(e.Lead.Lead))
 	w, err := n.writer(e.Lead, decided)
 	if err != nil {
 		return nil, err
@@ -96,7 +99,7 @@ func (w *writer) aboutCall(e event.Event, s event.Scanned) {
 	request := section{Title: t.Request.say(v)}
 	if s.Lead != nil {
 		request.Facts = w.requestFacts(t, v)
-		content.Notes = t.flagTexts(s.Lead.Flags)
+		content.Notes = t.flagTexts(slices.DeleteFunc(slices.Clone(s.Lead.Flags), func(f string) bool { return f == recovered }))
 	}
 	add(request, t.NoRequest)
 	add(section{Title: t.Criteria.say(v), Facts: criteria(c)}, t.NotReported)
@@ -121,9 +124,6 @@ func (w *writer) aboutCall(e event.Event, s event.Scanned) {
 	}
 	copied := content // only the owner answers
 	if state == askedOwner {
-		for _, x := range w.todo(t) {
-			content.Notes = append(content.Notes, x.say(v))
-		}
 		if url := w.link(link.Recover, e.Lead.Lead, e.At); url != "" {
 			content.Links = []button{{Label: t.ConfirmButton.say(v), URL: url}, {Label: t.DropButton.say(v), URL: url + "?answer=" + event.Drop, Quiet: true}}
 		}
@@ -176,7 +176,7 @@ func (w *writer) callFacts(t *texts, v words, s event.Scanned) []fact {
 
 func criteria(c call.Call) []fact {
 	var out []fact
-	for _, name := range slices.Sorted(maps.Keys(c.Criteria)) {
+	for _, name := range listed(c.Criteria) {
 		k := c.Criteria[name]
 		value := or(line(k.Result, maxName), "?")
 		if why := line(k.Rationale, 2*maxLine); why != "" {
@@ -184,21 +184,26 @@ func criteria(c call.Call) []fact {
 		}
 		out = append(out, fact{line(name, maxName), value})
 	}
-	return out[:min(len(out), maxListed)]
+	return out
 }
 
 func collected(c call.Call) []fact {
 	var out []fact
-	for _, name := range slices.Sorted(maps.Keys(c.Collected)) {
+	for _, name := range listed(c.Collected) {
 		if name != sentiment && name != nextStep {
 			out = append(out, fact{line(name, maxName), line(c.Collected[name], 2*maxLine)})
 		}
 	}
-	return out[:min(len(out), maxListed)]
+	return out
 }
 
 // maxListed bounds lists of the vendor's; it allows 40 of anything.
 const maxListed = 50
+
+func listed[V any](of map[string]V) []string {
+	names := slices.Sorted(maps.Keys(of))
+	return names[:min(len(names), maxListed)]
+}
 
 // findings show each with its second and sentence.
 func (t *texts) findings(v words, all []call.Finding) []quote {
@@ -228,39 +233,32 @@ func (t *texts) detector(v words, name string) string {
 func (t *texts) turns(v words, c call.Call) []turn {
 	var out []turn
 	room := maxSpoken
-	add := func(one turn) {
-		cost := turnCost + len(html.EscapeString(one.Text))
-		switch {
-		case room < 0: // said already
-		case cost > room:
-			out, room = append(out, turn{At: one.At, Who: "…", Text: t.TooLong.say(v)}), -1
-		default:
-			out, room = append(out, one), room-cost
-		}
-	}
-	tools := c.Tools
-	until := func(turns int) {
-		for len(tools) > 0 && tools[0].Turn <= turns {
-			add(turn{At: clock(tools[0].Second), Who: line(tools[0].Name, maxName), Text: t.toolUse(v, tools[0]), Tool: true})
+	for i, tools := 0, c.Tools; i < len(c.Turns) || len(tools) > 0; {
+		var one turn
+		if len(tools) > 0 && (tools[0].Turn <= i || i == len(c.Turns)) {
+			one = turn{At: clock(tools[0].Second), Who: line(tools[0].Name, maxName), Text: t.toolUse(v, tools[0]), Tool: true}
 			tools = tools[1:]
+		} else {
+			one = t.said(v, c.Turns[i])
+			i++
 		}
-	}
-	for i, said := range c.Turns {
-		until(i)
-		one := turn{At: clock(said.Second), Who: t.Agent.say(v), Text: line(said.Text, maxTurn)}
-		if said.Who == call.Caller {
-			one.Who, one.Caller = t.CallerWho.say(v), true
+		if room -= turnCost + len(html.EscapeString(one.Text)); room < 0 {
+			return append(out, turn{At: one.At, Who: "…", Text: t.TooLong.say(v)})
 		}
-		if said.Interrupted {
-			one.Who += " (" + t.Interrupted.say(v) + ")"
-		}
-		add(one)
-	}
-	until(len(c.Turns))
-	for _, rest := range tools {
-		add(turn{At: clock(rest.Second), Who: line(rest.Name, maxName), Text: t.toolUse(v, rest), Tool: true})
+		out = append(out, one)
 	}
 	return out
+}
+
+func (t *texts) said(v words, said call.Turn) turn {
+	one := turn{At: clock(said.Second), Who: t.Agent.say(v), Text: line(said.Text, maxTurn)}
+	if said.Who == call.Caller {
+		one.Who, one.Caller = t.CallerWho.say(v), true
+	}
+	if said.Interrupted {
+		one.Who += " (" + t.Interrupted.say(v) + ")"
+	}
+	return one
 }
 
 func (t *texts) toolUse(v words, u call.ToolUse) string {

@@ -128,7 +128,11 @@ func (w *writer) day(t *texts, v words, lang string, s digest.Site) []fact {
 	}
 	list(t.Spam, values)
 	if s.Cost > 0 {
-		out = append(out, fact{t.Cost.say(v), fmt.Sprintf("%.2f USD", s.Cost)})
+		cost := fmt.Sprintf("%.2f USD", s.Cost)
+		if s.Leads > 0 {
+			cost += fmt.Sprintf(" = %d × %.2f", s.Leads, s.Cost/float64(s.Leads))
+		}
+		out = append(out, fact{t.Cost.say(v), cost})
 	}
 	return out
 }

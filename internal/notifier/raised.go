@@ -39,7 +39,7 @@ func (w *writer) callFor(e event.Event, a alarm.Alarm, purpose, email, number st
 	if v.Reason = line(strings.ReplaceAll(a.Cause, "-", " "), maxName); known {
 		v.Reason = says.Title.say(v)
 	}
-	if email != "" && m.From != "" {
+	if email != "" && w.site.Senders.Mail.From != "" {
 		c := mail{Title: v.Reason, Intro: t.RaisedIntro.say(v), Footer: t.OwnerFooter.say(v)}
 		if known {
 			c.Notes = append(c.Notes, says.Next.say(v))

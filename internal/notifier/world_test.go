@@ -12,10 +12,13 @@ import (
 
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
+	"leadbus/internal/link"
 	"leadbus/internal/roster"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
 )
+
+var links = link.New("the secret of a test")
 
 var start = time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
 
@@ -154,6 +157,7 @@ func (w *world) notifier(tb testing.TB) *Notifier {
 	}
 	n, err := New(Options{
 		Catalog: w.catalog, Market: w.market, Stream: w, Ledger: w, Journal: j, Now: w.now, Log: zerolog.Nop(),
+		Links: links, PublicURL: "https://leads.mail.example/",
 		Vendors: map[string]Vendor{lead.SMS: w, lead.WhatsApp: w, lead.Email: w},
 	})
 	if err != nil {
