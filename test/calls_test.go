@@ -14,15 +14,20 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"leadbus/internal/alarm"
 	"leadbus/internal/app"
 	"leadbus/internal/elevenlabs"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
+	"leadbus/internal/reconcile"
+	"leadbus/internal/sandbox"
+	"leadbus/internal/scenario"
 	"leadbus/internal/subjects"
 )
 
@@ -306,5 +311,134 @@ func TestANormalCall(t *testing.T) {
 	}
 	if n := len(s.kinds(t, "ch", subjects.Received)); n != 1 || strings.Contains(out, "recovered") {
 		t.Errorf("%d leads:\n%s", n, out)
+	}
+}
+
+// The voice vendor's webhook never arrives: the market's next pass over the
+// records finds the call, and its lead is saved.
+func TestALostReportIsFound(t *testing.T) {
+	cfg := settings(t)
+	cfg.ReconcileEvery = 500 * time.Millisecond
+	s := start(t, cfg)
+	out, stderr, err := s.leadbus(t, "call", "--scenario", "webhook-lost", "--site", site1, "--wait", "20s")
+	if err != nil {
+		t.Fatalf("%v\n%s%s", err, out, stderr)
+	}
+	for _, want := range []string{"recovered", "promise_without_dispatch", "matched", "delivered"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the command does not say %q:\n%s", want, out)
+		}
+	}
+}
+
+// Records are compared by hand, at the same time as by a scanner: every lost
+// report is fetched once, and one that comes late changes nothing.
+func TestComparingRecords(t *testing.T) {
+	cfg := settings(t)
+	cfg.ReconcileEvery = 2 * time.Second
+	s := start(t, cfg)
+	const calls = 120 // more than a page of the vendor's list
+	for n := range calls {
+		s.play(t, s.SandboxURL, scenario.WebhookLost, n)
+	}
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() { _, _, _ = s.leadbus(t, "reconcile", "--market", "ch", "--reconcile-every", "1ms") })
+	}
+	wg.Wait()
+	out, stderr, err := s.leadbus(t, "reconcile", "--market", "ch", "--reconcile-every", "1ms")
+	if err != nil || !strings.Contains(out, "the records agree; 0 calls fetched") {
+		t.Errorf("%v\n%s%s", err, out, stderr)
+	}
+	got := s.kinds(t, "ch", subjects.CallEnded)
+	for id, n := range got {
+		if n != 1 {
+			t.Errorf("the report on %s is stored %d times", id, n)
+		}
+	}
+	if len(got) != calls {
+		t.Errorf("%d reports, want %d", len(got), calls)
+	}
+	if n := len(s.kinds(t, "id", subjects.CallEnded)); n != 0 {
+		t.Errorf("%d of them are in another market", n)
+	}
+
+	// A vendor that fails leaves its part out, and says so.
+	s.put(t, s.SandboxURL+"/api/faults", `{"elevenlabs": {"error": 1}}`)
+	out, _, err = s.leadbus(t, "reconcile", "--market", "ch")
+	if err == nil || !strings.Contains(out, "not compared: elevenlabs") {
+		t.Errorf("with the voice vendor away: %v\n%s", err, out)
+	}
+}
+
+// A call that the agent never answered is on a list to be called back, and the
+// owner hears of it.
+func TestACallWithoutConversation(t *testing.T) {
+	cfg := settings(t)
+	s := start(t, cfg)
+	var v app.VendorSettings
+	secret := func(name string) string {
+		b, err := os.ReadFile(filepath.Join(s.settings.Data, "secrets", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(b))
+	}
+	// A voice vendor that has heard of nothing.
+	deaf, err := sandbox.Start(sandbox.Options{
+		Addr: "127.0.0.1:0", Dir: t.TempDir(), ElevenLabsKey: "key", AccountSID: "AC1", AuthToken: "t", MailgunKey: "k", MailgunSigningKey: "k", Log: zerolog.Nop(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(deaf.Close)
+	v.TwilioAccountSID, v.TwilioAuthToken, v.TwilioURL = "AC"+secret("twilio-account-sid"), app.Secret(secret("twilio-auth-token")), s.SandboxURL
+	v.ElevenLabsAPIKey, v.ElevenLabsURL, v.ReconcileEvery = "key", deaf.ElevenLabsURL(), time.Millisecond
+	s.play(t, s.SandboxURL, scenario.WebhookLost, 1)
+	settings := s.settings.Settings
+	settings.NATSURL = s.NATSURL
+	report, err := app.Reconcile(t.Context(), settings, v, "ch", time.Hour)
+	if err != nil || len(report.Missing) > 0 {
+		t.Fatal(err, report.Missing)
+	}
+	strikes := report.Strikes()
+	if len(report.Gaps) != 1 || report.Gaps[0].Kind != reconcile.Unanswered || report.Gaps[0].Site != site1 || len(strikes) != 1 || strikes[0].Cause != alarm.CallWithoutConversation {
+		t.Errorf("gaps %+v, strikes %+v", report.Gaps, strikes)
+	}
+}
+
+// play lets the sandbox's voice vendor have a finished call.
+func (s *system) play(tb testing.TB, at, name string, n int) {
+	tb.Helper()
+	st := s.Catalog.Sites[site1]
+	play, err := scenario.Build(name, scenario.Site{
+		Language: "fr", AgentID: st.Agent.ID, DID: st.DID, Brand: st.Brand, Service: "fuite d'eau", Place: "Carouge",
+	}, scenario.Call{ConversationID: fmt.Sprintf("conv_played_%d", n), Caller: fmt.Sprintf("+4178124%04d", n), Ended: time.Now()})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	res, err := http.Post(at+"/api/calls", "application/json", bytes.NewReader(play.Conversation()))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusCreated {
+		tb.Fatalf("the sandbox answered %s", res.Status)
+	}
+}
+
+func (s *system) put(tb testing.TB, url, body string) {
+	tb.Helper()
+	req, err := http.NewRequestWithContext(tb.Context(), http.MethodPut, url, strings.NewReader(body))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode/100 != 2 {
+		tb.Fatalf("PUT %s: %s", url, res.Status)
 	}
 }

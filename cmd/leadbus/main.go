@@ -26,6 +26,7 @@ type cli struct {
 	DLQ        dlqCmd        `cmd:"" name:"dlq" help:"Look at, retry or drop what roles gave up."`
 	Replay     replayCmd     `cmd:"" help:"Say what a replay of stored events would do."`
 	Resend     resendCmd     `cmd:"" help:"Tell somebody once more; the one way to send something twice."`
+	Reconcile  reconcileCmd  `cmd:"" help:"Compare the vendors' records of calls with ours, and fetch what was lost."`
 	Sandbox    sandboxCmd    `cmd:"" help:"Run the sandbox vendors alone, beside roles that run as processes of their own."`
 	Roster     rosterCmd     `cmd:"" help:"Look at or fill the providers."`
 }

@@ -101,7 +101,7 @@ func Scanner(ctx context.Context, p *process.Process, s VendorRoleSettings) erro
 	}
 	return role(p, s.RoleSettings, func(j *joint) error {
 		j.vendors(s.VendorSettings)
-		return j.scanner(ctx, s.Market)
+		return j.scanner(ctx, s.Market, s.VendorSettings)
 	})
 }
 

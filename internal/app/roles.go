@@ -231,7 +231,7 @@ func (j *joint) notifier(ctx context.Context, market string) error {
 }
 
 // scanner looks at one market's finished calls.
-func (j *joint) scanner(ctx context.Context, market string) error {
+func (j *joint) scanner(ctx context.Context, market string, v VendorSettings) error {
 	c, err := j.connect(ctx, market+"-"+subjects.Scanner)
 	if err != nil {
 		return err
@@ -242,7 +242,8 @@ func (j *joint) scanner(ctx context.Context, market string) error {
 	}
 	s := scanner.New(scanner.Options{
 		Catalog: j.catalog, Market: market, Stream: c, Watch: watch,
-		Now: time.Now, Log: j.log(market, subjects.Scanner), Registry: j.Registry,
+		Tasks: []scanner.Task{j.reconcileTask(market, v, c)},
+		Now:   time.Now, Log: j.log(market, subjects.Scanner), Registry: j.Registry,
 	})
 	if !j.replay {
 		j.Go("duty of the scanner "+market, s.Run)

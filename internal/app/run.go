@@ -126,7 +126,7 @@ func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, erro
 			{subjects.Recorder, func() error { return j.recorder(ctx, market, db) }},
 			{subjects.Matcher, func() error { return j.matcher(ctx, market) }},
 			{subjects.Notifier, func() error { return j.notifier(ctx, market) }},
-			{subjects.Scanner, func() error { return j.scanner(ctx, market) }},
+			{subjects.Scanner, func() error { return j.scanner(ctx, market, s.VendorSettings) }},
 		} {
 			if without[r.role+"-"+market] {
 				continue
@@ -240,24 +240,8 @@ func NATSConfig(s Settings, c *site.Catalog) (string, error) {
 // sandbox starts the vendors on this machine, with credentials of its own, and
 // gives every site a secret.
 func (j *joint) sandbox(s *RunSettings, edgeURL string) (*sandbox.Sandbox, error) {
-	dir := filepath.Join(s.Data, "secrets")
-	for _, f := range []struct {
-		name   string
-		prefix string
-		to     func(string)
-	}{
-		{"twilio-account-sid", "AC", func(v string) { s.TwilioAccountSID = v }},
-		{"twilio-auth-token", "", func(v string) { s.TwilioAuthToken = Secret(v) }},
-		{"mailgun-api-key", "key", func(v string) { s.MailgunAPIKey = Secret(v) }},
-		{"mailgun-signing-key", "", func(v string) { s.MailgunSigningKey = Secret(v) }},
-		{"elevenlabs-api-key", "xi", func(v string) { s.ElevenLabsAPIKey = Secret(v) }},
-		{"elevenlabs-webhook-secret", "wsec", func(v string) { s.ElevenLabsWebhookSecret = Secret(v) }},
-	} {
-		v, err := ensureSecret(filepath.Join(dir, f.name), 16)
-		if err != nil {
-			return nil, err
-		}
-		f.to(f.prefix + v)
+	if err := s.sandboxSecrets(&s.VendorSettings, newSecret); err != nil {
+		return nil, err
 	}
 	for domain := range j.catalog.Sites {
 		if _, err := ensureSecret(s.siteSecretFile(domain), 24); err != nil {

@@ -53,6 +53,31 @@ type VendorSettings struct {
 	ElevenLabsWebhookSecret Secret        `name:"elevenlabs-webhook-secret" help:"Secret of ElevenLabs' post-call webhook; without it every report on a call is refused." env:"LEADBUS_ELEVENLABS_WEBHOOK_SECRET" placeholder:"SECRET"`
 	ElevenLabsURL           string        `name:"elevenlabs-url" help:"ElevenLabs API base." env:"LEADBUS_ELEVENLABS_URL" default:"https://api.elevenlabs.io" placeholder:"URL"`
 	ElevenLabsTolerance     time.Duration `name:"elevenlabs-tolerance" help:"How old a post-call webhook's signature may be; ElevenLabs repeats one for about 40 minutes; default: 60m." env:"LEADBUS_ELEVENLABS_TOLERANCE" placeholder:"DURATION"`
+	ReconcileEvery          time.Duration `help:"How often a scanner compares the vendors' records with ours; default: 5m." env:"LEADBUS_RECONCILE_EVERY" placeholder:"DURATION"`
+}
+
+// sandboxSecrets are the credentials between the sandbox and its callers, each
+// in a file of its own.
+func (s Settings) sandboxSecrets(v *VendorSettings, from func(path string) (string, error)) error {
+	for _, f := range []struct {
+		name   string
+		prefix string
+		to     func(string)
+	}{
+		{"twilio-account-sid", "AC", func(x string) { v.TwilioAccountSID = x }},
+		{"twilio-auth-token", "", func(x string) { v.TwilioAuthToken = Secret(x) }},
+		{"mailgun-api-key", "key", func(x string) { v.MailgunAPIKey = Secret(x) }},
+		{"mailgun-signing-key", "", func(x string) { v.MailgunSigningKey = Secret(x) }},
+		{"elevenlabs-api-key", "xi", func(x string) { v.ElevenLabsAPIKey = Secret(x) }},
+		{"elevenlabs-webhook-secret", "wsec", func(x string) { v.ElevenLabsWebhookSecret = Secret(x) }},
+	} {
+		x, err := from(filepath.Join(s.Data, "secrets", f.name))
+		if err != nil {
+			return err
+		}
+		f.to(f.prefix + x)
+	}
+	return nil
 }
 
 // SpoolSettings bound what an edge keeps while the bus is away.
@@ -183,6 +208,14 @@ func (s Settings) siteSecrets(c *site.Catalog) func(string) string {
 	}
 	return func(domain string) string { return secrets[domain] }
 }
+
+func readSecret(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	return strings.TrimSpace(string(b)), err
+}
+
+// newSecret is ensureSecret with as many bytes as a vendor's credentials have.
+func newSecret(path string) (string, error) { return ensureSecret(path, 16) }
 
 // ensureSecret makes a random secret file where there is none and reads it.
 // Hexadecimal satisfies every vendor's rules for credentials.

@@ -5,7 +5,7 @@
 //	POST /v1/sites/{site}/dispatch_lead   the voice agent's tool call
 //	POST /v1/twilio/status                Twilio's message status callbacks
 //	POST /v1/mailgun/events               Mailgun's webhooks
-//	POST /v1/elevenlabs/post-call         ElevenLabs' reports on finished calls
+//	POST /v1/elevenlabs/post-call         the voice vendor's reports on finished calls
 //	GET  /v1/links/{token}                an owner's link: shows what can be answered
 //	POST /v1/links/{token}                an owner's answer, once
 //
@@ -84,15 +84,11 @@ type edge struct {
 	Options
 	reader  *intake.Reader
 	metrics *metrics
-	agents  map[string]*site.Site // by agent id
 }
 
 // New is the edge's public handler. It is safe for concurrent use.
 func New(o Options) http.Handler {
-	e := &edge{Options: o, reader: intake.New(o.Catalog), metrics: newMetrics(o.Registry), agents: map[string]*site.Site{}}
-	for _, s := range o.Catalog.Sites {
-		e.agents[s.Agent.ID] = s
-	}
+	e := &edge{Options: o, reader: intake.New(o.Catalog), metrics: newMetrics(o.Registry)}
 	mux := http.NewServeMux()
 	mux.Handle("POST /v1/sites/{site}/dispatch_lead", e.serve("dispatch_lead", e.dispatchLead))
 	mux.Handle("POST /v1/twilio/status", e.serve("twilio_status", e.receipt(o.Twilio)))

@@ -18,10 +18,11 @@ import (
 type Faults struct {
 	// Seed makes the draws repeatable: the n-th request of a vendor, and the
 	// n-th callback, draw the same. 0 takes a random one.
-	Seed      uint64         `json:"seed,omitempty"`
-	Twilio    VendorFaults   `json:"twilio,omitzero"`
-	Mailgun   VendorFaults   `json:"mailgun,omitzero"`
-	Callbacks CallbackFaults `json:"callbacks,omitzero"`
+	Seed       uint64         `json:"seed,omitempty"`
+	Twilio     VendorFaults   `json:"twilio,omitzero"`
+	Mailgun    VendorFaults   `json:"mailgun,omitzero"`
+	ElevenLabs VendorFaults   `json:"elevenlabs,omitzero"`
+	Callbacks  CallbackFaults `json:"callbacks,omitzero"`
 }
 
 // VendorFaults are those of one vendor's API.
@@ -106,8 +107,11 @@ func (t *troublemaker) draw(stream uint64, of string, chances func(Faults) []cha
 func (t *troublemaker) vendor(name string, stop <-chan struct{}, h http.HandlerFunc) http.HandlerFunc {
 	stream := uint64(1)
 	of := func(f Faults) VendorFaults { return f.Twilio }
-	if name == "mailgun" {
+	switch name {
+	case "mailgun":
 		stream, of = 2, func(f Faults) VendorFaults { return f.Mailgun }
+	case "elevenlabs":
+		stream, of = 4, func(f Faults) VendorFaults { return f.ElevenLabs }
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
 		kind, set := t.draw(stream, name, func(f Faults) []chance {

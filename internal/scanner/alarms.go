@@ -19,7 +19,7 @@ const alarmPrefix = "alarm-"
 // raise counts strikes and calls the owner where that is due.
 func (s *Scanner) raise(ctx context.Context, strikes ...alarm.Strike) error {
 	for _, k := range strikes {
-		if k.Site == "" {
+		if s.Catalog.Sites[k.Site] == nil {
 			k.Site = s.first
 		}
 		err := change(ctx, s.Watch, alarmPrefix+alarm.Key(k.Site, k.Cause, k.About), func(st alarm.State) (alarm.State, error) {

@@ -72,13 +72,10 @@ type Bucket interface {
 
 // Options are what a scanner works with.
 type Options struct {
-	Catalog *site.Catalog
-	Market  string
-	Stream  Stream
-	Watch   Bucket
-	// Reach follows whether providers can be reached; it answers what is to
-	// be told of a failure or a receipt.
-	Reach    func(ctx context.Context, e event.Event) ([]alarm.Strike, error)
+	Catalog  *site.Catalog
+	Market   string
+	Stream   Stream
+	Watch    Bucket
 	Tasks    []Task // the periodic work
 	Now      func() time.Time
 	Log      zerolog.Logger
@@ -124,15 +121,6 @@ func (s *Scanner) Handle(ctx context.Context, d event.Delivery) error {
 		return s.ended(ctx, d, b.Call)
 	case *event.Answered:
 		return s.answered(ctx, d, *b)
-	case *event.Told, *event.Reported:
-		if s.Reach == nil {
-			return nil
-		}
-		strikes, err := s.Reach(ctx, d.Event)
-		if err != nil {
-			return err
-		}
-		return s.raise(ctx, strikes...)
 	default:
 		return event.Permanent(fmt.Errorf("the scanner does not handle %s", d.Lead.Event))
 	}
@@ -144,7 +132,7 @@ func (s *Scanner) ended(ctx context.Context, d event.Delivery, c call.Call) erro
 	if st == nil {
 		s.calls.WithLabelValues("unknown").Inc()
 		return s.raise(ctx, alarm.Strike{
-			Site: s.first, Cause: alarm.UnknownAgent, About: c.AgentID, ID: d.Lead.Lead, At: c.StartedAt, Leads: []string{d.Lead.Lead},
+			Cause: alarm.UnknownAgent, About: c.AgentID, ID: d.Lead.Lead, At: c.StartedAt, Leads: []string{d.Lead.Lead},
 			Facts: []alarm.Fact{{Label: "agent", Value: c.AgentID}, {Label: "conversation", Value: c.ID}},
 		})
 	}

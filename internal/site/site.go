@@ -190,5 +190,22 @@ type Template struct {
 	Body     string `yaml:"body"` // with {{1}}, {{2}}, …
 }
 
+// Unknown is the site of calls whose agent no site has; their market is the
+// first one.
+const Unknown = "unknown.invalid"
+
+// OfAgent is the market and site that a voice agent belongs to.
+func (c *Catalog) OfAgent(agent string) (market, domain string) {
+	for domain, s := range c.Sites {
+		if s.Agent.ID == agent {
+			return s.Market, domain
+		}
+	}
+	return c.FirstMarket(), Unknown
+}
+
+// FirstMarket is the one that looks after what belongs to none.
+func (c *Catalog) FirstMarket() string { return slices.Min(slices.Collect(maps.Keys(c.Markets))) }
+
 // MarketOf is the site's market.
 func (c *Catalog) MarketOf(s *Site) *Market { return c.Markets[s.Market] }

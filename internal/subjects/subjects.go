@@ -183,7 +183,7 @@ func Consumes(role string) []string {
 	case Notifier:
 		return []string{Matched, Amended, Unserved, ReviewRequested, MessageQueued, ReceiptReceived, CallScanned, AlarmRaised, DigestMade}
 	case Scanner:
-		return []string{CallEnded, OwnerAnswered, MessageFailed, ReceiptReceived}
+		return []string{CallEnded, OwnerAnswered}
 	default:
 		return nil
 	}

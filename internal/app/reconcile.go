@@ -1,0 +1,158 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"leadbus/internal/alarm"
+	"leadbus/internal/call"
+	"leadbus/internal/elevenlabs"
+	"leadbus/internal/lead"
+	"leadbus/internal/process"
+	"leadbus/internal/reconcile"
+	"leadbus/internal/scanner"
+	"leadbus/internal/subjects"
+	"leadbus/internal/twilio"
+)
+
+// reconcileEvery is how often a market's records are compared.
+const reconcileEvery = 5 * time.Minute
+
+// failures of a vendor in a row after which the owner is called: a quarter of
+// an hour.
+const failedPasses = 3
+
+// reconciling is what a pass over a market works with. A vendor without
+// credentials is left out.
+func (j *joint) reconciling(market string, v VendorSettings, s reconcile.Stream) reconcile.Options {
+	o := reconcile.Options{
+		Catalog: j.catalog, Market: market, Stream: s, Grace: min(v.ReconcileEvery, 2*time.Minute), Now: time.Now, Log: j.log(market, subjects.Scanner),
+	}
+	if v.ElevenLabsAPIKey != "" {
+		o.Voice = voice{elevenlabs.New(string(v.ElevenLabsAPIKey), v.ElevenLabsURL)}
+	}
+	if v.TwilioAccountSID != "" {
+		o.Carrier = carrier{j.twilio}
+	}
+	return o
+}
+
+// reconcileTask compares a market's records again and again.
+func (j *joint) reconcileTask(market string, v VendorSettings, s reconcile.Stream) scanner.Task {
+	o := j.reconciling(market, v, s)
+	failed := map[string]int{}
+	return scanner.Task{Name: "reconcile", Every: cmp.Or(v.ReconcileEvery, reconcileEvery), Run: func(ctx context.Context) ([]alarm.Strike, error) {
+		report, err := reconcile.Pass(ctx, o, time.Now().Add(-reconcile.Window))
+		if err != nil {
+			return nil, err
+		}
+		strikes := report.Strikes()
+		for _, vendor := range []string{reconcile.VoiceVendor, reconcile.CarrierLog} {
+			why := report.Missing[vendor]
+			if why == nil || vendor == reconcile.VoiceVendor && o.Voice == nil {
+				failed[vendor] = 0
+				continue
+			}
+			j.Log.Warn().Err(why).Str("market", market).Str("vendor", vendor).Msg("a vendor's records could not be compared")
+			if failed[vendor]++; failed[vendor] >= failedPasses {
+				now := time.Now()
+				strikes = append(strikes, alarm.Strike{
+					Cause: alarm.Reconcile, About: vendor, ID: vendor + now.UTC().Format("2006010215"), At: now,
+					Facts: []alarm.Fact{{Label: "vendor", Value: vendor}, {Label: "reason", Value: why.Error()}},
+				})
+			}
+		}
+		return strikes, nil
+	}}
+}
+
+// Reconcile compares a market's records once, for an operator.
+func Reconcile(ctx context.Context, s Settings, v VendorSettings, market string, since time.Duration) (reconcile.Report, error) {
+	c, err := load(s.Config, nil) // an agent of another market is not unknown
+	if err != nil {
+		return reconcile.Report{}, err
+	}
+	if c.Markets[market] == nil {
+		return reconcile.Report{}, fmt.Errorf("no market %q in %s/markets", market, s.Config)
+	}
+	operator, err := Operator(ctx, s, market, zerolog.Nop())
+	if err != nil {
+		return reconcile.Report{}, err
+	}
+	defer operator.Close()
+	if r, err := Running(s.Data); err == nil && r.SandboxURL != "" && v.TwilioAccountSID == "" {
+		if err := s.sandboxSecrets(&v, readSecret); err != nil {
+			return reconcile.Report{}, err
+		}
+		v.TwilioURL, v.ElevenLabsURL = r.SandboxURL, r.SandboxURL
+	}
+	j := &joint{Process: process.New(zerolog.Nop()), settings: s, catalog: c}
+	j.vendors(v)
+	return reconcile.Pass(ctx, j.reconciling(market, v, operator), time.Now().Add(-since))
+}
+
+// voice is the voice vendor's API as a pass asks it.
+type voice struct{ *elevenlabs.Client }
+
+func (v voice) Conversations(ctx context.Context, agent string, from, to time.Time) ([]reconcile.Conversation, error) {
+	listed, err := v.List(ctx, agent, from, to)
+	if err != nil {
+		return nil, busy(err)
+	}
+	var out []reconcile.Conversation
+	for _, l := range listed {
+		out = append(out, reconcile.Conversation{
+			ID: l.ID, Agent: l.AgentID, Began: l.StartedAt, Ended: l.StartedAt.Add(time.Duration(l.Seconds) * time.Second),
+			Over: l.Status == "done" || l.Status == "failed",
+		})
+	}
+	return out, nil
+}
+
+func (v voice) Fetch(ctx context.Context, id string) (call.Call, []byte, error) {
+	raw, err := v.Get(ctx, id)
+	if err != nil {
+		return call.Call{}, nil, busy(err)
+	}
+	c, err := elevenlabs.Conversation(raw)
+	return c, raw, err
+}
+
+// carrier is the carrier's call log as a pass asks it.
+type carrier struct{ *twilio.Client }
+
+func (c carrier) Dialled(ctx context.Context, from, to time.Time) ([]reconcile.Dialled, error) {
+	calls, err := c.Calls(ctx, from, to)
+	if err != nil {
+		return nil, busy(err)
+	}
+	var out []reconcile.Dialled
+	for _, d := range calls {
+		if d.Direction == "inbound" {
+			out = append(out, reconcile.Dialled{
+				ID: d.SID, From: d.From, To: d.To, Status: d.Status, At: d.StartedAt, Seconds: d.Seconds,
+				Over: !slices.Contains([]string{"queued", "ringing", "in-progress"}, d.Status),
+			})
+		}
+	}
+	return out, nil
+}
+
+// busy says what a vendor asks to wait.
+func busy(err error) error {
+	var b *elevenlabs.Busy
+	var f *lead.Failure
+	switch {
+	case errors.As(err, &b):
+		return errors.Join(reconcile.Wait{After: b.After}, err)
+	case errors.As(err, &f) && f.RetryAfter > 0:
+		return errors.Join(reconcile.Wait{After: f.RetryAfter}, err)
+	}
+	return err
+}
