@@ -7,6 +7,7 @@ type Status string
 
 // The states of a lead and who sets them.
 const (
+	None        Status = "none"         // no lead: a call or an alarm about which people were told
 	Pending     Status = "pending"      // durably stored, not yet routed
 	NeedsReview Status = "needs_review" // waits for the owner, alarm running
 	Matched     Status = "matched"      // provider chosen, no channel sent yet
@@ -22,6 +23,7 @@ const (
 
 // leadMoves lists where each status may go; anything else is refused.
 var leadMoves = map[Status][]Status{
+	None:        {Pending},
 	Pending:     {Matched, NeedsReview, Unserved, Duplicate, Spam, Cancelled},
 	NeedsReview: {Pending, Matched, Lost, Spam, Duplicate, Cancelled},
 	Matched:     {Notified, Pending, Unserved, Duplicate, Spam, Cancelled},

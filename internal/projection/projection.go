@@ -156,8 +156,14 @@ func (r *Record) Apply(e event.Event) {
 	l := &r.Lead
 	if l.LastSeq == 0 {
 		*r = Record{
-			Lead:   Lead{ID: e.Lead.Lead, Site: e.Lead.Site, Status: string(lead.Pending), ReceivedAt: micros(e.At)},
+			Lead:   Lead{ID: e.Lead.Lead, Site: e.Lead.Site, Status: string(lead.None), ReceivedAt: micros(e.At)},
 			Person: Person{Lead: e.Lead.Lead},
+		}
+	}
+	switch e.Body.(type) {
+	case *event.Received, *event.Decided:
+		if l.Status == string(lead.None) {
+			l.Status, l.ReceivedAt = string(lead.Pending), micros(e.At)
 		}
 	}
 	l.LastSeq = max(l.LastSeq, e.Seq)

@@ -167,6 +167,24 @@ func TestWhereALeadStands(t *testing.T) {
 	}
 }
 
+// What people were told about a call or an alarm makes no lead.
+func TestMessagesAloneMakeNoLead(t *testing.T) {
+	queued := event.Event{
+		ID: "q", At: start.Truncate(time.Microsecond), Seq: 1, Lead: subjects.Lead{Market: "ch", Site: "a.ch", Event: subjects.MessageQueued, Lead: "l1"},
+		Body: &event.Queued{Message: lead.Message{ID: "m1", Recipient: lead.ToOwner, Channel: lead.Email}},
+	}
+	received := event.Event{
+		ID: "r", At: start.Add(time.Second).Truncate(time.Microsecond), Seq: 2, Lead: subjects.Lead{Market: "ch", Site: "a.ch", Event: subjects.Received, Lead: "l1"},
+		Body: &event.Received{Lead: lead.Lead{ID: "l1", Ref: "123 456"}},
+	}
+	if r := Of([]event.Event{queued}); r.Lead.Status != string(lead.None) || len(r.Messages) != 1 {
+		t.Errorf("%+v", r)
+	}
+	if r := Of([]event.Event{queued, received}); r.Lead.Status != string(lead.Pending) || r.Lead.Ref != "123 456" || !r.Lead.ReceivedAt.Equal(start.Add(time.Second).Truncate(time.Microsecond)) {
+		t.Errorf("a lead that was rescued later: %+v", r.Lead)
+	}
+}
+
 func TestARefusedMoveIsNoted(t *testing.T) {
 	got := Of(story{}.received(understood()).matched("o1", "lac").decided(subjects.ReviewRequested, lead.Lead{Language: "de"}, "place"))
 	if want := []string{"30 review-requested: matched to needs_review"}; !slices.Equal(got.Lead.Refused, want) {
@@ -288,6 +306,9 @@ func TestNothingMovesOutsideTheTables(t *testing.T) {
 			}
 			r.Apply(e)
 			from, to := lead.Status(was.Status), lead.Status(r.Lead.Status)
+			if from == lead.None && to != from { // its first call or decision makes it a lead
+				from = lead.Pending
+			}
 			// A match may be reached by a receipt in the same step.
 			direct := from == to || from.MayBecome(to) || from.MayBecome(lead.Matched) && lead.Matched.MayBecome(to)
 			if was.LastSeq > 0 && !direct {

@@ -66,7 +66,7 @@ func (w *world) deck() []struct {
 		targets []string
 	}
 	var deck []card
-	for _, part := range []string{"edge", "recorder", "matcher", "notifier", "nats", "postgres"} {
+	for _, part := range []string{"edge", "recorder", "matcher", "notifier", "scanner", "nats", "postgres"} {
 		targets := w.names(part)
 		if part == "postgres" {
 			targets = []string{part}

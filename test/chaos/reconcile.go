@@ -106,6 +106,9 @@ func judge(ctx context.Context, w *world, c *client, calm time.Duration) (*verdi
 	}
 	v := &verdict{leads: map[string]int{}, guilty: map[string]bool{}}
 	for _, t := range vendors {
+		if rows[t.IDs["lead"]].Status == string(lead.None) {
+			continue // an alarm
+		}
 		m := messages[t.IDs["message"]]
 		switch {
 		case c.leads[t.IDs["lead"]] == nil:
@@ -118,11 +121,14 @@ func judge(ctx context.Context, w *world, c *client, calm time.Duration) (*verdi
 	}
 	byLead := map[string][]*message{}
 	for _, m := range messages {
+		if rows[m.Lead].Status == string(lead.None) {
+			continue
+		}
 		byLead[m.Lead] = append(byLead[m.Lead], m)
 		v.message(m)
 	}
-	for id := range rows {
-		if c.leads[id] == nil {
+	for id, r := range rows {
+		if c.leads[id] == nil && r.Status != string(lead.None) {
 			v.wrong(id, "is in Postgres and nobody called it in")
 		}
 	}

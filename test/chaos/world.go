@@ -299,7 +299,7 @@ func (w *world) startRoles() error {
 			return err
 		}
 		for _, market := range w.markets {
-			for _, role := range []string{"recorder", "matcher", "notifier"} {
+			for _, role := range []string{"recorder", "matcher", "notifier", "scanner"} {
 				if err := w.role(role, fmt.Sprintf("%s-%s-%d", role, market, i+1), "LEADBUS_MARKET="+market); err != nil {
 					return err
 				}
@@ -334,14 +334,14 @@ func (w *world) role(command, name string, env ...string) error {
 		env = append(env, "LEADBUS_DATABASE_URL=postgres://"+u.User.Username()+"@"+addr+u.Path+"?sslmode=disable")
 	}
 	vendors := w.sandbox // an edge only reads receipts
-	if command == "notifier" {
+	if command == "notifier" || command == "scanner" {
 		addr, err := w.link(name+"/vendors", strings.TrimPrefix(w.sandbox, "http://"))
 		if err != nil {
 			return err
 		}
 		vendors = "http://" + addr
 	}
-	env = append(env, "LEADBUS_TWILIO_URL="+vendors, "LEADBUS_MAILGUN_URL="+vendors+"/v3")
+	env = append(env, "LEADBUS_TWILIO_URL="+vendors, "LEADBUS_MAILGUN_URL="+vendors+"/v3", "LEADBUS_ELEVENLABS_URL="+vendors)
 	w.run(name, "http://"+private+"/readyz", env, w.path("bin", command))
 	return nil
 }
@@ -415,7 +415,7 @@ func (w *world) postgres() []int {
 
 // stop ends everything: roles in good order, so that their logs end well.
 func (w *world) stop() {
-	for _, prefix := range []string{"edge", "notifier", "matcher", "recorder", "sandbox", "nats"} {
+	for _, prefix := range []string{"edge", "scanner", "notifier", "matcher", "recorder", "sandbox", "nats"} {
 		for _, n := range w.names(prefix) {
 			w.procs[n].stop()
 		}
