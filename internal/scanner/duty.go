@@ -145,7 +145,8 @@ func (s *Scanner) hold(ctx context.Context, held event.Entry, d duty) error {
 func (s *Scanner) work(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var all sync.WaitGroup
-	for _, t := range append([]Task{{Name: "repeat of alarms", Every: repeatEvery, Run: s.repeat}}, s.Tasks...) {
+	own := []Task{{"repeat of alarms", repeatEvery, s.repeat}, {"digest", digestEvery, s.digest}}
+	for _, t := range append(own, s.Tasks...) {
 		all.Go(func() { s.periodic(ctx, t) })
 	}
 	return func() { cancel(); all.Wait() }

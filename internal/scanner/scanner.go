@@ -57,6 +57,9 @@ type Stream interface {
 	Events(ctx context.Context, filter subjects.Lead) ([]event.Event, error)
 	// Publish tries until ctx ends; a repeat of an id is a success.
 	Publish(ctx context.Context, e event.Event) error
+	// History are the stored events from a time on, in stream order, with when
+	// they were stored.
+	History(ctx context.Context, filter subjects.Lead, from time.Time, f func(event.Event, time.Time) error) error
 	// PublishFirst is Publish onto an empty subject, else event.ErrConflict.
 	PublishFirst(ctx context.Context, e event.Event) error
 }
