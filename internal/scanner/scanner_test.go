@@ -16,6 +16,7 @@ import (
 	"leadbus/internal/alarm"
 	"leadbus/internal/bus"
 	"leadbus/internal/call"
+	"leadbus/internal/digest"
 	"leadbus/internal/elevenlabs"
 	"leadbus/internal/event"
 	"leadbus/internal/intake"
@@ -524,4 +525,40 @@ func FuzzReport(f *testing.F) {
 			t.Error(err)
 		}
 	})
+}
+
+// Every owner gets a digest of the day that ended, once, an empty one too; on
+// the first day, which nothing was before, there is none.
+func TestTheDay(t *testing.T) {
+	r := newRig(t)
+	s, _ := r.start()
+	now := time.Now()
+	r.set(now)
+	day := func() []event.Event {
+		if _, err := s.digest(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return r.events(subjects.DigestMade, "")
+	}
+	if got := day(); len(got) != 0 {
+		t.Fatalf("%d digests of a day before there was anything", len(got))
+	}
+	c := r.call(scenario.Goodbye, 1, nil)
+	r.scanned(r.end(c))
+	r.settled()
+	r.set(now.Add(24 * time.Hour))
+	day()
+	got := day()
+	if len(got) != 1 {
+		t.Fatalf("%d digests, want one", len(got))
+	}
+	d := got[0].Body.(*event.Digested).Digest
+	i := slices.IndexFunc(d.Sites, func(s digest.Site) bool { return s.Site == domain })
+	if i < 0 || d.Sites[i].Calls != 1 || d.Sites[i].Rescued != 1 || d.Sites[i].Dispatched.Of != 1 || d.Sites[i].Dispatched.Count != 0 {
+		t.Errorf("%+v", d.Sites)
+	}
+	r.set(now.Add(48 * time.Hour))
+	if got := day(); len(got) != 2 || got[1].Body.(*event.Digested).Digest.Sites[0].Calls != 0 {
+		t.Errorf("%d digests after an empty day, want 2", len(got))
+	}
 }
