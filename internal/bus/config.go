@@ -125,8 +125,12 @@ func ConfigText(markets []string, keys map[string]string) string {
 		fmt.Fprintf(&b, "      { nkey: %s }\n", keys[m+"-operator"])
 		for _, role := range subjects.Roles {
 			user := m + "-" + role
+			allowed := list(publishes(m, role)...)
+			if role == subjects.Scanner {
+				allowed = "{ allow: " + allowed + ", deny: " + list(notItsOwn(role)...) + " }"
+			}
 			fmt.Fprintf(&b, "      { nkey: %s, permissions: {\n        publish: %s\n        subscribe: %s\n      } }\n",
-				keys[user], list(publishes(m, role)...), list(inbox(user)+".>"))
+				keys[user], allowed, list(inbox(user)+".>"))
 		}
 		b.WriteString("    ]\n  }\n")
 	}
@@ -150,6 +154,7 @@ func publishes(market, role string) []string {
 		p = append(p, bucketReadRights(subjects.BucketRoster)...)
 	case subjects.Scanner:
 		p = append(p, readRights(subjects.StreamLeads)...)
+		p = append(p, "$JS.API.CONSUMER.MSG.NEXT.LEADS.*") // of consumers made to read the past
 		p = append(p, bucketRights(subjects.BucketWatch)...)
 		p = append(p, bucketReadRights(subjects.BucketRoster)...)
 	case subjects.Notifier:
@@ -158,6 +163,22 @@ func publishes(market, role string) []string {
 		p = append(p, durableRights(subjects.StreamDLQ, role)...)
 	}
 	return p
+}
+
+// notItsOwn are the durables that a role which makes consumers of its own, to
+// read the past, must neither take deliveries from nor change.
+func notItsOwn(role string) []string {
+	var out []string
+	for _, other := range subjects.Roles {
+		for _, durable := range []string{other, subjects.Replay(other)} {
+			at := "LEADS." + durable
+			out = append(out, "$JS.API.CONSUMER.CREATE."+at, "$JS.API.CONSUMER.CREATE."+at+".>", "$JS.API.CONSUMER.DELETE."+at)
+			if other != role {
+				out = append(out, "$JS.API.CONSUMER.MSG.NEXT."+at)
+			}
+		}
+	}
+	return out
 }
 
 func durableRights(stream, durable string) []string {

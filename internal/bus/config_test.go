@@ -186,6 +186,18 @@ func TestRights(t *testing.T) {
 			},
 			hears: []string{"_INBOX_ch-notifier.x"}, hearsNot: []string{"lead.>", "_INBOX_id-notifier.>"},
 		},
+		"ch-scanner": {
+			may: []string{
+				"lead.ch.a_ch.call-scanned.l1", "lead.ch.a_ch.received.l1", "lead.ch.a_ch.alarm-raised.l1", "$JS.API.CONSUMER.MSG.NEXT.LEADS.scanner",
+				"$JS.API.CONSUMER.CREATE.LEADS.any_1.lead.ch.>", "$JS.API.CONSUMER.MSG.NEXT.LEADS.any_1", "$JS.API.CONSUMER.DELETE.LEADS.any_1", "$KV.watch.alarm-x",
+			},
+			mayNot: []string{
+				"lead.ch.a_ch.matched.l1", "lead.ch.a_ch.message-queued.l1", "lead.id.a_id.received.l1", "$JS.API.CONSUMER.MSG.NEXT.LEADS.matcher",
+				"$JS.API.CONSUMER.MSG.NEXT.LEADS.notifier-replay", "$JS.API.CONSUMER.CREATE.LEADS.recorder", "$JS.API.CONSUMER.CREATE.LEADS.recorder.lead.ch.>",
+				"$JS.API.CONSUMER.DELETE.LEADS.scanner", "$JS.API.CONSUMER.DURABLE.CREATE.LEADS.spy", "$JS.API.STREAM.MSG.GET.LEADS", "$KV.ledger.m1", "$KV.roster.p1",
+			},
+			hears: []string{"_INBOX_ch-scanner.x"}, hearsNot: []string{"lead.>", "_INBOX_ch-notifier.>", "$KV.>"},
+		},
 		"ch-operator": {
 			may:   []string{"$JS.API.STREAM.LIST", "$JS.API.CONSUMER.LIST.LEADS", "timer.ch.x"},
 			hears: []string{">", "lead.ch.>", "$JS.EVENT.>"},

@@ -113,6 +113,9 @@ func (c *Conn) Follow(ctx context.Context, filter subjects.Lead, from time.Time,
 	}
 }
 
+// historyTime is how long an event that is stored may take to come.
+const historyTime = 30 * time.Second
+
 // History hands over the events that are stored now, from a time on (the zero
 // time: all of them), with when each was stored.
 func (c *Conn) History(ctx context.Context, filter subjects.Lead, from time.Time, f func(event.Event, time.Time) error) error {
@@ -143,8 +146,9 @@ func (c *Conn) History(ctx context.Context, filter subjects.Lead, from time.Time
 		return fmt.Errorf("read events: %w", err)
 	}
 	defer it.Stop()
+	defer context.AfterFunc(ctx, it.Stop)()
 	for {
-		m, err := it.Next(jetstream.NextContext(ctx))
+		m, err := it.Next(jetstream.NextMaxWait(historyTime))
 		if err != nil {
 			return fmt.Errorf("read events: %w", err)
 		}

@@ -22,6 +22,7 @@ var watched = []struct {
 	{quality.MissedDispatch, false},
 	{quality.CloseBeforeDispatch, false},
 	{quality.ToolError, false},
+	{quality.ToolSlow, false},
 	{quality.HangupPreGreeting, true},
 	{quality.Short, true},
 	{quality.DeadAir, true},
@@ -65,7 +66,8 @@ func (s *Scanner) observe(ctx context.Context, st *site.Site, scanned *event.Sca
 	}
 	var strikes []alarm.Strike
 	for _, w := range watched {
-		if _, bad := finding(scan, w.detector); !bad || !w.every && !scan.Eligible {
+		f, bad := finding(scan, w.detector)
+		if !bad || !w.every && !scan.Eligible {
 			continue
 		}
 		d := after[w.detector]
@@ -80,9 +82,10 @@ func (s *Scanner) observe(ctx context.Context, st *site.Site, scanned *event.Sca
 				},
 			})
 		}
-		if w.detector == quality.ToolError && within(d, c.StartedAt) >= 2 {
+		if (w.detector == quality.ToolError || w.detector == quality.ToolSlow) && within(d, c.StartedAt) >= 2 {
 			strikes = append(strikes, alarm.Strike{
 				Site: st.Domain, Cause: alarm.ToolError, About: c.AgentID, ID: id, At: c.StartedAt, Leads: []string{id},
+				Facts: []alarm.Fact{{Label: "agent", Value: c.AgentID}, {Label: "detector", Value: w.detector}, {Label: "detail", Value: f.Detail}},
 			})
 		}
 	}
