@@ -169,8 +169,8 @@ func TestALinkShowsWhatItAsksAndDoesNothing(t *testing.T) {
 			for header, want := range map[string]string{
 				"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "Content-Security-Policy": "default-src 'none'", "Content-Type": "text/html",
 			} {
-				if !strings.HasPrefix(res.Header.Get(header), want) {
-					t.Errorf("%s: %s is %q", name, header, res.Header.Get(header))
+				if !strings.HasPrefix(res.Get(header), want) {
+					t.Errorf("%s: %s is %q", name, header, res.Get(header))
 				}
 			}
 		}
@@ -257,7 +257,7 @@ func TestWithoutABusTheOwnerIsAskedToTryAgain(t *testing.T) {
 	d.broker.Close()
 	for _, answer := range []string{"confirm", "drop"} {
 		res, body := d.do(t, http.MethodPost, d.token(nil), url.Values{"answer": {answer}})
-		if res.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "try again in a minute") || res.Header.Get("Retry-After") == "" {
+		if res.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "try again in a minute") || res.Get("Retry-After") == "" {
 			t.Errorf("%s: %s", res.Status, body)
 		}
 	}

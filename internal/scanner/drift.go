@@ -77,7 +77,9 @@ func (s *Scanner) observe(ctx context.Context, st *site.Site, scanned *event.Sca
 			strikes = append(strikes, alarm.Strike{
 				Site: st.Domain, Cause: alarm.Drift, About: c.AgentID + "/" + w.detector, ID: a.ID, At: a.At, Leads: []string{id},
 				Facts: []alarm.Fact{
-					{Label: "detector", Value: w.detector}, {Label: "agent", Value: c.AgentID}, {Label: "version", Value: c.Version},
+					{Label: "detector", Value: w.detector},
+					{Label: "agent", Value: c.AgentID},
+					{Label: "version", Value: c.Version},
 					{Label: "calls", Value: fmt.Sprintf("%d of %d (%.0f-%.0f %%)", bad, n, 100*low, 100*high)},
 				},
 			})
