@@ -54,6 +54,8 @@ func (p *progress) take(e event.Event) string {
 	case *event.Scanned:
 		p.scanned = b
 		return "scanned    " + scan(*b)
+	case *event.Answered:
+		return fmt.Sprintf("%-10s the owner: %s", "answered", b.Answer)
 	case *event.Queued:
 		p.messages[b.Message.ID] = &told{Message: b.Message, state: lead.MessageQueued}
 		p.planned[b.Message.Purpose] = b.Message.Of

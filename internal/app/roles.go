@@ -56,8 +56,8 @@ type joint struct {
 	server   *bus.Server // in-process broker; nil with an external one
 	twilio   *twilio.Client
 	mailgun  *mailgun.Client
-	voice    *elevenlabs.Client
 	postCall func(r *http.Request, body []byte) (*call.Call, error)
+	deaf     bool // to reports on calls, without their secret
 	links    *link.Signer
 	public   string // URL of the edge
 	replay   bool   // the roles work off their replay durable and end
@@ -79,7 +79,7 @@ func (j *joint) vendors(v VendorSettings) {
 	j.mailgun = mailgun.New(mailgun.Options{
 		APIKey: string(v.MailgunAPIKey), SigningKey: string(v.MailgunSigningKey), APIBase: v.MailgunURL,
 	})
-	j.voice = elevenlabs.New(string(v.ElevenLabsAPIKey), v.ElevenLabsURL)
+	j.deaf = v.ElevenLabsWebhookSecret == ""
 	j.postCall = func(r *http.Request, body []byte) (*call.Call, error) {
 		signature := r.Header.Get(elevenlabs.SignatureHeader)
 		tolerance := cmp.Or(v.ElevenLabsTolerance, time.Hour)
@@ -278,6 +278,9 @@ func (j *joint) edge(ctx context.Context, l net.Listener, s SpoolSettings) error
 	}
 	j.OnStop("spool", func(context.Context) error { spool.Close(); return nil })
 	j.Go("drain of the spool", spool.Run)
+	if j.deaf {
+		j.Log.Warn().Msg("LEADBUS_ELEVENLABS_WEBHOOK_SECRET is not set: reports on finished calls are refused")
+	}
 	j.ReadyWhen(func() bool { return c.Connected() || spool.Room() })
 	secret := j.settings.siteSecrets(j.catalog)
 	for domain := range j.catalog.Sites {
