@@ -2,11 +2,14 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/rs/zerolog"
 
+	"leadbus/internal/alarm"
 	"leadbus/internal/bus"
 	"leadbus/internal/phone"
 	"leadbus/internal/process"
@@ -86,4 +89,34 @@ func known(c *site.Catalog) roster.Known {
 			return n.E164 == number, n.Textable()
 		},
 	}
+}
+
+// LintRoster looks for what is wrong with a market's providers.
+func LintRoster(c *site.Catalog, market string, providers []roster.Provider) []roster.Finding {
+	s := roster.Surroundings{Country: c.Markets[market].Country, Number: phone.Kind}
+	for _, one := range c.Sites {
+		if one.Market == market {
+			s.Owners = append(s.Owners, one.Owner.Phone, one.Owner.Email)
+			s.Sites = append(s.Sites, one.DID, one.Senders.SMS.From, one.Senders.WhatsApp.From, one.Senders.Mail.From)
+		}
+	}
+	return roster.Lint(s, providers)
+}
+
+// RosterStrikes looks for what is wrong with the providers that the matcher
+// sees, and says whom to call for it. An entry that cannot be read is passed
+// over, as the matcher does.
+func RosterStrikes(ctx context.Context, c *site.Catalog, market string, bucket *bus.Bucket, at time.Time) ([]alarm.Strike, error) {
+	entries, err := bucket.All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("look at the roster: %w", err)
+	}
+	var providers []roster.Provider
+	for _, e := range entries {
+		var p roster.Provider
+		if json.Unmarshal(e.Value, &p) == nil && p.ID == e.Key {
+			providers = append(providers, p)
+		}
+	}
+	return roster.Strikes(LintRoster(c, market, providers), at), nil
 }
