@@ -3,17 +3,23 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"leadbus/internal/app"
+	"leadbus/internal/bus"
+	"leadbus/internal/event"
+	"leadbus/internal/reach"
 	"leadbus/internal/roster"
 	"leadbus/internal/site"
 	"leadbus/internal/store"
+	"leadbus/internal/subjects"
 )
 
 type rosterCmd struct {
@@ -130,20 +136,73 @@ func (c *rosterListCmd) Run(ctx context.Context) error {
 	slices.SortFunc(all, func(a, b roster.Provider) int {
 		return strings.Compare(a.Market+"\x00"+a.ID, b.Market+"\x00"+b.ID)
 	})
+	listed := make([]listedProvider, len(all))
+	for i, p := range all {
+		listed[i] = listedProvider{Provider: p}
+	}
+	for market := range catalog.Markets {
+		if c.Market == "" || c.Market == market {
+			if err := c.health(ctx, market, listed); err != nil {
+				fmt.Fprintf(os.Stderr, "market %s: it is not known which channels work: %v\n", market, err)
+			}
+		}
+	}
 	if c.JSON {
 		enc := json.NewEncoder(os.Stdout)
 		enc.SetIndent("", "  ")
-		return enc.Encode(all)
+		return enc.Encode(listed)
 	}
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(out, "MARKET\tPROVIDER\tNAME\tACTIVE\tPRIORITY\tSERVICES\tPLACES\tCHANNELS")
-	for _, p := range all {
+	for _, p := range listed {
 		var channels []string
 		for _, ch := range p.Channels() {
-			channels = append(channels, ch.Channel)
+			channels = append(channels, strings.TrimSpace(ch.Channel+" "+p.Health[ch.Channel]))
 		}
 		_, _ = fmt.Fprintf(out, "%s\t%s\t%s\t%t\t%d\t%s\t%d\t%s\n", p.Market, p.ID, p.Name, p.Active, p.Priority,
-			strings.Join(p.Services, " "), len(p.Places), strings.Join(channels, " "))
+			strings.Join(p.Services, " "), len(p.Places), strings.Join(channels, ", "))
 	}
 	return out.Flush()
+}
+
+// listedProvider is a provider with what is known of each channel; nothing is
+// when the broker does not answer.
+type listedProvider struct {
+	roster.Provider
+	Health map[string]string `json:"health,omitempty"`
+}
+
+// healthTime bounds the wait for a broker: the list itself needs none.
+const healthTime = 3 * time.Second
+
+// health reads what is known of the channels of a market's providers.
+func (c *rosterListCmd) health(ctx context.Context, market string, listed []listedProvider) error {
+	ctx, cancel := context.WithTimeout(ctx, healthTime)
+	defer cancel()
+	return operate(ctx, c.Settings, market, func(ctx context.Context, conn *bus.Conn) error {
+		bucket, err := conn.Bucket(ctx, subjects.BucketWatch)
+		if err != nil {
+			return err
+		}
+		for i, p := range listed {
+			if p.Market != market {
+				continue
+			}
+			health := map[string]string{}
+			for _, ch := range p.Channels() {
+				e, err := bucket.Get(ctx, reach.Key(p.ID, ch.Channel))
+				if err != nil && !errors.Is(err, event.ErrNotFound) {
+					return err
+				}
+				h, err := reach.Read(e.Value)
+				if err != nil {
+					return err
+				}
+				h, _ = h.About(ch.Address, time.Now()) // it may have been corrected since
+				health[ch.Channel] = h.String()
+			}
+			listed[i].Health = health
+		}
+		return nil
+	})
 }
