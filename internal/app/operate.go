@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"time"
@@ -104,19 +103,11 @@ func LintRoster(c *site.Catalog, market string, providers []roster.Provider) []r
 }
 
 // RosterStrikes looks for what is wrong with the providers that the matcher
-// sees, and says whom to call for it. An entry that cannot be read is passed
-// over, as the matcher does.
+// sees, and says what the owner is to be called for.
 func RosterStrikes(ctx context.Context, c *site.Catalog, market string, bucket *bus.Bucket, at time.Time) ([]alarm.Strike, error) {
-	entries, err := bucket.All(ctx)
+	providers, err := readRoster(ctx, bucket)
 	if err != nil {
-		return nil, fmt.Errorf("look at the roster: %w", err)
-	}
-	var providers []roster.Provider
-	for _, e := range entries {
-		var p roster.Provider
-		if json.Unmarshal(e.Value, &p) == nil && p.ID == e.Key {
-			providers = append(providers, p)
-		}
+		return nil, err
 	}
 	return roster.Strikes(LintRoster(c, market, providers), at), nil
 }
