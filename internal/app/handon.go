@@ -64,7 +64,11 @@ func HandOn(ctx context.Context, c *bus.Conn, market *site.Market, events []even
 		}}); err != nil {
 			return nil, err
 		}
-		return p, release(ctx, loads, h.had[len(h.had)-1].ID, h.from.At, market.Location)
+		former := h.had[len(h.had)-1].ID
+		if err := release(ctx, loads, former, h.from.At, market.Location); err != nil {
+			return nil, fmt.Errorf("lead %s was given to %s, but still counts for the cap of %s: %w", h.lead.ID, p.ID, former, err)
+		}
+		return p, nil
 	}
 }
 
