@@ -14,14 +14,18 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/app"
 	"leadbus/internal/edge"
+	"leadbus/internal/lead"
 	"leadbus/internal/process"
+	"leadbus/internal/reach"
 	"leadbus/internal/roster"
 	"leadbus/internal/store"
+	"leadbus/internal/subjects"
 )
 
 // binaries is where scenes build commands, each once.
@@ -118,6 +122,51 @@ func TestTheOperatorsCommands(t *testing.T) {
 	}
 	if after := s.roster(t); len(after) != len(before) {
 		t.Errorf("the same roster imported again: %d providers, before %d", len(after), len(before))
+	}
+}
+
+// What is wrong with a provider is found before a lead meets it, and what a lead
+// met is shown.
+func TestWrongNumbersAreFound(t *testing.T) {
+	s := start(t, settings(t))
+	if out, errs, err := s.leadbus(t, "roster", "lint"); err != nil || out != "" {
+		t.Fatalf("the example roster: %v\n%s%s", err, out, errs)
+	}
+	p := s.roster(t)[0]
+	kv, err := s.operator(t, p.Market).KeyValue(t.Context(), subjects.BucketWatch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, _ := reach.Health{}.About(p.SMS, time.Now().Add(-time.Hour))
+	value, err := json.Marshal(h.Fail(reach.Failure{Message: "m1", At: time.Now(), Why: lead.Failure{Vendor: "twilio", Code: "21635", Class: lead.BadRecipient}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.Put(t.Context(), reach.Key(p.ID, lead.SMS), value); err != nil {
+		t.Fatal(err)
+	}
+	list := func(want string) {
+		t.Helper()
+		if out, errs, err := s.leadbus(t, "roster", "list", "--market", p.Market); err != nil || !strings.Contains(out, want) || errs != "" {
+			t.Errorf("roster list does not say %q: %v\n%s%s", want, err, out, errs)
+		}
+	}
+	list("whatsapp unverified, sms broken (twilio 21635), email unverified")
+
+	if err := execSQL(t.Context(), s.DatabaseURL, "update leadbus.provider set sms = '+41225394512' where id = $1", p.ID); err != nil {
+		t.Fatal(err)
+	}
+	list("whatsapp unverified, sms unverified, email unverified")
+	out, errs, err := s.leadbus(t, "roster", "lint", "--market", p.Market)
+	if err == nil || !strings.Contains(out, p.ID+" sms: is a landline") || !strings.Contains(out, p.ID+" sms: is a site's own") || !strings.Contains(errs, "2 findings") {
+		t.Errorf("roster lint: %v\n%s%s", err, out, errs)
+	}
+	csv := filepath.Join(t.TempDir(), "roster.csv")
+	if err := os.WriteFile(csv, []byte("id,market,name,services,places,languages,after_hours,whatsapp\nlac,"+p.Market+",Lac,"+p.Services[0]+","+p.Places[0]+",fr,true,"+p.WhatsApp+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, errs, err := s.leadbus(t, "roster", "import", csv); err != nil || !strings.Contains(out, "imported 1") || !strings.Contains(out, "warning: "+p.Market+" ") || !strings.Contains(out, "is the same as provider") {
+		t.Errorf("import of a number that another has: %v\n%s%s", err, out, errs)
 	}
 }
 

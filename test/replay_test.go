@@ -15,6 +15,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"leadbus/internal/lead"
+	"leadbus/internal/roster"
+	"leadbus/internal/store"
 	"leadbus/internal/subjects"
 )
 
@@ -101,6 +103,8 @@ func (s *system) day(tb testing.TB) {
 	for _, id := range leads {
 		s.row(tb, "ch", id, told)
 	}
+	s.next(tb, leads[0])
+	s.row(tb, "ch", leads[0], func(l store.Lead) bool { return len(l.Offers) == 2 && told(l) })
 	js := s.operator(tb, "ch")
 	settled := 0
 	eventually(tb, func() bool { // receipts come for a while
@@ -257,6 +261,100 @@ func TestDeadLettersAreSeenAndHandled(t *testing.T) {
 	eventually(t, func() bool { return list() >= 4 }, func() string { return fmt.Sprint(letters) })
 	if out, errs, err := s.leadbus(t, "dlq", "drop", "--market", "ch", "--all"); err != nil {
 		t.Errorf("dlq drop: %v\n%s%s", err, out, errs)
+	}
+}
+
+// next gives a lead to the next provider; at any hour of any day there is one.
+func (s *system) next(tb testing.TB, id string) {
+	tb.Helper()
+	if err := execSQL(tb.Context(), s.DatabaseURL, "update leadbus.provider set after_hours = true, leave = '[]'"); err != nil {
+		tb.Fatal(err)
+	}
+	var out, errs string
+	eventually(tb, func() bool { // the roster is copied within seconds
+		var err error
+		out, errs, err = s.leadbus(tb, "resend", id, "--to", "next")
+		return err == nil && strings.Contains(out, "given to")
+	}, func() string { return out + errs })
+}
+
+// A provider cannot be reached, and the owner gives the lead to the next one:
+// that one and the customer are told, the row shows it, and what the customer
+// adds later goes there too.
+func TestTheNextProvider(t *testing.T) {
+	s := start(t, settings(t))
+	js := s.operator(t, "ch")
+	load := func(provider string) (l roster.Load) {
+		kv, err := js.KeyValue(t.Context(), subjects.BucketLoad)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e, err := kv.Get(t.Context(), provider); err == nil {
+			if err := json.Unmarshal(e.Value(), &l); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return l
+	}
+	said := call(nil)
+	id := s.accept(t, site1, said)
+	first := s.row(t, "ch", id, told)
+	s.next(t, id)
+	second := s.row(t, "ch", id, func(l store.Lead) bool { return len(l.Offers) == 2 && len(l.Messages) == 12 && told(l) })
+	if second.Provider == first.Provider || second.Status != string(lead.Notified) || len(second.Refused) > 0 {
+		t.Fatalf("%s has it after %s, status %s, refused %v", second.Provider, first.Provider, second.Status, second.Refused)
+	}
+	if a, b := load(first.Provider), load(second.Provider); a.DayOffers != 0 || b.DayOffers != 1 {
+		t.Errorf("%d offers are counted for %s, %d for %s", a.DayOffers, first.Provider, b.DayOffers, second.Provider)
+	}
+	providers := map[string]roster.Provider{}
+	for _, p := range s.roster(t) {
+		providers[p.ID] = p
+	}
+	reads := func(to string) (texts []string) {
+		for _, m := range s.sandboxMessages(t) {
+			if strings.Contains(m.To, to) {
+				texts = append(texts, m.Text)
+			}
+		}
+		return texts
+	}
+	if texts := reads(said["caller_id"].(string)); len(texts) != 2 || !strings.Contains(strings.Join(texts, "\n"), providers[second.Provider].Name) {
+		t.Errorf("the customer reads %q", texts)
+	}
+
+	was := len(reads(providers[first.Provider].Email))
+	said["issue_summary"] = "Et la cave est inondee."
+	s.accept(t, site1, said)
+	s.row(t, "ch", id, func(l store.Lead) bool { return len(l.Messages) == 16 && told(l) })
+	if n := len(reads(providers[first.Provider].Email)); n != was {
+		t.Errorf("the former provider got %d mails, before %d", n, was)
+	}
+	if texts := reads(providers[second.Provider].Email); len(texts) != 2 || !strings.Contains(texts[0]+texts[1], "inondee") {
+		t.Errorf("the next provider reads %q", texts)
+	}
+	if out, errs, err := s.leadbus(t, "resend", id, "--to", "provider", "--channel", "email"); err != nil {
+		t.Errorf("resend: %v\n%s%s", err, out, errs)
+	}
+	eventually(t, func() bool { return len(reads(providers[second.Provider].Email)) == 3 }, func() string { return "who has the lead now got nothing again" })
+
+	if out, _, err := s.leadbus(t, "trace", id); err != nil || !strings.Contains(out, "reassigned "+providers[second.Provider].Name) || !strings.Contains(out, "had it before") {
+		t.Errorf("trace: %v\n%s", err, out)
+	}
+	for range len(providers) { // until nobody is left
+		out, errs, err := s.leadbus(t, "resend", id, "--to", "next")
+		if err == nil {
+			continue
+		}
+		if !strings.Contains(errs, "nobody else can take lead") || !strings.Contains(errs, "had it before") || out != "" {
+			t.Errorf("with nobody left: %s%s", out, errs)
+		}
+		break
+	}
+	other := s.accept(t, site1, call(map[string]any{"city": "Atlantis"}))
+	s.row(t, "ch", other, told)
+	if _, errs, err := s.leadbus(t, "resend", other, "--to", "next"); err == nil || !strings.Contains(errs, "no provider was ever chosen") {
+		t.Errorf("a lead that nobody has: %v %s", err, errs)
 	}
 }
 

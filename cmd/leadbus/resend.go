@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,16 +20,20 @@ import (
 type resendCmd struct {
 	app.Settings
 	Lead    string `arg:"" help:"Lead id."`
-	To      string `required:"" enum:"provider,customer,owner" help:"Whom to tell once more: provider, customer or owner."`
+	To      string `required:"" enum:"provider,customer,owner,next" help:"Whom to tell once more: provider, customer or owner; next gives the lead to the next provider who can take it."`
 	Channel string `enum:",whatsapp,sms,email" default:"" help:"Only on this channel; default: each that was used before."`
 	Market  string `help:"The lead's market; default: look in all of them." placeholder:"ID"`
 }
 
 // Run sends once more what the recipient was sent last, under ledger keys of
-// its own: the one way to send something twice.
+// its own: the one way to send something twice. Or it gives the lead to the next
+// provider.
 func (c *resendCmd) Run(ctx context.Context) error {
 	if !subjects.ValidToken(c.Lead) {
 		return fmt.Errorf("%q is no lead id", c.Lead)
+	}
+	if c.To == "next" && c.Channel != "" {
+		return errors.New("the next provider is told on every channel: leave --channel out")
 	}
 	catalog, err := site.Load(c.Config)
 	if err != nil {
@@ -45,6 +50,9 @@ func (c *resendCmd) Run(ctx context.Context) error {
 				return err
 			}
 			found = true
+			if c.To == "next" {
+				return c.next(ctx, bus, catalog.Markets[market], events)
+			}
 			return c.resend(ctx, bus, events)
 		}); err != nil || found {
 			return err
@@ -53,10 +61,22 @@ func (c *resendCmd) Run(ctx context.Context) error {
 	return fmt.Errorf("no lead %s in the stream of any market", c.Lead)
 }
 
+func (c *resendCmd) next(ctx context.Context, bus *bus.Conn, market *site.Market, events []event.Event) error {
+	p, err := app.HandOn(ctx, bus, market, events, time.Now())
+	if err != nil {
+		return err
+	}
+	fmt.Printf("given to %s (%s); 'leadbus trace %s' shows how it goes\n", p.Name, p.ID, c.Lead)
+	return nil
+}
+
 func (c *resendCmd) resend(ctx context.Context, bus *bus.Conn, events []event.Event) error {
 	const again = "-again-"
 	newest, repeats := map[string]event.Event{}, map[string]int{}
 	for _, e := range events {
+		if e.Lead.Event == subjects.Reassigned && c.To == lead.ToProvider {
+			clear(newest) // another provider has it now
+		}
 		q, ok := e.Body.(*event.Queued)
 		if !ok || q.Message.Recipient != c.To || c.Channel != "" && c.Channel != q.Message.Channel || strings.HasPrefix(q.Message.Purpose, "alarm-") {
 			continue

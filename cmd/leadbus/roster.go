@@ -3,20 +3,29 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"leadbus/internal/app"
+	"leadbus/internal/bus"
+	"leadbus/internal/event"
+	"leadbus/internal/reach"
 	"leadbus/internal/roster"
 	"leadbus/internal/site"
+	"leadbus/internal/store"
+	"leadbus/internal/subjects"
 )
 
 type rosterCmd struct {
 	Import rosterImportCmd `cmd:"" help:"Read providers from a YAML or CSV file into the database; a file with faults changes nothing."`
 	List   rosterListCmd   `cmd:"" help:"List the providers in the database."`
+	Lint   rosterLintCmd   `cmd:"" help:"Look for wrong numbers and addresses of the providers in the database; ends with 1 when something is found."`
 }
 
 type rosterImportCmd struct {
@@ -42,7 +51,59 @@ func (c *rosterImportCmd) Run(ctx context.Context) error {
 		return err
 	}
 	fmt.Printf("imported %d providers; matchers see them within 5 s\n", len(providers))
-	return nil
+	var markets []string
+	for _, p := range providers {
+		markets = append(markets, p.Market)
+	}
+	slices.Sort(markets)
+	_, err = lintRoster(ctx, catalog, db, slices.Compact(markets))
+	return err
+}
+
+type rosterLintCmd struct {
+	app.Settings
+	Market string `help:"Only this market." placeholder:"ID"`
+}
+
+func (c *rosterLintCmd) Run(ctx context.Context) error {
+	catalog, err := site.Load(c.Config)
+	if err != nil {
+		return err
+	}
+	if c.Market != "" && catalog.Markets[c.Market] == nil {
+		return fmt.Errorf("there is no market %q", c.Market)
+	}
+	db, err := app.OpenDatabase(ctx, c.Settings)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	markets := slices.Sorted(maps.Keys(catalog.Markets))
+	if c.Market != "" {
+		markets = []string{c.Market}
+	}
+	found, err := lintRoster(ctx, catalog, db, markets)
+	if err == nil && found > 0 {
+		err = fmt.Errorf("%d findings; correct them in the roster", found)
+	}
+	return err
+}
+
+// lintRoster prints what is wrong with the rosters of markets, and counts it.
+// Providers are looked at together: two may have one number.
+func lintRoster(ctx context.Context, catalog *site.Catalog, db *store.Store, markets []string) (int, error) {
+	n := 0
+	for _, market := range markets {
+		providers, err := db.Roster(ctx, market)
+		if err != nil {
+			return n, err
+		}
+		for _, f := range app.LintRoster(catalog, market, providers) {
+			n++
+			fmt.Printf("warning: %s: %s\n", strings.Join(slices.DeleteFunc([]string{market, f.Provider, f.Field}, func(s string) bool { return s == "" }), " "), f.Text)
+		}
+	}
+	return n, nil
 }
 
 type rosterListCmd struct {
@@ -75,22 +136,73 @@ func (c *rosterListCmd) Run(ctx context.Context) error {
 	slices.SortFunc(all, func(a, b roster.Provider) int {
 		return strings.Compare(a.Market+"\x00"+a.ID, b.Market+"\x00"+b.ID)
 	})
+	listed := make([]listedProvider, len(all))
+	for i, p := range all {
+		listed[i] = listedProvider{Provider: p}
+	}
+	for market := range catalog.Markets {
+		if c.Market == "" || c.Market == market {
+			if err := c.health(ctx, market, listed); err != nil {
+				fmt.Fprintf(os.Stderr, "market %s: it is not known which channels work: %v\n", market, err)
+			}
+		}
+	}
 	if c.JSON {
 		enc := json.NewEncoder(os.Stdout)
 		enc.SetIndent("", "  ")
-		return enc.Encode(all)
+		return enc.Encode(listed)
 	}
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(out, "MARKET\tPROVIDER\tNAME\tACTIVE\tPRIORITY\tSERVICES\tPLACES\tCHANNELS")
-	for _, p := range all {
+	for _, p := range listed {
 		var channels []string
-		for _, ch := range []struct{ name, address string }{{"whatsapp", p.WhatsApp}, {"sms", p.SMS}, {"email", p.Email}} {
-			if ch.address != "" {
-				channels = append(channels, ch.name)
-			}
+		for _, ch := range p.Channels() {
+			channels = append(channels, strings.TrimSpace(ch.Channel+" "+p.Health[ch.Channel]))
 		}
 		_, _ = fmt.Fprintf(out, "%s\t%s\t%s\t%t\t%d\t%s\t%d\t%s\n", p.Market, p.ID, p.Name, p.Active, p.Priority,
-			strings.Join(p.Services, " "), len(p.Places), strings.Join(channels, " "))
+			strings.Join(p.Services, " "), len(p.Places), strings.Join(channels, ", "))
 	}
 	return out.Flush()
+}
+
+// listedProvider is a provider with what is known of each channel; nothing is
+// when the broker does not answer.
+type listedProvider struct {
+	roster.Provider
+	Health map[string]string `json:"health,omitempty"`
+}
+
+// healthTime bounds the wait for a broker: the list itself needs none.
+const healthTime = 3 * time.Second
+
+// health reads what is known of the channels of a market's providers.
+func (c *rosterListCmd) health(ctx context.Context, market string, listed []listedProvider) error {
+	ctx, cancel := context.WithTimeout(ctx, healthTime)
+	defer cancel()
+	return operate(ctx, c.Settings, market, func(ctx context.Context, conn *bus.Conn) error {
+		bucket, err := conn.Bucket(ctx, subjects.BucketWatch)
+		if err != nil {
+			return err
+		}
+		for i, p := range listed {
+			if p.Market != market {
+				continue
+			}
+			health := map[string]string{}
+			for _, ch := range p.Channels() {
+				e, err := bucket.Get(ctx, reach.Key(p.ID, ch.Channel))
+				if err != nil && !errors.Is(err, event.ErrNotFound) {
+					return err
+				}
+				h, err := reach.Read(e.Value)
+				if err != nil {
+					return err
+				}
+				h, _ = h.About(ch.Address, time.Now()) // it may have been corrected since
+				health[ch.Channel] = h.String()
+			}
+			listed[i].Health = health
+		}
+		return nil
+	})
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/rs/zerolog"
 
+	"leadbus/internal/alarm"
 	"leadbus/internal/bus"
 	"leadbus/internal/phone"
 	"leadbus/internal/process"
@@ -86,4 +88,26 @@ func known(c *site.Catalog) roster.Known {
 			return n.E164 == number, n.Textable()
 		},
 	}
+}
+
+// LintRoster looks for what is wrong with a market's providers.
+func LintRoster(c *site.Catalog, market string, providers []roster.Provider) []roster.Finding {
+	s := roster.Surroundings{Country: c.Markets[market].Country, Number: phone.Kind}
+	for _, one := range c.Sites {
+		if one.Market == market {
+			s.Owners = append(s.Owners, one.Owner.Phone, one.Owner.Email, one.Owner.Escalation.Phone, one.Owner.Escalation.Email)
+			s.Sites = append(s.Sites, one.DID, one.Senders.SMS.From, one.Senders.WhatsApp.From, one.Senders.Mail.From)
+		}
+	}
+	return roster.Lint(s, providers)
+}
+
+// RosterStrikes looks for what is wrong with the providers that the matcher
+// sees, and says what the owner is to be called for.
+func RosterStrikes(ctx context.Context, c *site.Catalog, market string, bucket *bus.Bucket, at time.Time) ([]alarm.Strike, error) {
+	providers, err := readRoster(ctx, bucket)
+	if err != nil {
+		return nil, err
+	}
+	return roster.Strikes(LintRoster(c, market, providers), at), nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"leadbus/internal/alarm"
 	"leadbus/internal/bus"
 	"leadbus/internal/call"
 	"leadbus/internal/edge"
@@ -25,6 +26,7 @@ import (
 	"leadbus/internal/matcher"
 	"leadbus/internal/notifier"
 	"leadbus/internal/process"
+	"leadbus/internal/reach"
 	"leadbus/internal/recorder"
 	"leadbus/internal/scanner"
 	"leadbus/internal/site"
@@ -240,10 +242,20 @@ func (j *joint) scanner(ctx context.Context, market string, v VendorSettings) er
 	if err != nil {
 		return err
 	}
+	roster, err := c.Bucket(ctx, subjects.BucketRoster)
+	if err != nil {
+		return err
+	}
 	s := scanner.New(scanner.Options{
 		Catalog: j.catalog, Market: market, Stream: c, Watch: watch,
-		Tasks: []scanner.Task{j.reconcileTask(market, v, c)},
-		Now:   time.Now, Log: j.log(market, subjects.Scanner), Registry: j.Registry,
+		Reach: reach.New(c, watch).Handle,
+		Tasks: []scanner.Task{
+			j.reconcileTask(market, v, c),
+			{Name: "roster", Every: 24 * time.Hour, Run: func(ctx context.Context) ([]alarm.Strike, error) {
+				return RosterStrikes(ctx, j.catalog, market, roster, time.Now())
+			}},
+		},
+		Now: time.Now, Log: j.log(market, subjects.Scanner), Registry: j.Registry,
 	})
 	if !j.replay {
 		j.Go("duty of the scanner "+market, s.Run)

@@ -1,5 +1,5 @@
-// Package digest sums up a market's day for an owner from its events. It is
-// pure.
+// Package digest holds the figures of a market's day for an owner, and when a
+// day begins and ends. It is pure.
 package digest
 
 import "time"
@@ -38,6 +38,14 @@ type Site struct {
 type Share struct {
 	Of    int `json:"of"`
 	Count int `json:"count"`
+}
+
+// Add counts one more case.
+func (s *Share) Add(yes bool) {
+	s.Of++
+	if yes {
+		s.Count++
+	}
 }
 
 // Times are a median and a 90th percentile, in seconds, of N cases.

@@ -48,7 +48,8 @@ type (
 	}
 
 	// Decided is the matcher's outcome (Matched, Amended, Unserved,
-	// ReviewRequested): the lead as understood from all its calls, and why.
+	// ReviewRequested), or an operator's (Reassigned): the lead as understood
+	// from all its calls, and why.
 	Decided struct {
 		Lead     lead.Lead        `json:"lead"`
 		Reason   string           `json:"reason,omitempty"` // for unserved and review-requested
@@ -127,6 +128,7 @@ var newBody = map[string]func() any{
 	subjects.Unserved:        func() any { return new(Decided) },
 	subjects.Matched:         func() any { return new(Decided) },
 	subjects.Amended:         func() any { return new(Decided) },
+	subjects.Reassigned:      func() any { return new(Decided) },
 	subjects.MessageQueued:   func() any { return new(Queued) },
 	subjects.MessageSent:     func() any { return new(Told) },
 	subjects.MessageFailed:   func() any { return new(Told) },

@@ -98,8 +98,8 @@ func tells(l lead.Lead) told {
 // history is what the stream holds of a lead.
 type history struct {
 	calls   []event.Event
-	matched *event.Event // the match or its newest amendment
-	last    *event.Event // the newest of what was told; nothing but amendments after a match
+	matched *event.Event // the match that stands: the first, or an operator's latest
+	last    *event.Event // the newest of what was told; nothing but amendments of it after a match
 }
 
 func read(events []event.Event) history {
@@ -114,12 +114,21 @@ func read(events []event.Event) history {
 			if h.matched == nil {
 				h.last = e
 			}
-		case subjects.Matched, subjects.Amended:
+		case subjects.Matched, subjects.Reassigned:
 			h.matched, h.last = e, e
+		case subjects.Amended:
+			if h.matched == nil { // the match is no longer stored
+				h.matched = e
+			}
+			if offer(e) == offer(h.matched) { // else an operator overtook it: it told somebody else
+				h.last = e
+			}
 		}
 	}
 	return h
 }
+
+func offer(e *event.Event) string { return e.Body.(*event.Decided).Offer }
 
 func (h history) holds(seq uint64) bool {
 	return slices.ContainsFunc(h.calls, func(e event.Event) bool { return e.Seq == seq })

@@ -12,7 +12,8 @@
 //	                    reserve a slot (compare-and-set) ─────► matched, if first
 //
 // The stream is the truth: of several matches of a lead the first stands, and
-// whoever comes second gives the slot back. What a decision is about makes its
+// whoever comes second gives the slot back. An operator may give a matched lead
+// to another provider (reassigned); that match stands from then on. What a decision is about makes its
 // message id, so deciding again, here, in a replica or in a replay, adds
 // nothing. A process that dies between reserving and publishing leaves one slot
 // counted; a cap is never exceeded.

@@ -552,3 +552,43 @@ func TestOtherEventsAreRefused(t *testing.T) {
 		t.Errorf("fate %v", fate)
 	}
 }
+
+// What a caller adds after an operator gave the lead to another provider is
+// told to that one, also when an update to the former came in between.
+func TestAnUpdateGoesToWhoHasTheLeadNow(t *testing.T) {
+	r := newRig(t)
+	r.employ(plumber("lac"))
+	m, _ := r.start(r.options())
+	first := r.receive(conversation(1), leak())
+	handle(t, m, first)
+	id := first.Lead.Lead
+	matched := r.events(id)[1]
+
+	operator := r.connect("ch-operator")
+	publish := func(kind string, change func(*event.Decided)) {
+		b := *matched.Body.(*event.Decided)
+		change(&b)
+		e := matched
+		e.ID, e.At, e.Lead.Event, e.Body = kind+"-by-hand", r.clock(), kind, &b
+		if err := operator.Publish(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next := plumber("rhone")
+	publish(subjects.Reassigned, func(b *event.Decided) { b.Offer, b.Provider = lead.OfferID(id, next.ID), &next })
+	handle(t, m, first)
+	more := leak()
+	more.AddressLine = "Rue du Lac 3"
+	publish(subjects.Amended, func(b *event.Decided) { b.Lead.Request.AddressLine = more.AddressLine }) // decided before, stored after
+	later := r.receive(conversation(1), more)
+	for range 2 {
+		handle(t, m, first)
+		handle(t, m, later)
+	}
+	if d := cmp.Diff([]string{"matched lac", "reassigned rhone", "amended lac", "amended rhone"}, r.story(id)); d != "" {
+		t.Error(d)
+	}
+	if e := r.events(id); e[len(e)-1].Body.(*event.Decided).Offer != lead.OfferID(id, next.ID) {
+		t.Error("the update is about another offer")
+	}
+}

@@ -16,6 +16,7 @@ const (
 	purposeOffer        = "offer"
 	purposeUpdate       = "update"
 	purposeConfirmation = "confirmation"
+	purposeCorrection   = "confirmation-correction" // that another provider will call
 	purposeCopy         = "copy"
 	purposeCopyOfText   = "copy-confirmation"
 	purposeUnserved     = "alarm-unserved"
@@ -39,7 +40,14 @@ func (n *Notifier) plan(e event.Event, decided event.Decided) ([]lead.Message, e
 	switch e.Lead.Event {
 	case subjects.Matched:
 		w.toProvider(purposeOffer, purposeOffer)
-		texted := w.toCustomer()
+		texted := w.toCustomer(purposeConfirmation)
+		w.toOwner(purposeCopy, func(t *texts) (title, intro text) { return t.CopyTitle, t.CopyIntro })
+		if texted {
+			w.copyOfText()
+		}
+	case subjects.Reassigned:
+		w.toProvider(purposeOffer, purposeOffer)
+		texted := w.namesProvider() && w.toCustomer(purposeCorrection)
 		w.toOwner(purposeCopy, func(t *texts) (title, intro text) { return t.CopyTitle, t.CopyIntro })
 		if texted {
 			w.copyOfText()

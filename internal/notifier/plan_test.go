@@ -75,6 +75,17 @@ func TestWhoIsTold(t *testing.T) {
 		"amended": {e: outcome(subjects.Amended, nil), want: []string{
 			"provider whatsapp update-#", "provider sms update-#", "provider email update-#", "owner email copy-#",
 		}},
+		"reassigned": {e: outcome(subjects.Reassigned, nil), want: []string{
+			"provider whatsapp offer", "provider sms offer", "provider email offer", "customer sms confirmation-correction",
+			"owner email copy", "owner email copy-confirmation",
+		}},
+		"reassigned, and the customer was never told who would call": {
+			e: outcome(subjects.Reassigned, nil),
+			change: func(w *world) {
+				w.catalog.Sites["plombiersgeneve.ch"].Texts = map[string]map[string]string{"fr": {"customer_sms": "Un professionnel vous appelle. Ref {{.Ref}}"}}
+			},
+			want: []string{"provider whatsapp offer", "provider sms offer", "provider email offer", "owner email copy"},
+		},
 		"unserved": {e: outcome(subjects.Unserved, nil), want: []string{"owner email alarm-unserved-#", "owner sms alarm-unserved"}},
 		"review":   {e: outcome(subjects.ReviewRequested, nil), want: []string{"owner email alarm-review-#", "owner sms alarm-review"}},
 		"review, an owner without a phone": {
@@ -102,6 +113,26 @@ func TestWhoIsTold(t *testing.T) {
 				t.Error("two messages share an id")
 			}
 		})
+	}
+}
+
+// The next provider's messages are none that were sent to the first.
+func TestTheNextProviderIsToldAnew(t *testing.T) {
+	w := newWorld(t)
+	next := func(b *event.Decided) { b.Offer, b.Provider.ID, b.Provider.Name = "offer2", "lac", "Plomberie du Lac" }
+	for range 2 {
+		for _, e := range []event.Event{outcome(subjects.Matched, nil), outcome(subjects.Reassigned, next)} {
+			if _, err := w.deliver(t, e); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	messages := w.queued()
+	if len(messages) != 12 {
+		t.Fatalf("%v", what(messages))
+	}
+	if m := pick(t, messages, "customer sms confirmation-correction"); !strings.Contains(m.Text, "Plomberie du Lac") {
+		t.Errorf("the customer reads %q", m.Text)
 	}
 }
 
@@ -240,7 +271,7 @@ func TestInjection(t *testing.T) {
 		"printf":            "%s%d%n ${jndi:ldap://x}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, kind := range []string{subjects.Matched, subjects.Amended, subjects.Unserved, subjects.ReviewRequested} {
+			for _, kind := range []string{subjects.Matched, subjects.Amended, subjects.Reassigned, subjects.Unserved, subjects.ReviewRequested} {
 				e := outcome(kind, func(b *event.Decided) {
 					r := &b.Lead.Request
 					r.CustomerName, r.IssueSummary, r.AddressLine, r.City, r.PreferredWindow, r.Urgency = said, said, said, said, said, said

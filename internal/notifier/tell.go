@@ -132,18 +132,31 @@ func fill(body string, vars map[string]string) string {
 }
 
 // toCustomer confirms by SMS when the number can take one.
-func (w *writer) toCustomer() bool {
+func (w *writer) toCustomer(purpose string) bool {
 	l := w.of.Lead
 	if !l.Phone.Textable() || w.site.Senders.SMS.From == "" {
 		return false
 	}
-	lang := language(w.texts, append([]string{l.Language}, w.site.Languages...)...)
+	lang := w.customerLanguage()
 	v := w.open(lang, false)
 	v.Dial = w.site.DID
 	w.add(lead.Message{
-		Purpose: purposeConfirmation, Recipient: lead.ToCustomer, Language: lang,
+		Purpose: purpose, Recipient: lead.ToCustomer, Language: lang,
 		Channel: lead.SMS, From: w.site.Senders.SMS.From, To: l.Phone.E164,
 		Text: sms(w.texts[lang], w.texts[lang].CustomerSMS, v, false),
 	})
 	return true
+}
+
+func (w *writer) customerLanguage() string {
+	return language(w.texts, append([]string{w.of.Lead.Language}, w.site.Languages...)...)
+}
+
+// namesProvider reports whether the customer was told who would call.
+func (w *writer) namesProvider() bool {
+	lang := w.customerLanguage()
+	x, v := w.texts[lang].CustomerSMS, w.open(lang, false)
+	named := x.say(v)
+	v.Provider = ""
+	return named != x.say(v)
 }

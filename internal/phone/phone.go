@@ -81,6 +81,16 @@ func Resolve(dictated, callerID, region string) lead.Phone {
 	return p
 }
 
+// Kind says what a number in E.164 is (see lead.Phone.Type) and its country
+// (ISO 3166 alpha-2); both are empty when it is not valid or written otherwise.
+func Kind(e164 string) (kind, country string) {
+	v, ok := parse(e164, "")
+	if !ok || v.e164 != e164 {
+		return "", ""
+	}
+	return v.kind, v.region
+}
+
 // Pairs is the number as it is read back to a caller: digits in pairs, in the
 // national form within its own region and with the country code elsewhere. It
 // is empty for no number.

@@ -201,6 +201,7 @@ var decided = map[string]lead.Status{
 	subjects.ReviewRequested: lead.NeedsReview,
 	subjects.Unserved:        lead.Unserved,
 	subjects.Matched:         lead.Matched,
+	subjects.Reassigned:      lead.Matched,
 }
 
 // decide takes a decision in: the lead as understood from all its calls, and
@@ -209,6 +210,9 @@ func (r *Record) decide(e event.Event, b *event.Decided) {
 	to, moves := decided[e.Lead.Event]
 	if b.Offer != "" && to == lead.Matched {
 		r.offer(e, b)
+	}
+	if e.Lead.Event == subjects.Reassigned && b.Offer != r.Lead.Offer && !r.move(e, lead.Pending, "") {
+		return // it leaves its provider first
 	}
 	if moves && !r.move(e, to, b.Offer) {
 		return // stale, or against another's: what it understood is as old

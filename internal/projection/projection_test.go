@@ -40,6 +40,10 @@ func (s story) matched(offer, provider string) story {
 	return s.then(subjects.Matched, &event.Decided{Lead: understood(), Offer: offer, Provider: &roster.Provider{ID: provider}})
 }
 
+func (s story) reassigned(offer, provider string) story {
+	return s.then(subjects.Reassigned, &event.Decided{Lead: understood(), Offer: offer, Provider: &roster.Provider{ID: provider}})
+}
+
 func (s story) queued(id, recipient, channel, offer string) story {
 	return s.then(subjects.MessageQueued, &event.Queued{Message: lead.Message{
 		ID: id, Purpose: "offer", Recipient: recipient, Channel: channel, Offer: offer, Language: "fr", To: "+41781234567", Text: "Bonjour",
@@ -117,6 +121,23 @@ func TestWhereALeadStands(t *testing.T) {
 		"a second match is refused": {
 			offered.matched("o2", "rhone"),
 			outcome{Status: "matched", Provider: "lac", Offers: []string{"o1 queued", "o2 queued"}, Refused: 1},
+		},
+		"another provider": {
+			queued.told(subjects.MessageSent, "m1", nil).reassigned("o2", "rhone"),
+			outcome{Status: "matched", Provider: "rhone", Offers: []string{"o1 sent", "o2 queued"}, Messages: []string{"m1 sent", "m2 queued"}},
+		},
+		"another provider, told": {
+			queued.told(subjects.MessageFailed, "m1", badNumber).reassigned("o2", "rhone").queued("m3", lead.ToProvider, lead.SMS, "o2").
+				told(subjects.MessageSent, "m2", nil).told(subjects.MessageSent, "m3", nil),
+			outcome{Status: "notified", Provider: "rhone", Offers: []string{"o1 sent", "o2 sent"}, Messages: []string{"m1 failed", "m2 sent", "m3 sent"}},
+		},
+		"what the former one hears late does not count": {
+			queued.reassigned("o2", "rhone").told(subjects.MessageSent, "m1", nil),
+			outcome{Status: "matched", Provider: "rhone", Offers: []string{"o1 sent", "o2 queued"}, Messages: []string{"m1 sent", "m2 queued"}},
+		},
+		"an update keeps the other provider": {
+			queued.reassigned("o2", "rhone").then(subjects.Amended, &event.Decided{Lead: understood(), Offer: "o1", Provider: &roster.Provider{ID: "lac"}}),
+			outcome{Status: "matched", Provider: "rhone", Offers: []string{"o1 queued", "o2 queued"}, Messages: []string{"m1 queued", "m2 queued"}},
 		},
 		"queued is not notified": {
 			queued, outcome{Status: "matched", Provider: "lac", Offers: []string{"o1 queued"}, Messages: []string{"m1 queued", "m2 queued"}},
@@ -251,13 +272,15 @@ func stories(t *rapid.T) story {
 	for range rapid.IntRange(1, 25).Draw(t, "events") {
 		l := understood()
 		l.Language = rapid.SampledFrom([]string{"fr", "de", ""}).Draw(t, "language")
-		switch rapid.IntRange(0, 6).Draw(t, "kind") {
+		switch rapid.IntRange(0, 7).Draw(t, "kind") {
 		case 0:
 			s = s.received(l)
 		case 1:
 			s = s.decided(rapid.SampledFrom([]string{subjects.Unserved, subjects.ReviewRequested, subjects.Amended}).Draw(t, "decision"), l, "reason")
 		case 2:
 			s = s.matched(offer.Draw(t, "offer"), "lac")
+		case 7:
+			s = s.reassigned(offer.Draw(t, "offer"), "rhone")
 		case 3:
 			s = s.queued(message.Draw(t, "message"), rapid.SampledFrom([]string{lead.ToProvider, lead.ToCustomer}).Draw(t, "to"), lead.SMS, offer.Draw(t, "offer"))
 		case 4:
@@ -311,6 +334,9 @@ func TestNothingMovesOutsideTheTables(t *testing.T) {
 			}
 			// A match may be reached by a receipt in the same step.
 			direct := from == to || from.MayBecome(to) || from.MayBecome(lead.Matched) && lead.Matched.MayBecome(to)
+			if e.Lead.Event == subjects.Reassigned { // by way of pending
+				direct = direct || from.MayBecome(lead.Pending)
+			}
 			if was.LastSeq > 0 && !direct {
 				t.Fatalf("%s: %s became %s", e.Lead.Event, from, to)
 			}

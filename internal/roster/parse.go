@@ -322,11 +322,15 @@ func (r *reader) language(n *yaml.Node) string {
 
 func (r *reader) email(n *yaml.Node) string {
 	s := r.text(n)
-	a, err := mail.ParseAddress(s)
-	if s != "" && (err != nil || a.Address != s || !subjects.ValidDomain(strings.ToLower(s[strings.LastIndexByte(s, '@')+1:]))) {
+	if s != "" && !validEmail(s) {
 		r.fault(n, "want a mail address such as lac@example.com")
 	}
 	return s
+}
+
+func validEmail(s string) bool {
+	a, err := mail.ParseAddress(s)
+	return err == nil && a.Address == s && subjects.ValidDomain(strings.ToLower(s[strings.LastIndexByte(s, '@')+1:]))
 }
 
 func (r *reader) leave(n *yaml.Node) Leave {

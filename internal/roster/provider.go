@@ -2,7 +2,11 @@
 // gets a lead, with the trace that explains it.
 package roster
 
-import "time"
+import (
+	"time"
+
+	"leadbus/internal/lead"
+)
 
 // Provider does the work. The owner edits providers in Postgres; the matcher
 // reads the copy in the market's roster bucket.
@@ -25,6 +29,23 @@ type Provider struct {
 	WhatsApp string `json:"whatsapp,omitempty"` // E.164
 	SMS      string `json:"sms,omitempty"`      // E.164, a mobile number
 	Email    string `json:"email,omitempty"`
+}
+
+// Channel is a way to reach a provider.
+type Channel struct {
+	Channel string // whatsapp, sms, email
+	Address string
+}
+
+// Channels are the provider's, in the order in which they are told.
+func (p Provider) Channels() []Channel {
+	var out []Channel
+	for _, c := range []Channel{{lead.WhatsApp, p.WhatsApp}, {lead.SMS, p.SMS}, {lead.Email, p.Email}} {
+		if c.Address != "" {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 // Hours are opening hours by weekday, in the market's zone.

@@ -75,10 +75,13 @@ type Bucket interface {
 
 // Options are what a scanner works with.
 type Options struct {
-	Catalog  *site.Catalog
-	Market   string
-	Stream   Stream
-	Watch    Bucket
+	Catalog *site.Catalog
+	Market  string
+	Stream  Stream
+	Watch   Bucket
+	// Reach follows whether providers can be reached: what a failed message or
+	// a receipt calls for.
+	Reach    func(ctx context.Context, e event.Event) ([]alarm.Strike, error)
 	Tasks    []Task // the periodic work
 	Now      func() time.Time
 	Log      zerolog.Logger
@@ -124,6 +127,12 @@ func (s *Scanner) Handle(ctx context.Context, d event.Delivery) error {
 		return s.ended(ctx, d, b.Call)
 	case *event.Answered:
 		return s.answered(ctx, d, *b)
+	case *event.Told, *event.Reported:
+		strikes, err := s.Reach(ctx, d.Event)
+		if err != nil {
+			return err
+		}
+		return s.raise(ctx, strikes...)
 	default:
 		return event.Permanent(fmt.Errorf("the scanner does not handle %s", d.Lead.Event))
 	}

@@ -22,6 +22,7 @@ import (
 	"leadbus/internal/intake"
 	"leadbus/internal/lead"
 	"leadbus/internal/quality"
+	"leadbus/internal/reach"
 	"leadbus/internal/scenario"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
@@ -110,7 +111,7 @@ func (r *rig) set(at time.Time) {
 // stop ends it.
 func (r *rig) start(tasks ...Task) (s *Scanner, stop func()) {
 	c := r.connect("ch-scanner")
-	s = New(Options{Catalog: r.catalog, Market: "ch", Stream: c, Watch: r.bucket(c), Tasks: tasks, Now: r.clock, Log: zerolog.Nop()})
+	s = New(Options{Catalog: r.catalog, Market: "ch", Stream: c, Watch: r.bucket(c), Reach: reach.New(c, r.bucket(c)).Handle, Tasks: tasks, Now: r.clock, Log: zerolog.Nop()})
 	ctx, cancel := context.WithCancel(r.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {

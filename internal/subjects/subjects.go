@@ -34,6 +34,7 @@ const (
 	Unserved        = "unserved"         // matcher: nobody on the roster is eligible
 	Matched         = "matched"          // matcher: a provider was chosen
 	Amended         = "amended"          // matcher: a matched lead's details changed
+	Reassigned      = "reassigned"       // operator: a matched lead goes to another provider
 	MessageQueued   = "message-queued"   // notifier: one text or mail is to be sent
 	MessageSent     = "message-sent"     // notifier: the vendor took it
 	MessageFailed   = "message-failed"   // notifier: the vendor refused it for good
@@ -181,9 +182,9 @@ func Consumes(role string) []string {
 	case Matcher:
 		return []string{Received}
 	case Notifier:
-		return []string{Matched, Amended, Unserved, ReviewRequested, MessageQueued, ReceiptReceived, CallScanned, AlarmRaised, DigestMade}
+		return []string{Matched, Amended, Reassigned, Unserved, ReviewRequested, MessageQueued, ReceiptReceived, CallScanned, AlarmRaised, DigestMade}
 	case Scanner:
-		return []string{CallEnded, OwnerAnswered}
+		return []string{CallEnded, OwnerAnswered, MessageFailed, ReceiptReceived}
 	default:
 		return nil
 	}

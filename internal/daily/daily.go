@@ -1,0 +1,327 @@
+// Package daily counts a market's events into the days of its owners. It is
+// pure: events in, figures out, the same for the same events however often they
+// come.
+//
+// An event belongs to the day in which the stream took it, so each counts in
+// exactly one, whatever came late. Test leads count as canaries and as nothing
+// else.
+package daily
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"leadbus/internal/call"
+	"leadbus/internal/digest"
+	"leadbus/internal/event"
+	"leadbus/internal/lead"
+	"leadbus/internal/site"
+	"leadbus/internal/subjects"
+)
+
+// Before is how long before a day events must be read, so that what becomes of
+// a lead in the day can be told by whom and since when.
+const Before = 12 * time.Hour
+
+// arrival is the time a canary has to arrive in. Canaries of the last moments
+// of a day belong to the next one.
+const arrival = 5 * time.Minute
+
+// Flags of leads that are told apart.
+const (
+	test      = "test"
+	recovered = "recovered"
+)
+
+// spam is why a scan holds a call for none that needs a lead.
+const spam = "spam"
+
+// Day is the count of one day. It keeps ids and figures.
+type Day struct {
+	market   string
+	from, to time.Time
+	sites    map[string]map[string]*life // by domain and lead
+	alarms   map[string]string           // site by id
+}
+
+// life is what the day must know of a lead or of the call it is about.
+type life struct {
+	test bool
+
+	received time.Time // first, by the edge's clock
+	stored   time.Time // first
+	came     bool      // the first one is of the day
+	rescued  bool      // likewise, of one rebuilt from a call
+
+	decision       string // the day's last
+	service, place string // of it
+
+	messages  map[string]recipient // to providers
+	told      time.Time            // first acceptance of one
+	toldToday bool                 // it is of the day
+	delivered bool
+	failed    map[string]bool // the day's, by message
+
+	ended bool
+	cost  float64
+	scan  *scan
+}
+
+type recipient struct{ provider, channel string }
+
+type scan struct {
+	call.Scan
+	agent, version string
+}
+
+// New begins the day from one moment to another, see digest.Window.
+func New(market string, from, to time.Time) *Day {
+	return &Day{market: market, from: from, to: to, sites: map[string]map[string]*life{}, alarms: map[string]string{}}
+}
+
+// Add counts an event, with when the stream took it. Events come in stream
+// order, from Before the day on; those after it only say what arrived.
+func (d *Day) Add(e event.Event, stored time.Time) {
+	today := !stored.Before(d.from) && stored.Before(d.to)
+	l := d.life(e.Lead)
+	switch b := e.Body.(type) {
+	case *event.Received:
+		l.receive(e, b.Lead.Flags, stored, today)
+	case *event.Decided:
+		l.test = l.test || slices.Contains(b.Lead.Flags, test)
+		if today {
+			l.decision, l.service, l.place = e.Lead.Event, b.Lead.Service.ID, b.Lead.Place.ID
+		}
+	case *event.Queued:
+		if m := b.Message; m.Recipient == lead.ToProvider {
+			l.messages[m.ID] = recipient{m.Provider, m.Channel}
+		}
+	case *event.Told:
+		if _, known := l.messages[b.Message]; !known {
+			break
+		}
+		switch {
+		case e.Lead.Event == subjects.MessageFailed && today:
+			l.failed[b.Message] = true
+		case e.Lead.Event == subjects.MessageSent && l.told.IsZero():
+			l.told, l.toldToday = e.At, today
+			if b.Sent != nil && !b.Sent.At.IsZero() {
+				l.told = b.Sent.At
+			}
+		}
+	case *event.Reported:
+		if _, known := l.messages[b.Receipt.Message]; !known {
+			break
+		}
+		switch b.Receipt.State {
+		case lead.MessageDelivered, lead.MessageRead:
+			l.delivered = true
+		case lead.MessageFailed, lead.MessageSuppressed:
+			if today {
+				l.failed[b.Receipt.Message] = true
+			}
+		}
+	case *event.Ended:
+		if today {
+			l.ended, l.cost = true, b.Call.Cost
+		}
+	case *event.Scanned:
+		l.test = l.test || b.Scan.Why == test
+		if today {
+			l.scan = &scan{b.Scan, b.Call.AgentID, b.Call.Version}
+		}
+	case *event.Raised:
+		if today {
+			d.alarms[b.Alarm.ID] = e.Lead.Site
+		}
+	}
+}
+
+func (d *Day) life(of subjects.Lead) *life {
+	leads := d.sites[of.Site]
+	if leads == nil {
+		leads = map[string]*life{}
+		d.sites[of.Site] = leads
+	}
+	l := leads[of.Lead]
+	if l == nil {
+		l = &life{messages: map[string]recipient{}, failed: map[string]bool{}}
+		leads[of.Lead] = l
+	}
+	return l
+}
+
+func (l *life) receive(e event.Event, flags []string, stored time.Time, today bool) {
+	l.test = l.test || slices.Contains(flags, test)
+	if l.stored.IsZero() {
+		l.received, l.stored, l.came = e.At, stored, today
+		l.rescued = today && slices.Contains(flags, recovered)
+	}
+}
+
+// Of is the day of the owner of some sites, in their order. It is there when
+// nothing happened, too.
+func (d *Day) Of(sites []string) digest.Digest {
+	out := digest.Digest{Market: d.market, From: d.from, To: d.to, Sites: make([]digest.Site, len(sites))}
+	for i, s := range sites {
+		out.Sites[i] = d.site(s)
+	}
+	for _, s := range d.alarms {
+		if slices.Contains(sites, s) {
+			out.Alarms++
+		}
+	}
+	for _, leads := range d.sites {
+		for _, l := range leads {
+			due := l.stored.Add(arrival)
+			if l.test && !l.stored.IsZero() && !due.Before(d.from) && due.Before(d.to) {
+				out.Canaries.Add(l.delivered)
+			}
+		}
+	}
+	return out
+}
+
+func (d *Day) site(name string) digest.Site {
+	s := digest.Site{Site: name, Findings: map[string]int{}}
+	var waits []float64
+	failures, gaps, agents := map[digest.Failure]int{}, map[digest.Gap]int{}, map[digest.Agent]digest.Share{}
+	leads := d.sites[name]
+	for _, id := range slices.Sorted(maps.Keys(leads)) { // sums of money depend on the order
+		l := leads[id]
+		if l.test {
+			continue
+		}
+		count(&s.Leads, l.came)
+		count(&s.Rescued, l.rescued)
+		switch l.decision {
+		case "":
+		case subjects.Unserved:
+			s.Unserved++
+			gaps[digest.Gap{Service: l.service, Place: l.place}]++
+		case subjects.ReviewRequested:
+			s.Review++
+		default:
+			s.Matched++
+		}
+		if l.toldToday && !l.received.IsZero() {
+			waits = append(waits, max(l.told.Sub(l.received).Seconds(), 0))
+		}
+		for m := range l.failed {
+			failures[digest.Failure{Provider: l.messages[m].provider, Channel: l.messages[m].channel}]++
+		}
+		if l.ended {
+			s.Calls++
+			s.Cost += l.cost
+		}
+		if c := l.scan; c != nil {
+			if c.Why == spam {
+				s.Spam = append(s.Spam, id)
+			}
+			for _, detector := range c.detectors() {
+				s.Findings[detector]++
+			}
+			if c.Eligible {
+				s.Eligible++
+				s.Dispatched.Add(c.Dispatched)
+				of := digest.Agent{Agent: c.agent, Version: c.version}
+				share := agents[of]
+				share.Add(c.Dispatched)
+				agents[of] = share
+			}
+		}
+	}
+	s.Notify = times(waits)
+	for f, n := range failures {
+		f.Times = n
+		s.Failures = append(s.Failures, f)
+	}
+	slices.SortFunc(s.Failures, func(a, b digest.Failure) int {
+		return cmp.Or(cmp.Compare(b.Times, a.Times), cmp.Compare(a.Provider, b.Provider), cmp.Compare(a.Channel, b.Channel))
+	})
+	for g, n := range gaps {
+		g.Times = n
+		s.Gaps = append(s.Gaps, g)
+	}
+	slices.SortFunc(s.Gaps, func(a, b digest.Gap) int {
+		return cmp.Or(cmp.Compare(b.Times, a.Times), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Place, b.Place))
+	})
+	for a, share := range agents {
+		a.Dispatched = share
+		s.Agents = append(s.Agents, a)
+	}
+	slices.SortFunc(s.Agents, func(a, b digest.Agent) int {
+		return cmp.Or(cmp.Compare(a.Agent, b.Agent), cmp.Compare(a.Version, b.Version))
+	})
+	return s
+}
+
+func count(n *int, yes bool) {
+	if yes {
+		*n++
+	}
+}
+
+// detectors are those that found something, each once.
+func (s scan) detectors() []string {
+	found := map[string]bool{}
+	for _, f := range s.Findings {
+		found[f.Detector] = true
+	}
+	return slices.Collect(maps.Keys(found))
+}
+
+// times are the middle of seconds, and the second below which nine of ten lie.
+func times(seconds []float64) digest.Times {
+	n := len(seconds)
+	if n == 0 {
+		return digest.Times{}
+	}
+	slices.Sort(seconds)
+	return digest.Times{
+		N:      n,
+		Median: (seconds[(n-1)/2] + seconds[n/2]) / 2,
+		P90:    seconds[int(math.Ceil(0.9*float64(n)))-1],
+	}
+}
+
+// Owner is somebody with sites in a market, told by the mail address.
+type Owner struct {
+	Email string
+	Sites []string // domains, in order
+}
+
+// Owners are those of a market, in the order of their first sites. A site
+// without an owner's address has nobody to be told.
+func Owners(c *site.Catalog, market string) []Owner {
+	var owners []Owner
+	for _, domain := range slices.Sorted(maps.Keys(c.Sites)) {
+		s := c.Sites[domain]
+		if s.Market != market || s.Owner.Email == "" {
+			continue
+		}
+		i := slices.IndexFunc(owners, func(o Owner) bool { return strings.EqualFold(o.Email, s.Owner.Email) })
+		if i < 0 {
+			i = len(owners)
+			owners = append(owners, Owner{Email: s.Owner.Email})
+		}
+		owners[i].Sites = append(owners[i].Sites, domain)
+	}
+	return owners
+}
+
+// Made is the event of an owner's day, addressed to the first of the sites. The
+// same day has the same id, however often it is counted.
+func Made(d digest.Digest, at time.Time) event.Event {
+	first := d.Sites[0].Site
+	id := lead.NewID(first, "digest\x00"+d.To.UTC().Format(time.RFC3339))
+	return event.Event{
+		ID: subjects.DigestMade + "-" + id, At: at.UTC(),
+		Lead: subjects.Lead{Market: d.Market, Site: first, Event: subjects.DigestMade, Lead: id},
+		Body: &event.Digested{Digest: d},
+	}
+}

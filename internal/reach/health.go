@@ -1,0 +1,131 @@
+package reach
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"leadbus/internal/lead"
+)
+
+// States of a channel.
+const (
+	Unverified = "unverified" // nothing was delivered to the address yet
+	Healthy    = "healthy"
+	Suspect    = "suspect" // it failed repeatedly, each time for a reason that may pass
+	Broken     = "broken"  // the address does not work
+)
+
+// suspicious is how many failures that may pass make a channel suspect.
+const suspicious = 2
+
+// Health is what is known of one provider's channel. It is folded from what
+// vendors said of messages, in any order and however often.
+type Health struct {
+	Provider string `json:"provider"` // id
+	Channel  string `json:"channel"`
+	// Address tells one address from another without holding it; it is that of
+	// the newest message, queued at Queued.
+	Address string    `json:"address"`
+	Queued  time.Time `json:"queued"`
+	// Delivered is about when the last message arrived; Failures are what
+	// failed since, the earliest first.
+	Delivered time.Time `json:"delivered,omitzero"`
+	Failures  []Failure `json:"failures,omitempty"`
+}
+
+// Failure is a message that did not arrive.
+type Failure struct {
+	Message string       `json:"message"`
+	Lead    string       `json:"lead"`
+	At      time.Time    `json:"at"`
+	Why     lead.Failure `json:"why"`
+}
+
+// State is one of the states above.
+func (h Health) State() string {
+	_, broken := h.broken()
+	switch {
+	case broken:
+		return Broken
+	case len(h.Failures) >= suspicious:
+		return Suspect
+	case h.Delivered.IsZero():
+		return Unverified
+	}
+	return Healthy
+}
+
+// String is the state with the vendor's code, for people.
+func (h Health) String() string {
+	f, broken := h.broken()
+	if !broken && len(h.Failures) > 0 {
+		f = h.Failures[len(h.Failures)-1]
+	}
+	if code := strings.TrimSpace(f.Why.Vendor + " " + f.Why.Code); code != "" && h.State() != Healthy {
+		return h.State() + " (" + code + ")"
+	}
+	return h.State()
+}
+
+// broken is the failure that broke the channel.
+func (h Health) broken() (Failure, bool) {
+	for _, f := range h.Failures {
+		if permanent(f.Why) {
+			return f, true
+		}
+	}
+	return Failure{}, false
+}
+
+// permanent reports whether the address itself, or its owner, refuses.
+func permanent(f lead.Failure) bool {
+	return f.Class == lead.BadRecipient || f.Class == lead.OptedOut
+}
+
+// About is the channel's health as far as it is about an address. Another
+// address begins anew; ok is false for one that was replaced since.
+func (h Health) About(address string, queued time.Time) (_ Health, ok bool) {
+	address = lead.NewID(address, "address")
+	switch {
+	case h.Address == address:
+		if queued.After(h.Queued) {
+			h.Queued = queued
+		}
+	case queued.Before(h.Queued):
+		return h, false
+	default:
+		h = Health{Provider: h.Provider, Channel: h.Channel, Address: address, Queued: queued}
+	}
+	return h, true
+}
+
+// Arrive takes in that a message arrived.
+func (h Health) Arrive(at time.Time) Health {
+	if at.After(h.Delivered) {
+		h.Delivered = at
+	}
+	h.Failures = slices.DeleteFunc(slices.Clone(h.Failures), func(f Failure) bool { return !f.At.After(h.Delivered) })
+	return h
+}
+
+// mostFailures bounds what is kept, besides what broke the channel.
+const mostFailures = 10
+
+// Fail takes in that a message did not arrive. A fault on our side says nothing
+// of the address, and neither does one whose outcome is unknown.
+func (h Health) Fail(f Failure) Health {
+	known := slices.ContainsFunc(h.Failures, func(other Failure) bool { return other.Message == f.Message })
+	if known || !f.At.After(h.Delivered) || !permanent(f.Why) && f.Why.Class != lead.Transient {
+		return h
+	}
+	f.At = f.At.UTC()
+	h.Failures = append(slices.Clone(h.Failures), f)
+	slices.SortStableFunc(h.Failures, func(a, b Failure) int { return a.At.Compare(b.At) })
+	if len(h.Failures) > mostFailures {
+		first, broken := h.broken()
+		drop := slices.IndexFunc(h.Failures, func(f Failure) bool { return !broken || f.Message != first.Message })
+		h.Failures = slices.Delete(h.Failures, drop, drop+1)
+	}
+	return h
+}

@@ -1,0 +1,225 @@
+// Package reach finds out whether the roster's addresses work, from what vendors
+// say of the messages to providers:
+//
+//	unverified ─► healthy ─► suspect ─► broken
+//
+// A delivery heals. A code that is permanent for the address breaks the channel
+// at once, two that may pass make it suspect, and a corrected address begins
+// anew. The owner is called when a channel breaks.
+//
+// What is known stands in the bucket watch, one key for each provider and
+// channel. It is folded from events that carry ids and times, so order,
+// repetition and replay change nothing.
+package reach
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"leadbus/internal/alarm"
+	"leadbus/internal/event"
+	"leadbus/internal/lead"
+	"leadbus/internal/subjects"
+)
+
+// Stream holds the market's events.
+type Stream interface {
+	// Events are the stored events of a lead, or of one kind of them.
+	Events(ctx context.Context, filter subjects.Lead) ([]event.Event, error)
+}
+
+// Bucket is the market's bucket watch. Errors are event.ErrNotFound and
+// event.ErrConflict.
+type Bucket interface {
+	Get(ctx context.Context, key string) (event.Entry, error)
+	Create(ctx context.Context, key string, value []byte) (uint64, error)
+	Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
+}
+
+// Reach follows one market's providers. It is safe for concurrent use and
+// beside others of the market.
+type Reach struct {
+	stream Stream
+	bucket Bucket
+
+	mu     sync.Mutex
+	recent map[string]recipient // of the latest messages, by id; receipts come close together
+}
+
+// recipient is whom a message was for; provider is empty for anybody else.
+type recipient struct {
+	provider, channel, address string
+	queued                     time.Time
+}
+
+// New reads message-queued events from the stream and keeps what it knows in
+// the bucket.
+func New(stream Stream, bucket Bucket) *Reach {
+	return &Reach{stream: stream, bucket: bucket, recent: map[string]recipient{}}
+}
+
+// mostRecent bounds what is remembered of messages.
+const mostRecent = 10_000
+
+// Key is the bucket's key of a provider's channel.
+func Key(provider, channel string) string { return "reach-" + provider + "-" + channel }
+
+// Handle takes a message-failed or a receipt-received event, and answers a
+// strike when it says that a provider's channel is broken. The failure that
+// broke it answers the same strike whenever it is handled.
+func (r *Reach) Handle(ctx context.Context, e event.Event) ([]alarm.Strike, error) {
+	var message string
+	var why *lead.Failure // nil: it arrived
+	switch b := e.Body.(type) {
+	case *event.Told:
+		if e.Lead.Event != subjects.MessageFailed || b.Failure == nil {
+			return nil, nil
+		}
+		message, why = b.Message, b.Failure
+	case *event.Reported:
+		message = b.Receipt.Message
+		switch b.Receipt.State {
+		case lead.MessageDelivered, lead.MessageRead:
+		case lead.MessageFailed, lead.MessageSuppressed:
+			if why = b.Receipt.Failure; why == nil {
+				return nil, nil
+			}
+		default:
+			return nil, nil
+		}
+	default:
+		return nil, nil
+	}
+	to, err := r.recipient(ctx, e, message)
+	if err != nil || to.provider == "" {
+		return nil, err
+	}
+	h, err := r.change(ctx, to, func(h Health) Health {
+		if why == nil {
+			return h.Arrive(e.At.UTC())
+		}
+		return h.Fail(Failure{Message: message, Lead: e.Lead.Lead, At: e.At, Why: *why})
+	})
+	if err != nil {
+		return nil, err
+	}
+	if f, broken := h.broken(); broken && f.Message == message && why != nil {
+		return []alarm.Strike{strike(e.Lead.Site, h, f)}, nil
+	}
+	return nil, nil
+}
+
+// strike calls the owner for a channel that broke.
+func strike(site string, h Health, f Failure) alarm.Strike {
+	todo := "correct the address in the roster"
+	if f.Why.Class == lead.OptedOut {
+		todo = "ask the provider to allow messages from this sender again"
+	}
+	return alarm.Strike{
+		Site: site, Cause: alarm.Unreachable, About: h.Provider + "/" + h.Channel, ID: f.Message, At: f.At, Leads: []string{f.Lead},
+		Facts: []alarm.Fact{
+			{Label: "provider", Value: h.Provider},
+			{Label: "channel", Value: h.Channel},
+			{Label: "code", Value: strings.TrimSpace(f.Why.Vendor + " " + f.Why.Code)},
+			{Label: "reason", Value: f.Why.Reason},
+			{Label: "to do", Value: todo},
+			{Label: "give the request to the next provider", Value: "leadbus resend " + f.Lead + " --to next"},
+		},
+	}
+}
+
+var errUnseen = errors.New("the message of a report cannot be read yet")
+
+// recipient is whom a message was for, from the event that queued it. A message
+// that is not in the stream was nobody's.
+func (r *Reach) recipient(ctx context.Context, e event.Event, message string) (recipient, error) {
+	r.mu.Lock()
+	to, known := r.recent[message]
+	r.mu.Unlock()
+	if known {
+		return to, nil
+	}
+	queued, err := r.stream.Events(ctx, subjects.Lead{Market: e.Lead.Market, Site: e.Lead.Site, Event: subjects.MessageQueued, Lead: e.Lead.Lead})
+	if err != nil {
+		return to, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.recent) > mostRecent {
+		clear(r.recent)
+	}
+	for _, q := range queued {
+		b, ok := q.Body.(*event.Queued)
+		if !ok {
+			continue
+		}
+		one := recipient{channel: b.Message.Channel, address: b.Message.To, queued: q.At}
+		if b.Message.Recipient == lead.ToProvider {
+			one.provider = b.Message.Provider
+		}
+		r.recent[b.Message.ID] = one
+	}
+	to, known = r.recent[message]
+	if !known && time.Since(e.At) < time.Minute { // a replica of the stream that lags behind
+		return to, event.After(time.Second, errUnseen)
+	}
+	return to, nil
+}
+
+// fresh is the age at which a delivery is news about a healthy channel: not
+// every one is written down.
+const fresh = time.Hour
+
+// change brings what is known of a channel up to date.
+func (r *Reach) change(ctx context.Context, to recipient, f func(Health) Health) (Health, error) {
+	key := Key(to.provider, to.channel)
+	for {
+		there, err := r.bucket.Get(ctx, key)
+		if err != nil && !errors.Is(err, event.ErrNotFound) {
+			return Health{}, err
+		}
+		before, err := Read(there.Value)
+		if err != nil {
+			return Health{}, event.Permanent(err)
+		}
+		before.Provider, before.Channel = to.provider, to.channel
+		h, current := before.About(to.address, to.queued)
+		if !current {
+			return h, nil
+		}
+		if h = f(h); h.Address == before.Address && len(h.Failures)+len(before.Failures) == 0 && h.Delivered.Sub(before.Delivered) < fresh {
+			return h, nil
+		}
+		value, err := json.Marshal(h)
+		switch {
+		case err != nil:
+			return h, event.Permanent(err)
+		case bytes.Equal(value, there.Value):
+			return h, nil
+		case there.Revision == 0:
+			_, err = r.bucket.Create(ctx, key, value)
+		default:
+			_, err = r.bucket.Update(ctx, key, value, there.Revision)
+		}
+		if !errors.Is(err, event.ErrConflict) {
+			return h, err
+		}
+	}
+}
+
+// Read reads the value of a key; without one, nothing is known.
+func Read(value []byte) (h Health, err error) {
+	if value == nil {
+		return h, nil
+	}
+	if err = json.Unmarshal(value, &h); err != nil {
+		err = fmt.Errorf("what is known of a channel cannot be read: %w", err)
+	}
+	return h, err
+}

@@ -1,0 +1,188 @@
+package reach
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"leadbus/internal/alarm"
+	"leadbus/internal/bus"
+	"leadbus/internal/event"
+	"leadbus/internal/lead"
+	"leadbus/internal/subjects"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// rig is a real bus, reached with the scanner's rights.
+type rig struct {
+	*testing.T
+	operator, scanner *bus.Conn
+	watch             *bus.Bucket
+}
+
+func newRig(t *testing.T) rig {
+	t.Helper()
+	dir := t.TempDir()
+	keys, err := bus.EnsureKeys(dir+"/keys", bus.Users([]string{"ch"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := bus.StartServer(bus.ServerOptions{
+		Addr: "127.0.0.1:0", StoreDir: dir + "/store", Config: bus.ConfigText([]string{"ch"}, keys), Log: zerolog.Nop(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	connect := func(user string) *bus.Conn {
+		c, err := bus.Connect(t.Context(), bus.Options{Server: server, User: user, SeedFile: bus.SeedFile(dir+"/keys", user), Log: zerolog.Nop()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.Close)
+		return c
+	}
+	r := rig{T: t, operator: connect("ch-operator")}
+	if err := bus.Provision(t.Context(), r.operator, "ch", bus.Layout{}); err != nil {
+		t.Fatal(err)
+	}
+	r.scanner = connect("ch-scanner")
+	if r.watch, err = r.scanner.Bucket(t.Context(), subjects.BucketWatch); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func of(id, kind string, minute int, body any) event.Event {
+	return event.Event{
+		ID: fmt.Sprint(kind, id, minute), At: noon.Add(time.Duration(minute) * time.Minute), Body: body,
+		Lead: subjects.Lead{Market: "ch", Site: "plombiersgeneve.ch", Event: kind, Lead: id},
+	}
+}
+
+// queue tells a provider and the customer of a lead; message ids are the
+// lead's and the recipient's.
+func (r rig) queue(id, address string, minute int) {
+	r.Helper()
+	for i, recipient := range []string{lead.ToProvider, lead.ToCustomer} {
+		m := lead.Message{ID: id + "-" + recipient, Lead: id, Market: "ch", Site: "plombiersgeneve.ch", Recipient: recipient, Channel: lead.SMS, To: address}
+		if recipient == lead.ToProvider {
+			m.Provider = "lac-2"
+		}
+		e := of(id, subjects.MessageQueued, minute, &event.Queued{Message: m})
+		e.ID += fmt.Sprint(i)
+		if err := r.operator.Publish(r.Context(), e); err != nil {
+			r.Fatal(err)
+		}
+	}
+}
+
+func failed(id, recipient string, minute int, class lead.FailureClass) event.Event {
+	return of(id, subjects.MessageFailed, minute, &event.Told{
+		Message: id + "-" + recipient, Failure: &lead.Failure{Vendor: "twilio", Code: "21635", Class: class, Reason: "a landline"},
+	})
+}
+
+func reported(id, recipient string, minute int, state lead.MessageState, class lead.FailureClass) event.Event {
+	receipt := lead.Receipt{Message: id + "-" + recipient, State: state}
+	if class != "" {
+		receipt.Failure = &lead.Failure{Vendor: "twilio", Code: "30003", Class: class}
+	}
+	return of(id, subjects.ReceiptReceived, minute, &event.Reported{Receipt: receipt})
+}
+
+func (r rig) health() Health {
+	r.Helper()
+	e, err := r.watch.Get(r.Context(), Key("lac-2", lead.SMS))
+	if err != nil {
+		r.Fatal(err)
+	}
+	h, err := Read(e.Value)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return h
+}
+
+func TestTheOwnerIsCalledWhenAChannelBreaks(t *testing.T) {
+	r := newRig(t)
+	reach := New(r.scanner, r.watch)
+	handle := func(want string, strikes int, e event.Event) []alarm.Strike {
+		t.Helper()
+		got, err := reach.Handle(t.Context(), e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := r.health().State(); s != want || len(got) != strikes {
+			t.Fatalf("%s with %d strikes, want %s with %d", s, len(got), want, strikes)
+		}
+		return got
+	}
+	for i, id := range []string{"a", "b", "c", "d"} {
+		r.queue(id, mobile, i)
+	}
+	handle(Healthy, 0, reported("a", lead.ToProvider, 10, lead.MessageDelivered, ""))
+	handle(Healthy, 0, reported("b", lead.ToProvider, 11, lead.MessageFailed, lead.Transient))
+	handle(Healthy, 0, reported("b", lead.ToProvider, 11, lead.MessageFailed, lead.Transient))
+	handle(Suspect, 0, reported("c", lead.ToProvider, 12, lead.MessageFailed, lead.Transient))
+	handle(Suspect, 0, failed("c", lead.ToCustomer, 13, lead.BadRecipient))
+	handle(Suspect, 0, reported("c", lead.ToProvider, 13, lead.MessageSent, ""))
+	first := handle(Broken, 1, failed("d", lead.ToProvider, 14, lead.BadRecipient))
+	// It is delivered again, since the scanner died before the owner was called.
+	if again := handle(Broken, 1, failed("d", lead.ToProvider, 14, lead.BadRecipient)); cmp.Diff(first, again) != "" {
+		t.Errorf("%+v, then %+v", first, again)
+	}
+	k := first[0]
+	text := fmt.Sprint(k.Facts)
+	if k.Cause != alarm.Unreachable || k.About != "lac-2/sms" || !slices.Equal(k.Leads, []string{"d"}) ||
+		!strings.Contains(text, "twilio 21635") || !strings.Contains(text, "leadbus resend d --to next") || strings.Contains(text, mobile) {
+		t.Errorf("%+v", k)
+	}
+	r.queue("e", mobile, 20)
+	handle(Broken, 0, failed("e", lead.ToProvider, 21, lead.BadRecipient)) // known already
+	r.queue("f", another, 22)
+	handle(Healthy, 0, reported("f", lead.ToProvider, 23, lead.MessageDelivered, ""))
+	handle(Healthy, 0, failed("d", lead.ToProvider, 14, lead.BadRecipient)) // a replay
+}
+
+// A report on nothing of ours waits while a replica may lag behind, and no
+// longer.
+func TestAReportOnAnUnknownMessage(t *testing.T) {
+	r := newRig(t)
+	reach := New(r.scanner, r.watch)
+	e := failed("x", lead.ToProvider, 0, lead.BadRecipient)
+	if strikes, err := reach.Handle(t.Context(), e); err != nil || len(strikes) > 0 {
+		t.Errorf("%v, %v", strikes, err)
+	}
+	e.At = time.Now()
+	if _, err := reach.Handle(t.Context(), e); !event.Deferred(err) {
+		t.Errorf("just now: %v", err)
+	}
+}
+
+// Reports that come together, at several scanners, are all counted.
+func TestReportsAtTheSameTime(t *testing.T) {
+	r := newRig(t)
+	var all sync.WaitGroup
+	for i := range 8 {
+		id := fmt.Sprint("lead-", i)
+		r.queue(id, mobile, i)
+		all.Go(func() {
+			if _, err := New(r.scanner, r.watch).Handle(t.Context(), reported(id, lead.ToProvider, 10+i, lead.MessageFailed, lead.Transient)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if h := r.health(); len(h.Failures) != 8 || h.State() != Suspect {
+		t.Errorf("%s after %d failures", h, len(h.Failures))
+	}
+}
