@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"leadbus/internal/lead"
+	"leadbus/internal/subjects"
 )
 
 // row is a lead as it stands in Postgres.
@@ -293,6 +294,9 @@ func streams(w *world) (backlog, error) {
 					b.roster[market] = max(b.roster[market], s.State.Messages)
 				case "LEADS":
 					for _, c := range s.Consumers {
+						if !slices.Contains(subjects.Roles, c.Name) {
+							continue // of a reader of the past
+						}
 						b.open[c.Name+"-"+market] = max(b.open[c.Name+"-"+market], c.Pending+c.AckPending)
 					}
 				}
