@@ -39,7 +39,7 @@ func TestAVendorThatIsDownIsLeftAlone(t *testing.T) {
 	}
 	for len(line) > 0 {
 		next := slices.MinFunc(line, func(a, b waiting) int { return a.at.Compare(b.at) })
-		line = slices.DeleteFunc(line, func(x waiting) bool { return x.ID == next.ID })
+		line = slices.DeleteFunc(line, func(x waiting) bool { return x.Body == next.Body })
 		if d := next.at.Sub(w.clock); d > 0 {
 			w.pass(d)
 		}
