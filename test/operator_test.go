@@ -219,6 +219,7 @@ func TestABrokenSiteFileTakesOneSiteOut(t *testing.T) {
 	one.NATSKeys, one.SiteSecrets = filepath.Join(s.settings.Data, "nats"), filepath.Join(s.settings.Data, "secrets", "sites")
 	one.VendorSettings = app.VendorSettings{
 		PublicURL: "https://leads.example", TwilioAccountSID: "AC1", TwilioAuthToken: "t", MailgunAPIKey: "k", MailgunSigningKey: "s",
+		LinkSecret: app.Secret(strings.Repeat("s", 32)),
 	}
 	if err := app.Edge(t.Context(), p, one); err != nil {
 		t.Fatal(err)
