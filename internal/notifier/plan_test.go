@@ -11,6 +11,7 @@ import (
 
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
+	"leadbus/internal/roster"
 	"leadbus/internal/subjects"
 )
 
@@ -49,6 +50,14 @@ func pick(t *testing.T, messages []lead.Message, name string) lead.Message {
 	return lead.Message{}
 }
 
+func testLead(b *event.Decided) { b.Lead.Flags = append(b.Lead.Flags, lead.FlagTest) }
+
+// canary makes the outcome that of a test lead.
+func canary(b *event.Decided) {
+	testLead(b)
+	b.Provider = &roster.Provider{ID: roster.Canary, Name: "Canary", Email: "canary@mail.example"}
+}
+
 func TestWhoIsTold(t *testing.T) {
 	for name, c := range map[string]struct {
 		e      event.Event
@@ -75,8 +84,15 @@ func TestWhoIsTold(t *testing.T) {
 		"amended": {e: outcome(subjects.Amended, nil), want: []string{
 			"provider whatsapp update-#", "provider sms update-#", "provider email update-#", "owner email copy-#",
 		}},
-		"unserved": {e: outcome(subjects.Unserved, nil), want: []string{"owner email alarm-unserved-#", "owner sms alarm-unserved"}},
-		"review":   {e: outcome(subjects.ReviewRequested, nil), want: []string{"owner email alarm-review-#", "owner sms alarm-review"}},
+		"unserved":    {e: outcome(subjects.Unserved, nil), want: []string{"owner email alarm-unserved-#", "owner sms alarm-unserved"}},
+		"review":      {e: outcome(subjects.ReviewRequested, nil), want: []string{"owner email alarm-review-#", "owner sms alarm-review"}},
+		"a test lead": {e: outcome(subjects.Matched, canary), want: []string{"provider email offer"}},
+		"a test lead, matched by a market without a mailbox": {
+			e: outcome(subjects.Matched, func(b *event.Decided) { canary(b); b.Provider.Email = "" }),
+		},
+		"a test lead, amended":  {e: outcome(subjects.Amended, canary)},
+		"a test lead, unserved": {e: outcome(subjects.Unserved, testLead)},
+		"a test lead, review":   {e: outcome(subjects.ReviewRequested, testLead)},
 		"review, an owner without a phone": {
 			e:      outcome(subjects.ReviewRequested, nil),
 			change: func(w *world) { w.catalog.Sites["plombiersgeneve.ch"].Owner.Phone = "" },
