@@ -144,7 +144,9 @@ func (e *edge) dispatchLead(w http.ResponseWriter, r *http.Request, a *access) *
 	}, a); refused != nil {
 		return refused
 	}
-	e.metrics.leads.WithLabelValues(s.Market).Inc()
+	if !l.Test() {
+		e.metrics.leads.WithLabelValues(s.Market).Inc()
+	}
 	writeJSON(w, http.StatusOK, e.reader.Reply(s, l))
 	return nil
 }

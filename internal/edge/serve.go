@@ -92,7 +92,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 		}, []string{"route", "status"}),
 		leads: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "leadbus_edge_leads_accepted_total", Help: "Tool calls made durable and answered with success, repeats included.",
+			Name: "leadbus_edge_leads_accepted_total", Help: "Tool calls made durable and answered with success, repeats included and test leads not.",
 		}, []string{"market"}),
 	}
 	r.MustRegister(m.requests, m.leads)

@@ -36,6 +36,9 @@ var (
 // the summary at 1000, others at 200. An id that cannot be one counts as none.
 // The flags say so: "cut", "conversation_id_invalid".
 //
+// "test": true beside the parameters marks a test lead (lead.FlagTest). Only
+// true will do, and not as a parameter: no model may make one by mistake.
+//
 // An error says, without quoting the body, why it is not a JSON object or is
 // nested too deep; nothing else is refused.
 func Decode(body []byte) (lead.Request, []string, error) {
@@ -43,6 +46,7 @@ func Decode(body []byte) (lead.Request, []string, error) {
 	if err != nil {
 		return lead.Request{}, nil, err
 	}
+	test := fields["test"] == true
 	if inner, ok := fields["parameters"].(map[string]any); ok {
 		for k, v := range fields {
 			if text(inner[k]) == "" {
@@ -72,6 +76,9 @@ func Decode(body []byte) (lead.Request, []string, error) {
 		PreferredWindow: d.text(maxText, "preferred_window"),
 		ContactConsent:  consent(d.text(maxText, "contact_consent")),
 		Clicks:          d.clicks(),
+	}
+	if test {
+		d.flags = append(d.flags, lead.FlagTest)
 	}
 	slices.Sort(d.flags)
 	return r, slices.Compact(d.flags), nil

@@ -70,14 +70,18 @@ func TestDecode(t *testing.T) {
 			body: `{"customer_name":"Robert'); drop table lead; --","issue_summary":"<b>{{.Lead}} ${x} %s</b>"}`,
 			want: lead.Request{CustomerName: "Robert'); drop table lead; --", IssueSummary: "<b>{{.Lead}} ${x} %s</b>"},
 		},
-		"broken UTF-8":          {body: "{\"city\":\"Carouge\xff\"}", want: lead.Request{City: "Carouge\uFFFD"}},
-		"a long name":           {body: `{"customer_name":"` + strings.Repeat("Ā", 10000) + `"}`, want: lead.Request{CustomerName: strings.Repeat("Ā", 120)}, flags: []string{"cut"}},
-		"long fields, one flag": {body: `{"issue_summary":"` + strings.Repeat("a ", 900) + `","city":"` + strings.Repeat("b", 201) + `"}`, want: lead.Request{IssueSummary: strings.TrimSpace(strings.Repeat("a ", 500)), City: strings.Repeat("b", 200)}, flags: []string{"cut"}},
-		"as long as is kept":    {body: `{"customer_name":"` + strings.Repeat("é", 120) + ` "}`, want: lead.Request{CustomerName: strings.Repeat("é", 120)}},
-		"nested, but not deep":  {body: strings.Repeat(`{"x":`, 31) + "{}" + strings.Repeat("}", 31)},
-		"brackets in a text":    {body: `{"city":"` + strings.Repeat("[", 100) + `\"{"}`, want: lead.Request{City: strings.Repeat("[", 100) + `"{`}},
-		"a field given twice":   {body: `{"city":"Lancy","city":"Carouge"}`, want: lead.Request{City: "Carouge"}},
-		"white space around":    {body: " \r\n{\"city\":\"Carouge\"}\n", want: lead.Request{City: "Carouge"}},
+		"broken UTF-8":                   {body: "{\"city\":\"Carouge\xff\"}", want: lead.Request{City: "Carouge\uFFFD"}},
+		"a long name":                    {body: `{"customer_name":"` + strings.Repeat("Ā", 10000) + `"}`, want: lead.Request{CustomerName: strings.Repeat("Ā", 120)}, flags: []string{"cut"}},
+		"long fields, one flag":          {body: `{"issue_summary":"` + strings.Repeat("a ", 900) + `","city":"` + strings.Repeat("b", 201) + `"}`, want: lead.Request{IssueSummary: strings.TrimSpace(strings.Repeat("a ", 500)), City: strings.Repeat("b", 200)}, flags: []string{"cut"}},
+		"as long as is kept":             {body: `{"customer_name":"` + strings.Repeat("é", 120) + ` "}`, want: lead.Request{CustomerName: strings.Repeat("é", 120)}},
+		"nested, but not deep":           {body: strings.Repeat(`{"x":`, 31) + "{}" + strings.Repeat("}", 31)},
+		"brackets in a text":             {body: `{"city":"` + strings.Repeat("[", 100) + `\"{"}`, want: lead.Request{City: strings.Repeat("[", 100) + `"{`}},
+		"a test lead":                    {body: `{"city":"Carouge","test":true}`, want: lead.Request{City: "Carouge"}, flags: []string{"test"}},
+		"a test lead in the envelope":    {body: `{"parameters":{"city":"Carouge"},"test":true}`, want: lead.Request{City: "Carouge"}, flags: []string{"test"}},
+		"a word for a test":              {body: `{"test":"true","city":"Carouge"}`, want: lead.Request{City: "Carouge"}},
+		"a test that the model asks for": {body: `{"parameters":{"city":"Carouge","test":true}}`, want: lead.Request{City: "Carouge"}},
+		"a field given twice":            {body: `{"city":"Lancy","city":"Carouge"}`, want: lead.Request{City: "Carouge"}},
+		"white space around":             {body: " \r\n{\"city\":\"Carouge\"}\n", want: lead.Request{City: "Carouge"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, flags, err := Decode([]byte(c.body))
@@ -165,7 +169,7 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 		for _, flag := range flags {
-			if flag != "cut" && flag != "conversation_id_invalid" {
+			if flag != "cut" && flag != "conversation_id_invalid" && flag != "test" {
 				t.Fatalf("flag %q", flag)
 			}
 		}

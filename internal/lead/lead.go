@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -96,9 +97,16 @@ type Lead struct {
 	Phone   Phone   `json:"phone"`
 
 	// Flags mark what a person should look at: phone_check, place_unknown,
-	// service_unknown, missing_name, placeholder, cut, …
+	// service_unknown, missing_name, placeholder, cut, …; and FlagTest.
 	Flags []string `json:"flags,omitempty"`
 }
+
+// FlagTest marks a lead that nobody demanded: a canary's. No provider, customer
+// or owner hears of it, and it belongs in no figure.
+const FlagTest = "test"
+
+// Test reports whether nobody demanded the lead.
+func (l Lead) Test() bool { return slices.Contains(l.Flags, FlagTest) }
 
 // Service is the requested service: what was said and what it was taken for.
 type Service struct {

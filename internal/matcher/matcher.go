@@ -18,6 +18,9 @@
 // nothing. A process that dies between reserving and publishing leaves one slot
 // counted; a cap is never exceeded.
 //
+// A test lead waits for the roster like any other and is then matched to the
+// market's canary, whom no load counts.
+//
 // A later call that asks for another service is a request of its own: it is
 // published once more as the first call of a second lead.
 package matcher

@@ -58,6 +58,41 @@ func TestTheFirstAvailableProviderGetsTheLead(t *testing.T) {
 	}
 }
 
+// A test lead goes to the market's canary, whoever is at work, and nobody's
+// turn or cap is touched by it.
+func TestATestLeadIsForTheCanary(t *testing.T) {
+	for name, at := range map[string]time.Time{"on a working day": monday, "at night": monday.Add(12 * time.Hour), "when all is closed": monday.AddDate(0, 0, 38)} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.catalog.Markets["ch"].Canary.Email = "canary@mail.example"
+			r.employ(plumber("lac"))
+			r.set(at)
+			m, _ := r.start(r.options())
+			e := r.call("conv_1", leak())
+			b := e.Body.(*event.Received)
+			b.Lead.Flags = append(b.Lead.Flags, lead.FlagTest)
+			if err := r.edge.Publish(t.Context(), e); err != nil {
+				t.Fatal(err)
+			}
+			d := event.Delivery{Event: r.events(e.Lead.Lead)[0], Attempt: 1}
+			for range 3 {
+				handle(t, m, d)
+			}
+			events := r.events(e.Lead.Lead)
+			if d := cmp.Diff([]string{"matched " + roster.Canary}, r.story(e.Lead.Lead)); d != "" {
+				t.Fatal(d)
+			}
+			got := events[1].Body.(*event.Decided)
+			if p := got.Provider; p.Email != "canary@mail.example" || p.SMS != "" || p.WhatsApp != "" || !got.Lead.Test() || len(got.Trace) != 1 {
+				t.Errorf("matched %+v to %+v", got, p)
+			}
+			if all, err := r.load.All(t.Context()); err != nil || len(all) != 0 {
+				t.Errorf("loads %v, %v", all, err)
+			}
+		})
+	}
+}
+
 func TestWhatCannotBeMatchedReachesTheOwnerWithAReason(t *testing.T) {
 	for want, change := range map[string]func(*lead.Request, *rig){
 		"review-requested: no usable phone number":                                   func(q *lead.Request, _ *rig) { q.CallbackNumber = "trois" },

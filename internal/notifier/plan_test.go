@@ -11,6 +11,7 @@ import (
 
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
+	"leadbus/internal/roster"
 	"leadbus/internal/subjects"
 )
 
@@ -47,6 +48,14 @@ func pick(t *testing.T, messages []lead.Message, name string) lead.Message {
 	}
 	t.Fatalf("no %q among %v", name, what(messages))
 	return lead.Message{}
+}
+
+func testLead(b *event.Decided) { b.Lead.Flags = append(b.Lead.Flags, lead.FlagTest) }
+
+// canary makes the outcome that of a test lead.
+func canary(b *event.Decided) {
+	testLead(b)
+	b.Provider = &roster.Provider{ID: roster.Canary, Name: "Canary", Email: "canary@mail.example"}
 }
 
 func TestWhoIsTold(t *testing.T) {
@@ -86,8 +95,15 @@ func TestWhoIsTold(t *testing.T) {
 			},
 			want: []string{"provider whatsapp offer", "provider sms offer", "provider email offer", "owner email copy"},
 		},
-		"unserved": {e: outcome(subjects.Unserved, nil), want: []string{"owner email alarm-unserved-#", "owner sms alarm-unserved"}},
-		"review":   {e: outcome(subjects.ReviewRequested, nil), want: []string{"owner email alarm-review-#", "owner sms alarm-review"}},
+		"unserved":    {e: outcome(subjects.Unserved, nil), want: []string{"owner email alarm-unserved-#", "owner sms alarm-unserved"}},
+		"review":      {e: outcome(subjects.ReviewRequested, nil), want: []string{"owner email alarm-review-#", "owner sms alarm-review"}},
+		"a test lead": {e: outcome(subjects.Matched, canary), want: []string{"provider email offer"}},
+		"a test lead, matched by a market without a mailbox": {
+			e: outcome(subjects.Matched, func(b *event.Decided) { canary(b); b.Provider.Email = "" }),
+		},
+		"a test lead, amended":  {e: outcome(subjects.Amended, canary)},
+		"a test lead, unserved": {e: outcome(subjects.Unserved, testLead)},
+		"a test lead, review":   {e: outcome(subjects.ReviewRequested, testLead)},
 		"review, an owner without a phone": {
 			e:      outcome(subjects.ReviewRequested, nil),
 			change: func(w *world) { w.catalog.Sites["plombiersgeneve.ch"].Owner.Phone = "" },

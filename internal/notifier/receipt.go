@@ -6,6 +6,7 @@ import (
 
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
+	"leadbus/internal/roster"
 	"leadbus/internal/subjects"
 )
 
@@ -52,9 +53,9 @@ func (n *Notifier) receipt(ctx context.Context, d event.Delivery, r lead.Receipt
 }
 
 // alarmUndelivered queues one mail to the owner for each offer and channel that
-// did not reach its provider. Nobody else's failure alarms.
+// did not reach its provider. Nobody else's failure alarms, nor a canary's.
 func (n *Notifier) alarmUndelivered(ctx context.Context, l subjects.Lead, e entry, f lead.Failure) error {
-	if e.Recipient != lead.ToProvider {
+	if e.Recipient != lead.ToProvider || e.Provider == roster.Canary {
 		return nil
 	}
 	return n.alarm(ctx, l, e, func(w *writer) { w.undelivered(e, f) })

@@ -6,9 +6,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
+	"leadbus/internal/roster"
 	"leadbus/internal/subjects"
 )
 
@@ -64,6 +66,40 @@ func TestOnlyAProvidersFinalFailureAlarms(t *testing.T) {
 		if q := w.queued(); len(q) != 0 {
 			t.Errorf("%s: queued %+v", name, q)
 		}
+	}
+}
+
+// Whatever becomes of a canary's mail, the owner gets none about it.
+func TestACanaryAlarmsNobodyHere(t *testing.T) {
+	toCanary := queuedEvent(lead.ToProvider, lead.Email, "offer")
+	toCanary.Body.(*event.Queued).Message.Provider = roster.Canary
+	for name, c := range map[string]struct {
+		send    func(*world)
+		receipt *lead.Failure
+	}{
+		"refused":                        {send: failing(lead.BadRecipient, 1, false)},
+		"refused by the account":         {send: failing(lead.OurFault, 1000, false)},
+		"the outcome is never known":     {send: never},
+		"taken, and a failure came back": {receipt: &lead.Failure{Vendor: "mailgun", Code: "550", Class: lead.BadRecipient}},
+	} {
+		w := newWorld(t)
+		if c.send != nil {
+			c.send(w)
+		}
+		_, _ = w.deliver(t, toCanary)
+		if c.receipt != nil {
+			if _, err := w.deliver(t, receiptOf(toCanary, lead.MessageFailed, c.receipt)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if q := w.queued(); len(q) != 0 {
+			t.Errorf("%s: queued %+v", name, q)
+		}
+	}
+	// One that is too old helps nobody, and is nothing for the DLQ.
+	w := newWorld(t)
+	if err := w.handle(w.notifier(t), event.Delivery{Event: toCanary, Attempt: 1, Stored: start.Add(-stale - time.Minute)}); err != nil {
+		t.Errorf("an old one: %v", err)
 	}
 }
 

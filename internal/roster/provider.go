@@ -8,6 +8,10 @@ import (
 	"leadbus/internal/lead"
 )
 
+// Canary is the provider of test leads: a mailbox of the market's, which the
+// matcher makes up. No roster can hold this id.
+const Canary = "_canary"
+
 // Provider does the work. The owner edits providers in Postgres; the matcher
 // reads the copy in the market's roster bucket.
 type Provider struct {

@@ -175,6 +175,8 @@ func TestFaults(t *testing.T) {
 		"name is an alias":    {aMarket, "name: Carouge", "name: Genf", []string{`config/markets/ch.yaml:13:23: "Genf" already means place "carouge"; an alias means one place`}},
 		"decoy served":        {aMarket, "[losanne]", "[losanne, eaux vives, carouge]", []string{`config/markets/ch.yaml:21:36: "carouge" means place "carouge"; a decoy is out of area`}},
 		"decoy name served":   {aMarket, "name: Lausanne", "name: GENEVE", []string{`config/markets/ch.yaml:20:11: "GENEVE" means place "geneve"; a decoy is out of area`}},
+		"canary no address":   {aMarket, "decoys:", "canary: {email: nowhere}\ndecoys:", []string{"config/markets/ch.yaml:19:17: not a mail address"}},
+		"canary nowhere":      {aMarket, "decoys:", "canary: {}\ndecoys:", []string{`config/markets/ch.yaml:19:1: "email" is missing`}},
 		"postcode":            {aMarket, `"1204"`, `"CH-1204"`, []string{"config/markets/ch.yaml:12:17: want a postcode of 4 or 5 digits in quotes"}},
 
 		// What markets share.

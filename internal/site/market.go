@@ -26,6 +26,7 @@ func (l *loader) market(name, stem string) {
 	}
 	holidays(d, m)
 	places(d, m)
+	reachable(d, where{"canary", "email"}, m.Canary.Email)
 	l.Markets[stem] = m
 	l.done(name, d)
 }

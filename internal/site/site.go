@@ -79,8 +79,14 @@ type Market struct {
 	Holidays  []Holiday     `yaml:"holidays"`
 	Places    []place.Place `yaml:"places"`
 	Decoys    []place.Decoy `yaml:"decoys"`
+	Canary    Canary        `yaml:"canary,omitempty"`
 
 	Location *time.Location `yaml:"-"`
+}
+
+// Canary is where the market's test leads go.
+type Canary struct {
+	Email string `yaml:"email"` // empty when the market has none
 }
 
 // Holiday is one dated day off. On a closed one (Nyepi) nothing happens at

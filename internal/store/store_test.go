@@ -190,6 +190,27 @@ func TestALeadIsReadBackAsItWasRecorded(t *testing.T) {
 }
 
 // Callers say what they like; nothing of it is lost, runs, or holds up a batch.
+// References are not unique: a person who names one means no test lead.
+func TestAReferenceMeansNoTestLead(t *testing.T) {
+	db := open(t, pgtest.New(t))
+	s := &stream{market: "ch"}
+	for _, id := range []string{"lead1", "canary1"} {
+		l := understood("ch", id)
+		l.Ref = "482 913"
+		if id == "canary1" {
+			l.Flags, l.ReceivedAt = []string{lead.FlagTest}, l.ReceivedAt.Add(time.Hour)
+		}
+		s.add(id, subjects.Received, &event.Received{Lead: l, Raw: json.RawMessage("{}")})
+	}
+	record(t, db, "ch", s.events...)
+	if l, err := db.Lead(t.Context(), "ch", "482 913"); err != nil || l.ID != "lead1" {
+		t.Errorf("read %q, %v", l.ID, err)
+	}
+	if l, err := db.Lead(t.Context(), "ch", "canary1"); err != nil || l.ID != "canary1" || !slices.Contains(l.Flags, lead.FlagTest) {
+		t.Errorf("read %q with flags %v, %v", l.ID, l.Flags, err)
+	}
+}
+
 func TestAnyTextIsStored(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)

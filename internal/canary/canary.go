@@ -1,0 +1,301 @@
+// Package canary proves a market's whole way from outside: it posts a test lead
+// through the public address, as an agent does, and follows the market's stream
+// until the mail vendor reports that the canary's mailbox has the message.
+//
+//	POST dispatch_lead ─ received ─ matched ─ message-sent ─ receipt: delivered
+//	      refused    not stored  not matched  not sent    no receipt
+//
+// A test lead carries lead.FlagTest: the matcher gives it to the mailbox of the
+// market's configuration, and no provider, customer or owner hears of it.
+package canary
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nyaruka/phonenumbers"
+
+	"leadbus/internal/event"
+	"leadbus/internal/lead"
+	"leadbus/internal/site"
+	"leadbus/internal/subjects"
+)
+
+// The stages at which a test lead may stick.
+const (
+	Refused    = "refused"     // the edge did not take it
+	NotStored  = "not stored"  // the edge took it, and it is not on the stream
+	NotMatched = "not matched" // no matcher decided, or not as it should
+	NotSent    = "not sent"    // the vendor did not take the mail
+	NoReceipt  = "no receipt"  // the vendor did not report that it arrived
+)
+
+// secretHeader is what the edge reads a site's secret from.
+const secretHeader = "X-Leadbus-Secret"
+
+const (
+	postTime  = 10 * time.Second
+	lookTime  = 3 * time.Second
+	pause     = time.Second // before the stream is followed anew
+	skew      = time.Minute // by which clocks here and at the broker may differ
+	maxAnswer = 64 << 10
+)
+
+// Doer makes HTTP requests; an *http.Client does.
+type Doer interface {
+	Do(r *http.Request) (*http.Response, error)
+}
+
+// Stream holds the market's events.
+type Stream interface {
+	// Follow hands over events as they are stored, from a time on, until ctx
+	// ends or f returns an error.
+	Follow(ctx context.Context, filter subjects.Lead, from time.Time, f func(event.Event) error) error
+	// Events are the stored events of a lead, in stream order.
+	Events(ctx context.Context, filter subjects.Lead) ([]event.Event, error)
+}
+
+// Options are what a canary works with.
+type Options struct {
+	Catalog *site.Catalog
+	Market  string                     // one of the catalog's, with a canary mailbox
+	URL     string                     // the edge's public address
+	Secret  func(domain string) string // of a site's tool calls; empty for none
+	Stream  Stream
+	Client  Doer // default: http.DefaultClient
+	Now     func() time.Time
+
+	Late time.Duration // from when on an arrival is late; default 60 s
+	Lost time.Duration // when it is given up; default 5 min
+}
+
+// Canary makes a market's test leads. It is safe for concurrent use.
+type Canary struct {
+	Options
+	site *site.Site
+	said map[string]any // of every tool call
+}
+
+// New prepares the test leads of the market's first site that has a secret and
+// can write mails. The market must have a canary mailbox.
+func New(o Options) (*Canary, error) {
+	m := o.Catalog.Markets[o.Market]
+	if m == nil || m.Canary.Email == "" {
+		return nil, fmt.Errorf("canary: market %s has no mailbox for it; set canary.email in its file", o.Market)
+	}
+	if o.Client == nil {
+		o.Client = http.DefaultClient
+	}
+	o.Late, o.Lost = cmp.Or(o.Late, time.Minute), cmp.Or(o.Lost, 5*time.Minute)
+	for _, domain := range slices.Sorted(maps.Keys(o.Catalog.Sites)) {
+		s := o.Catalog.Sites[domain]
+		if s.Market == o.Market && s.Senders.Mail.From != "" && o.Secret(domain) != "" {
+			return &Canary{Options: o, site: s, said: said(s, m)}, nil
+		}
+	}
+	return nil, fmt.Errorf("canary: no site of market %s has both a mail sender and a secret for its tool calls", o.Market)
+}
+
+// said is a request that is understood without doubt.
+func said(s *site.Site, m *site.Market) map[string]any {
+	number := phonenumbers.Format(phonenumbers.GetExampleNumberForType(m.Country, phonenumbers.MOBILE), phonenumbers.E164)
+	city := ""
+	for _, p := range m.Places {
+		if p.ID == s.Places[0] {
+			city = p.Name
+		}
+	}
+	return map[string]any{
+		"schema_version": "1", "source": "canary", lead.FlagTest: true,
+		"agent_id": s.Agent.ID, "called_number": s.DID, "caller_id": number, "callback_number": number,
+		"customer_name": "Canary", "language": s.Languages[0], "service_type": s.Services[0].ID, "city": city,
+		"issue_summary": "A test of leadbus; nobody called.",
+	}
+}
+
+// Result is what became of one test lead.
+type Result struct {
+	Site, Lead string
+	Sent       time.Time
+	Took       time.Duration // until it arrived or was given up
+	Late       bool          // it arrived, later than it should
+	Stage      string        // where it sticks; empty when it arrived
+	Err        error         // why; nil when it arrived
+}
+
+// OK reports whether the lead arrived in time.
+func (r Result) OK() bool { return r.Err == nil && !r.Late }
+
+// Beat sends one test lead and waits until it has arrived, certainly will not,
+// or is lost. When ctx ends before that, Err is ctx's.
+func (c *Canary) Beat(ctx context.Context) Result {
+	conversation := "canary_" + strings.ToLower(rand.Text())
+	r := Result{Site: c.site.Domain, Lead: lead.NewID(c.site.Domain, conversation), Sent: c.Now()}
+	bounded, cancel := context.WithTimeoutCause(ctx, c.Lost, fmt.Errorf("lost: it has not arrived within %s", c.Lost))
+	defer cancel()
+	if err := c.post(bounded, conversation, r.Sent); err != nil {
+		r.Stage, r.Err = Refused, err
+	} else {
+		r.Stage, r.Err = c.follow(bounded, r)
+	}
+	r.Took = c.Now().Sub(r.Sent)
+	r.Late = r.Err == nil && r.Took > c.Late
+	return r
+}
+
+// post makes the tool call.
+func (c *Canary) post(ctx context.Context, conversation string, at time.Time) error {
+	said := maps.Clone(c.said)
+	said["conversation_id"], said["call_time_utc"] = conversation, at.UTC().Format(time.RFC3339)
+	body, err := json.Marshal(said)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, postTime)
+	defer cancel()
+	url := strings.TrimRight(c.URL, "/") + "/v1/sites/" + c.site.Domain + "/dispatch_lead"
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("the edge's public address: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set(secretHeader, c.Secret(c.site.Domain))
+	res, err := c.Client.Do(req)
+	if err != nil {
+		return fmt.Errorf("the edge does not answer: %w", err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	var answer struct {
+		OK  bool
+		Ask string
+	}
+	err = json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&answer)
+	switch {
+	case res.StatusCode != http.StatusOK:
+		return fmt.Errorf("the edge answered %s: %s", res.Status, answer.Ask)
+	case err != nil || !answer.OK:
+		return errors.New("the edge answered 200, but not as it should: does the address lead to it?")
+	}
+	return nil
+}
+
+var errDone = errors.New("done")
+
+// follow waits for the lead's events. What the stream holds at the end decides.
+func (c *Canary) follow(ctx context.Context, r Result) (stage string, err error) {
+	filter := subjects.Lead{Market: c.Market, Site: r.Site, Lead: r.Lead}
+	var last error
+	for ctx.Err() == nil {
+		var j journey
+		err := c.Stream.Follow(ctx, filter, r.Sent.Add(-skew), func(e event.Event) error {
+			if j.take(e); j.done {
+				return errDone
+			}
+			return nil
+		})
+		if errors.Is(err, errDone) {
+			return j.stage, j.err()
+		}
+		last = err
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+	look, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTime)
+	defer cancel()
+	events, err := c.Stream.Events(look, filter)
+	j := journey{stage: NotStored}
+	for _, e := range events {
+		j.take(e)
+	}
+	switch {
+	case j.done:
+		return j.stage, j.err()
+	case err != nil: // then nobody knows, and the stream is what is wrong
+		return NotStored, errors.Join(context.Cause(ctx), err)
+	}
+	return j.stage, errors.Join(context.Cause(ctx), last, j.why)
+}
+
+// journey is how far a lead has come.
+type journey struct {
+	stage string // where it is stuck; empty when it arrived
+	done  bool   // nothing will change that
+	why   error
+}
+
+func (j journey) err() error {
+	if j.stage != "" && j.why == nil {
+		return errors.New(j.stage)
+	}
+	return j.why
+}
+
+// take goes a step. A receipt may come before what it is about.
+func (j *journey) take(e event.Event) {
+	switch b := e.Body.(type) {
+	case *event.Received:
+		j.reach(NotMatched)
+	case *event.Decided:
+		switch e.Lead.Event {
+		case subjects.Matched:
+			j.reach(NotSent)
+		case subjects.ReviewRequested, subjects.Unserved:
+			j.reach(NotMatched)
+			j.end(fmt.Errorf("%s: %s", e.Lead.Event, b.Reason))
+		}
+	case *event.Told:
+		switch e.Lead.Event {
+		case subjects.MessageSent:
+			j.reach(NoReceipt)
+		case subjects.MessageDoubtful:
+			j.why = failure(e.Lead.Event, b.Failure)
+		case subjects.MessageFailed:
+			j.reach(NotSent)
+			j.end(failure(e.Lead.Event, b.Failure))
+		}
+	case *event.Reported:
+		j.reach(NoReceipt)
+		switch b.Receipt.State {
+		case lead.MessageDelivered, lead.MessageRead:
+			j.stage, j.done, j.why = "", true, nil
+		case lead.MessageFailed, lead.MessageSuppressed:
+			j.end(failure(b.Receipt.Status, b.Receipt.Failure))
+		}
+	}
+}
+
+var stages = []string{NotStored, NotMatched, NotSent, NoReceipt}
+
+// reach goes forward only.
+func (j *journey) reach(stage string) {
+	if !j.done && slices.Index(stages, stage) > slices.Index(stages, j.stage) {
+		j.stage = stage
+	}
+}
+
+// end stops a lead that has not arrived.
+func (j *journey) end(why error) {
+	if !j.done {
+		j.done, j.why = true, why
+	}
+}
+
+func failure(what string, f *lead.Failure) error {
+	if f == nil {
+		return errors.New(what)
+	}
+	return fmt.Errorf("%s: %w", what, f)
+}
