@@ -246,6 +246,16 @@ func (j *joint) scanner(ctx context.Context, market string, v VendorSettings) er
 	if err != nil {
 		return err
 	}
+	tasks := []scanner.Task{j.reconcileTask(market, v, c), {Name: "roster", Every: 24 * time.Hour, Run: func(ctx context.Context) ([]alarm.Strike, error) {
+		return RosterStrikes(ctx, j.catalog, market, roster, time.Now())
+	}}}
+	if v.CanaryEvery > 0 {
+		if task, err := j.canaryTask(market, v.CanaryEvery, c); err != nil {
+			j.Log.Warn().Err(err).Msg("no test leads are sent")
+		} else {
+			tasks = append(tasks, task)
+		}
+	}
 	s := scanner.New(scanner.Options{
 		Catalog: j.catalog, Market: market, Stream: c, Watch: watch,
 		Reach: reach.New(c, watch).Handle,

@@ -53,6 +53,7 @@ type VendorSettings struct {
 	ElevenLabsWebhookSecret Secret        `name:"elevenlabs-webhook-secret" help:"Secret of ElevenLabs' post-call webhook; without it every report on a call is refused." env:"LEADBUS_ELEVENLABS_WEBHOOK_SECRET" placeholder:"SECRET"`
 	ElevenLabsURL           string        `name:"elevenlabs-url" help:"ElevenLabs API base." env:"LEADBUS_ELEVENLABS_URL" default:"https://api.elevenlabs.io" placeholder:"URL"`
 	ElevenLabsTolerance     time.Duration `name:"elevenlabs-tolerance" help:"How old a post-call webhook's signature may be; ElevenLabs repeats one for about 40 minutes; default: 60m." env:"LEADBUS_ELEVENLABS_TOLERANCE" placeholder:"DURATION"`
+	CanaryEvery             time.Duration `help:"How often a scanner sends its market's test lead; 0 sends none." env:"LEADBUS_CANARY_EVERY" default:"5m" placeholder:"DURATION"`
 	ReconcileEvery          time.Duration `help:"How often a scanner compares the vendors' records with ours; default: 5m." env:"LEADBUS_RECONCILE_EVERY" placeholder:"DURATION"`
 }
 

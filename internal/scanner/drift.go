@@ -40,7 +40,7 @@ func driftKey(agent string) string { return "drift-" + lead.NewID(agent, "") }
 // observe counts a call for its agent and says what is alarming about it.
 func (s *Scanner) observe(ctx context.Context, st *site.Site, scanned *event.Scanned, id string) ([]alarm.Strike, error) {
 	c, scan := scanned.Call, scanned.Scan
-	if scan.Why == test || c.Direction == "outbound" {
+	if scan.Why == "test" || c.Direction == "outbound" {
 		return nil, nil
 	}
 	var after agentState

@@ -44,7 +44,6 @@ import (
 const (
 	Recovered = "recovered" // rebuilt from a call whose agent never passed it on
 	confirmed = "confirmed" // by the owner
-	test      = "test"      // one of our own
 )
 
 // asked is the status of a rebuilt lead that waits for the owner.
@@ -191,7 +190,7 @@ func (s *Scanner) scan(ctx context.Context, d event.Delivery, st *site.Site, c c
 		Lead: known.lead != nil, Languages: st.Languages, Closings: st.Agent.Closings, Numbers: []string{st.DID}, Recorded: true,
 	}
 	if known.lead != nil {
-		qc.Flags, qc.Test = known.lead.Flags, slices.Contains(known.lead.Flags, test)
+		qc.Flags, qc.Test = known.lead.Flags, known.lead.Test()
 	}
 	out.Scan = call.Scan{Dispatched: c.Dispatched() || known.lead != nil, Findings: quality.Scan(c, qc)}
 	out.Scan.Eligible, out.Scan.Why = quality.Eligible(c, qc)

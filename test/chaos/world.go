@@ -160,7 +160,7 @@ func (w *world) start(ctx context.Context) error {
 		"LEADBUS_CONFIG=" + w.path("config"), "LEADBUS_NATS_KEYS=" + w.path("keys"), "LEADBUS_SITE_SECRETS=" + w.path("sites"),
 		"LEADBUS_TWILIO_ACCOUNT_SID=AC00000000000000000000000000chaos1", "LEADBUS_TWILIO_AUTH_TOKEN=chaostoken",
 		"LEADBUS_MAILGUN_API_KEY=keychaos", "LEADBUS_MAILGUN_SIGNING_KEY=signchaos",
-		"LEADBUS_LINK_SECRET=chaos0chaos0chaos0chaos0chaos0ch", "LEADBUS_LOG_LEVEL=info",
+		"LEADBUS_LINK_SECRET=chaos0chaos0chaos0chaos0chaos0ch", "LEADBUS_CANARY_EVERY=0s", "LEADBUS_LOG_LEVEL=info",
 	}
 	if err := w.startPostgres(ctx); err != nil {
 		return err
