@@ -37,7 +37,7 @@ func TestAMarketWithoutItsMatcherWaits(t *testing.T) {
 	}
 
 	p := process.New(zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel))
-	alone := app.RoleSettings{Settings: cfg.Settings, Market: "ch", PrivateAddr: "127.0.0.1:0"}
+	alone := app.RoleSettings{Settings: cfg.Settings, HostSettings: anywhere, Market: "ch", PrivateAddr: "127.0.0.1:0"}
 	alone.NATSURL = s.NATSURL
 	t.Cleanup(func() {
 		if err := p.Stop(); err != nil {

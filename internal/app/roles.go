@@ -50,6 +50,9 @@ type joint struct {
 	twilio   *twilio.Client
 	mailgun  *mailgun.Client
 	replay   bool // the roles work off their replay durable and end
+
+	// slept are told when the machine has slept, and for how long.
+	slept []func(ctx context.Context, host string, d time.Duration)
 }
 
 // vendors makes the clients; both are safe for concurrent use.

@@ -53,6 +53,18 @@ type SpoolSettings struct {
 	SpoolBytes int64 `name:"spool-bytes" help:"Most bytes of leads kept in DATA/spool while the bus does not answer; then the edge answers 503." env:"LEADBUS_SPOOL_BYTES" default:"268435456" placeholder:"N"`
 }
 
+// HostSettings say what machine this is. With real vendors, and for a role on
+// its own, it must be one that does not sleep.
+type HostSettings struct {
+	Host         string `help:"Name or region of this machine, which says that it does not sleep; needed in production." env:"LEADBUS_HOST" placeholder:"NAME"`
+	HostOverride string `help:"Why to start on a machine that is not declared or has a battery all the same." env:"LEADBUS_HOST_OVERRIDE" placeholder:"REASON"`
+}
+
+// HeartbeatSettings reach a service outside our hosting that notices silence.
+type HeartbeatSettings struct {
+	HeartbeatURL Secret `name:"heartbeat-url" help:"Pinged after each canary of a market that arrived in time, with /start before and /fail otherwise, as healthchecks.io wants it; {market} in it is replaced." env:"LEADBUS_HEARTBEAT_URL" placeholder:"URL"`
+}
+
 // Secret is a value that never prints itself.
 type Secret string
 

@@ -160,6 +160,7 @@ func (w *world) start(ctx context.Context) error {
 		"LEADBUS_CONFIG=" + w.path("config"), "LEADBUS_NATS_KEYS=" + w.path("keys"), "LEADBUS_SITE_SECRETS=" + w.path("sites"),
 		"LEADBUS_TWILIO_ACCOUNT_SID=AC00000000000000000000000000chaos1", "LEADBUS_TWILIO_AUTH_TOKEN=chaostoken",
 		"LEADBUS_MAILGUN_API_KEY=keychaos", "LEADBUS_MAILGUN_SIGNING_KEY=signchaos", "LEADBUS_LOG_LEVEL=info",
+		"LEADBUS_HOST=chaos", "LEADBUS_HOST_OVERRIDE=chaos runs anywhere",
 	}
 	if err := w.startPostgres(ctx); err != nil {
 		return err
