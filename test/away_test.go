@@ -37,7 +37,7 @@ func TestAMarketWithoutItsMatcherWaits(t *testing.T) {
 	}
 
 	p := process.New(zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel))
-	alone := app.RoleSettings{Settings: cfg.Settings, Market: "ch", PrivateAddr: "127.0.0.1:0"}
+	alone := app.RoleSettings{Settings: cfg.Settings, HostSettings: anywhere, Market: "ch", PrivateAddr: "127.0.0.1:0"}
 	alone.NATSURL = s.NATSURL
 	t.Cleanup(func() {
 		if err := p.Stop(); err != nil {
@@ -104,7 +104,7 @@ func TestASecondInstanceSaysSoAndEnds(t *testing.T) {
 // A role on its own tells real people: it does not start without credentials.
 func TestARoleAloneNeedsRealVendors(t *testing.T) {
 	p := process.New(zerolog.Nop())
-	err := app.Notifier(t.Context(), p, app.VendorRoleSettings{RoleSettings: app.RoleSettings{Market: "ch"}})
+	err := app.Notifier(t.Context(), p, app.NotifierSettings{RoleSettings: app.RoleSettings{Market: "ch"}})
 	if err == nil || !strings.Contains(err.Error(), "LEADBUS_TWILIO") {
 		t.Errorf("notifier: %v", err)
 	}

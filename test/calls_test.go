@@ -343,10 +343,10 @@ func TestComparingRecords(t *testing.T) {
 	}
 	var wg sync.WaitGroup
 	for range 2 {
-		wg.Go(func() { _, _, _ = s.leadbus(t, "reconcile", "--market", "ch", "--reconcile-every", "1ms") })
+		wg.Go(func() { _, _, _ = s.leadbus(t, "reconcile", "--market", "ch", "--grace", "1ms") })
 	}
 	wg.Wait()
-	out, stderr, err := s.leadbus(t, "reconcile", "--market", "ch", "--reconcile-every", "1ms")
+	out, stderr, err := s.leadbus(t, "reconcile", "--market", "ch", "--grace", "1ms")
 	if err != nil || !strings.Contains(out, "the records agree; 0 calls fetched") {
 		t.Errorf("%v\n%s%s", err, out, stderr)
 	}
@@ -393,11 +393,11 @@ func TestACallWithoutConversation(t *testing.T) {
 	}
 	t.Cleanup(deaf.Close)
 	v.TwilioAccountSID, v.TwilioAuthToken, v.TwilioURL = "AC"+secret("twilio-account-sid"), app.Secret(secret("twilio-auth-token")), s.SandboxURL
-	v.ElevenLabsAPIKey, v.ElevenLabsURL, v.ReconcileEvery = "key", deaf.ElevenLabsURL(), time.Millisecond
+	v.ElevenLabsAPIKey, v.ElevenLabsURL = "key", deaf.ElevenLabsURL()
 	s.play(t, s.SandboxURL, scenario.WebhookLost, 1)
 	settings := s.settings.Settings
 	settings.NATSURL = s.NATSURL
-	report, err := app.Reconcile(t.Context(), settings, v, "ch", time.Hour)
+	report, err := app.Reconcile(t.Context(), settings, v, "ch", time.Hour, time.Millisecond)
 	if err != nil || len(report.Missing) > 0 {
 		t.Fatal(err, report.Missing)
 	}

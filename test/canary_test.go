@@ -2,6 +2,7 @@ package test
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 
+	"leadbus/internal/app"
 	"leadbus/internal/bus"
 	"leadbus/internal/canary"
 	"leadbus/internal/event"
@@ -99,22 +101,20 @@ func TestACanaryWithoutANotifierIsNotSent(t *testing.T) {
 	cfg := settings(t)
 	cfg.Without = []string{"notifier-ch"}
 	s := start(t, cfg)
-	conn := s.scanner(t, "ch")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	matched := make(chan error, 1)
+	operator, err := app.Operator(ctx, app.Settings{NATSURL: s.NATSURL, Data: cfg.Data}, "ch", zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer operator.Close()
 	go func() {
-		matched <- conn.Follow(ctx, subjects.Lead{Market: "ch", Event: subjects.Matched}, time.Time{}, func(event.Event) error {
-			cancel() // nothing more will come
-			return nil
-		})
+		defer cancel() // nothing more will come
+		_ = operator.Follow(ctx, subjects.Lead{Market: "ch", Event: subjects.Matched}, time.Time{}, func(event.Event) error { return io.EOF })
 	}()
-	r := s.canary(t, "ch", conn).Beat(ctx)
+	r := s.canary(t, "ch", s.scanner(t, "ch")).Beat(ctx)
 	if r.OK() || r.Stage != canary.NotSent || r.Err == nil {
 		t.Errorf("%+v", r)
-	}
-	if err := <-matched; err != nil {
-		t.Error(err)
 	}
 	if all := s.sandboxMessages(t); len(all) != 0 {
 		t.Errorf("told: %+v", all)

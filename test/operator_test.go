@@ -214,7 +214,7 @@ func TestABrokenSiteFileTakesOneSiteOut(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	one := app.EdgeSettings{Settings: s.settings.Settings, Addr: addr, PrivateAddr: "127.0.0.1:0"}
+	one := app.EdgeSettings{Settings: s.settings.Settings, HostSettings: anywhere, Addr: addr, PrivateAddr: "127.0.0.1:0"}
 	one.Config, one.NATSURL, one.Data = config, s.NATSURL, t.TempDir()
 	one.NATSKeys, one.SiteSecrets = filepath.Join(s.settings.Data, "nats"), filepath.Join(s.settings.Data, "secrets", "sites")
 	one.VendorSettings = app.VendorSettings{

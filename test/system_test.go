@@ -49,6 +49,9 @@ func settings(tb testing.TB) app.RunSettings {
 	}
 }
 
+// anywhere lets a role of its own start on a laptop too.
+var anywhere = app.HostSettings{Host: "test", HostOverride: "a test runs anywhere"}
+
 // dataDir is short, since sockets live in it.
 func dataDir(tb testing.TB) string {
 	tb.Helper()

@@ -18,12 +18,13 @@ type reconcileCmd struct {
 	app.VendorSettings
 	Market string        `help:"The market." required:"" placeholder:"ID"`
 	Since  time.Duration `help:"How far back." default:"48h" placeholder:"DURATION"`
+	Grace  time.Duration `help:"How long after a call its report may still come by itself." default:"2m" placeholder:"DURATION"`
 }
 
 // Run prints every gap between the records with what to do about it. It fails
 // while there are any.
 func (c *reconcileCmd) Run(ctx context.Context) error {
-	report, err := app.Reconcile(ctx, c.Settings, c.VendorSettings, c.Market, c.Since)
+	report, err := app.Reconcile(ctx, c.Settings, c.VendorSettings, c.Market, c.Since, c.Grace)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 // RoleSettings are the flags of a role that runs on its own.
 type RoleSettings struct {
 	Settings
+	HostSettings
 	Market      string `help:"Market this process works for." env:"LEADBUS_MARKET" required:"" placeholder:"ID"`
 	PrivateAddr string `help:"Health, metrics and profiles; port 0 picks a free one." env:"LEADBUS_PRIVATE_ADDR" default:"127.0.0.1:0" placeholder:"HOST:PORT"`
 	Replay      bool   `help:"Work off the durable ROLE-replay, which 'nats consumer copy' makes, and end when it is empty (docs/replay.md)."`
@@ -19,6 +20,7 @@ type RoleSettings struct {
 // market unless some are named.
 type EdgeSettings struct {
 	Settings
+	HostSettings
 	VendorSettings
 	SpoolSettings
 	Addr        string   `help:"Public HTTP address." env:"LEADBUS_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
@@ -26,10 +28,17 @@ type EdgeSettings struct {
 	Market      []string `help:"Serve only these markets." env:"LEADBUS_MARKETS" placeholder:"ID"`
 }
 
-// VendorRoleSettings are the flags of a notifier or scanner that runs on its own.
-type VendorRoleSettings struct {
+// NotifierSettings are the flags of a notifier that runs on its own.
+type NotifierSettings struct {
 	RoleSettings
 	VendorSettings
+}
+
+// ScannerSettings are the flags of a scanner that runs on its own.
+type ScannerSettings struct {
+	RoleSettings
+	VendorSettings
+	WatchSettings
 }
 
 // Edge runs the edge alone against an external broker.
@@ -38,6 +47,9 @@ func Edge(ctx context.Context, p *process.Process, s EdgeSettings) error {
 		return err
 	}
 	if err := s.links(); err != nil {
+		return err
+	}
+	if _, err := fit(ctx, p, s.HostSettings, true); err != nil {
 		return err
 	}
 	j, err := alone(p, s.Settings, s.Market)
@@ -56,13 +68,14 @@ func Edge(ctx context.Context, p *process.Process, s EdgeSettings) error {
 	if err := j.edge(ctx, l, s.SpoolSettings); err != nil {
 		return err
 	}
+	j.watchSleep()
 	p.Log.Info().Str("addr", l.Addr().String()).Str("private", private).Msg("edge answers")
 	return nil
 }
 
 // Recorder runs one market's recorder alone.
 func Recorder(ctx context.Context, p *process.Process, s RoleSettings) error {
-	return role(p, s, func(j *joint) error {
+	return role(ctx, p, s, func(j *joint) error {
 		url, err := s.databaseURL()
 		if err != nil {
 			return err
@@ -77,35 +90,38 @@ func Recorder(ctx context.Context, p *process.Process, s RoleSettings) error {
 
 // Matcher runs one market's matcher alone.
 func Matcher(ctx context.Context, p *process.Process, s RoleSettings) error {
-	return role(p, s, func(j *joint) error { return j.matcher(ctx, s.Market) })
+	return role(ctx, p, s, func(j *joint) error { return j.matcher(ctx, s.Market) })
 }
 
 // Notifier runs one market's notifier alone.
-func Notifier(ctx context.Context, p *process.Process, s VendorRoleSettings) error {
+func Notifier(ctx context.Context, p *process.Process, s NotifierSettings) error {
 	if err := s.production(); err != nil {
 		return err
 	}
 	if err := s.links(); err != nil {
 		return err
 	}
-	return role(p, s.RoleSettings, func(j *joint) error {
+	return role(ctx, p, s.RoleSettings, func(j *joint) error {
 		j.vendors(s.VendorSettings)
 		return j.notifier(ctx, s.Market)
 	})
 }
 
 // Scanner runs one market's scanner alone.
-func Scanner(ctx context.Context, p *process.Process, s VendorRoleSettings) error {
+func Scanner(ctx context.Context, p *process.Process, s ScannerSettings) error {
 	if err := s.production(); err != nil {
 		return err
 	}
-	return role(p, s.RoleSettings, func(j *joint) error {
+	return role(ctx, p, s.RoleSettings, func(j *joint) error {
 		j.vendors(s.VendorSettings)
-		return j.scanner(ctx, s.Market, s.VendorSettings)
+		return j.scanner(ctx, s.Market, s.VendorSettings, s.WatchSettings)
 	})
 }
 
-func role(p *process.Process, s RoleSettings, start func(*joint) error) error {
+func role(ctx context.Context, p *process.Process, s RoleSettings, start func(*joint) error) error {
+	if _, err := fit(ctx, p, s.HostSettings, true); err != nil {
+		return err
+	}
 	j, err := alone(p, s.Settings, []string{s.Market})
 	if err != nil {
 		return err
@@ -118,6 +134,7 @@ func role(p *process.Process, s RoleSettings, start func(*joint) error) error {
 	if err := start(j); err != nil {
 		return err
 	}
+	j.watchSleep()
 	p.Log.Info().Str("market", s.Market).Str("private", private).Msg("at work")
 	return nil
 }

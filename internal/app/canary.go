@@ -9,6 +9,7 @@ import (
 	"leadbus/internal/alarm"
 	"leadbus/internal/canary"
 	"leadbus/internal/scanner"
+	"leadbus/internal/subjects"
 )
 
 // canaryRest is how long after its start a scanner sends the first test lead:
@@ -16,11 +17,16 @@ import (
 const canaryRest = 30 * time.Second
 
 // canaryTask sends a market's test lead again and again, and calls the owner
-// for one that is late or lost. A market without a mailbox for it has none.
-func (j *joint) canaryTask(market string, every time.Duration, s canary.Stream) (scanner.Task, error) {
+// for one that is late or lost; after each that is not, the heartbeat tells
+// whoever watches from outside. A market without a mailbox for it has none.
+func (j *joint) canaryTask(market string, w WatchSettings, s canary.Stream) (scanner.Task, error) {
 	c, err := canary.New(canary.Options{
 		Catalog: j.catalog, Market: market, URL: j.public, Secret: j.settings.siteSecrets(j.catalog), Stream: s, Now: time.Now,
 	})
+	if err != nil {
+		return scanner.Task{}, err
+	}
+	heartbeat, err := canary.NewHeartbeat(string(w.HeartbeatURL), market, j.log(market, subjects.Scanner))
 	if err != nil {
 		return scanner.Task{}, err
 	}
@@ -30,12 +36,16 @@ func (j *joint) canaryTask(market string, every time.Duration, s canary.Stream) 
 	}, []string{"outcome"})
 	j.Registry.MustRegister(beats)
 	began := time.Now()
-	return scanner.Task{Name: "canary", Every: every, Run: func(ctx context.Context) ([]alarm.Strike, error) {
+	return scanner.Task{Name: "canary", Every: w.CanaryEvery, Run: func(ctx context.Context) ([]alarm.Strike, error) {
 		select {
-		case <-time.After(min(canaryRest, every) - time.Since(began)):
+		case <-time.After(min(canaryRest, w.CanaryEvery) - time.Since(began)):
 		case <-ctx.Done():
 		}
-		r := c.Beat(ctx)
+		var r canary.Result
+		heartbeat.Around(ctx, func(ctx context.Context) bool {
+			r = c.Beat(ctx)
+			return r.OK()
+		})
 		if ctx.Err() != nil {
 			return nil, nil //nolint:nilerr // stopped: it is not known
 		}

@@ -30,9 +30,9 @@ const failedPasses = 3
 
 // reconciling is what a pass over a market works with. A vendor without
 // credentials is left out.
-func (j *joint) reconciling(market string, v VendorSettings, s reconcile.Stream) reconcile.Options {
+func (j *joint) reconciling(market string, v VendorSettings, grace time.Duration, s reconcile.Stream) reconcile.Options {
 	o := reconcile.Options{
-		Catalog: j.catalog, Market: market, Stream: s, Grace: min(v.ReconcileEvery, 2*time.Minute), Now: time.Now, Log: j.log(market, subjects.Scanner),
+		Catalog: j.catalog, Market: market, Stream: s, Grace: grace, Now: time.Now, Log: j.log(market, subjects.Scanner),
 	}
 	if v.ElevenLabsAPIKey != "" {
 		o.Voice = voice{elevenlabs.New(string(v.ElevenLabsAPIKey), v.ElevenLabsURL)}
@@ -44,10 +44,11 @@ func (j *joint) reconciling(market string, v VendorSettings, s reconcile.Stream)
 }
 
 // reconcileTask compares a market's records again and again.
-func (j *joint) reconcileTask(market string, v VendorSettings, s reconcile.Stream) scanner.Task {
-	o := j.reconciling(market, v, s)
+func (j *joint) reconcileTask(market string, v VendorSettings, w WatchSettings, s reconcile.Stream) scanner.Task {
+	every := cmp.Or(w.ReconcileEvery, reconcileEvery)
+	o := j.reconciling(market, v, min(every, reconcile.Grace), s)
 	failed := map[string]int{}
-	return scanner.Task{Name: "reconcile", Every: cmp.Or(v.ReconcileEvery, reconcileEvery), Run: func(ctx context.Context) ([]alarm.Strike, error) {
+	return scanner.Task{Name: "reconcile", Every: every, Run: func(ctx context.Context) ([]alarm.Strike, error) {
 		report, err := reconcile.Pass(ctx, o, time.Now().Add(-reconcile.Window))
 		if err != nil {
 			return nil, err
@@ -73,7 +74,7 @@ func (j *joint) reconcileTask(market string, v VendorSettings, s reconcile.Strea
 }
 
 // Reconcile compares a market's records once, for an operator.
-func Reconcile(ctx context.Context, s Settings, v VendorSettings, market string, since time.Duration) (reconcile.Report, error) {
+func Reconcile(ctx context.Context, s Settings, v VendorSettings, market string, since, grace time.Duration) (reconcile.Report, error) {
 	c, err := load(s.Config, nil) // an agent of another market is not unknown
 	if err != nil {
 		return reconcile.Report{}, err
@@ -94,7 +95,7 @@ func Reconcile(ctx context.Context, s Settings, v VendorSettings, market string,
 	}
 	j := &joint{Process: process.New(zerolog.Nop()), settings: s, catalog: c}
 	j.vendors(v)
-	return reconcile.Pass(ctx, j.reconciling(market, v, operator), time.Now().Add(-since))
+	return reconcile.Pass(ctx, j.reconciling(market, v, grace, operator), time.Now().Add(-since))
 }
 
 // voice is the voice vendor's API as a pass asks it.

@@ -63,6 +63,9 @@ type joint struct {
 	links    *link.Signer
 	public   string // URL of the edge
 	replay   bool   // the roles work off their replay durable and end
+
+	// slept are told when the machine has slept, and for how long.
+	slept []func(ctx context.Context, host string, d time.Duration)
 }
 
 // vendors makes the clients; both are safe for concurrent use.
@@ -233,7 +236,7 @@ func (j *joint) notifier(ctx context.Context, market string) error {
 }
 
 // scanner looks at one market's finished calls.
-func (j *joint) scanner(ctx context.Context, market string, v VendorSettings) error {
+func (j *joint) scanner(ctx context.Context, market string, v VendorSettings, w WatchSettings) error {
 	c, err := j.connect(ctx, market+"-"+subjects.Scanner)
 	if err != nil {
 		return err
@@ -246,11 +249,11 @@ func (j *joint) scanner(ctx context.Context, market string, v VendorSettings) er
 	if err != nil {
 		return err
 	}
-	tasks := []scanner.Task{j.reconcileTask(market, v, c), {Name: "roster", Every: 24 * time.Hour, Run: func(ctx context.Context) ([]alarm.Strike, error) {
+	tasks := []scanner.Task{j.reconcileTask(market, v, w, c), {Name: "roster", Every: 24 * time.Hour, Run: func(ctx context.Context) ([]alarm.Strike, error) {
 		return RosterStrikes(ctx, j.catalog, market, roster, time.Now())
 	}}}
-	if v.CanaryEvery > 0 {
-		if task, err := j.canaryTask(market, v.CanaryEvery, c); err != nil {
+	if w.CanaryEvery > 0 {
+		if task, err := j.canaryTask(market, w, c); err != nil {
 			j.Log.Warn().Err(err).Msg("no test leads are sent")
 		} else {
 			tasks = append(tasks, task)
@@ -260,13 +263,14 @@ func (j *joint) scanner(ctx context.Context, market string, v VendorSettings) er
 		Catalog: j.catalog, Market: market, Stream: c, Watch: watch,
 		Reach: reach.New(c, watch).Handle,
 		Tasks: []scanner.Task{
-			j.reconcileTask(market, v, c),
+			j.reconcileTask(market, v, w, c),
 			{Name: "roster", Every: 24 * time.Hour, Run: func(ctx context.Context) ([]alarm.Strike, error) {
 				return RosterStrikes(ctx, j.catalog, market, roster, time.Now())
 			}},
 		},
 		Now: time.Now, Log: j.log(market, subjects.Scanner), Registry: j.Registry,
 	})
+	j.slept = append(j.slept, s.Slept)
 	if !j.replay {
 		j.Go("duty of the scanner "+market, s.Run)
 	}

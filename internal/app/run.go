@@ -26,6 +26,8 @@ type RunSettings struct {
 	Settings
 	VendorSettings
 	SpoolSettings
+	HostSettings
+	WatchSettings
 	Addr        string   `help:"Public HTTP address of the edge." env:"LEADBUS_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
 	PrivateAddr string   `help:"Health, metrics and profiles." env:"LEADBUS_PRIVATE_ADDR" default:"127.0.0.1:8081" placeholder:"HOST:PORT"`
 	SandboxAddr string   `help:"The sandbox vendors and their page." env:"LEADBUS_SANDBOX_ADDR" default:"127.0.0.1:8082" placeholder:"HOST:PORT"`
@@ -39,7 +41,7 @@ type Started struct {
 	Instance
 	Catalog *site.Catalog
 	Without []string
-	Notes   []string // what was set up on this start
+	Notes   []string // what was set up on this start, and what is not as it should be
 }
 
 // Run starts everything on this machine: broker, database, sandbox vendors
@@ -51,6 +53,10 @@ func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, erro
 		return nil, err
 	}
 	credentials, err := s.complete()
+	if err != nil {
+		return nil, err
+	}
+	overridden, err := fit(ctx, p, s.HostSettings, credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +72,9 @@ func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, erro
 
 	j := &joint{Process: p, settings: s.Settings, catalog: c}
 	st := &Started{Catalog: c, Without: s.Without}
+	if overridden != "" {
+		st.Notes = append(st.Notes, overridden)
+	}
 	if st.DatabaseURL, err = j.postgres(ctx); err != nil {
 		return nil, err
 	}
@@ -126,7 +135,7 @@ func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, erro
 			{subjects.Recorder, func() error { return j.recorder(ctx, market, db) }},
 			{subjects.Matcher, func() error { return j.matcher(ctx, market) }},
 			{subjects.Notifier, func() error { return j.notifier(ctx, market) }},
-			{subjects.Scanner, func() error { return j.scanner(ctx, market, s.VendorSettings) }},
+			{subjects.Scanner, func() error { return j.scanner(ctx, market, s.VendorSettings, s.WatchSettings) }},
 		} {
 			if without[r.role+"-"+market] {
 				continue
@@ -136,6 +145,7 @@ func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, erro
 			}
 		}
 	}
+	j.watchSleep()
 	if st.PrivateURL, err = j.private(s.PrivateAddr); err != nil {
 		return nil, err
 	}

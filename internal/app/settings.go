@@ -53,8 +53,6 @@ type VendorSettings struct {
 	ElevenLabsWebhookSecret Secret        `name:"elevenlabs-webhook-secret" help:"Secret of ElevenLabs' post-call webhook; without it every report on a call is refused." env:"LEADBUS_ELEVENLABS_WEBHOOK_SECRET" placeholder:"SECRET"`
 	ElevenLabsURL           string        `name:"elevenlabs-url" help:"ElevenLabs API base." env:"LEADBUS_ELEVENLABS_URL" default:"https://api.elevenlabs.io" placeholder:"URL"`
 	ElevenLabsTolerance     time.Duration `name:"elevenlabs-tolerance" help:"How old a post-call webhook's signature may be; ElevenLabs repeats one for about 40 minutes; default: 60m." env:"LEADBUS_ELEVENLABS_TOLERANCE" placeholder:"DURATION"`
-	CanaryEvery             time.Duration `help:"How often a scanner sends its market's test lead; 0 sends none." env:"LEADBUS_CANARY_EVERY" default:"5m" placeholder:"DURATION"`
-	ReconcileEvery          time.Duration `help:"How often a scanner compares the vendors' records with ours; default: 5m." env:"LEADBUS_RECONCILE_EVERY" placeholder:"DURATION"`
 }
 
 // sandboxSecrets are the credentials between the sandbox and its callers, each
@@ -84,6 +82,21 @@ func (s Settings) sandboxSecrets(v *VendorSettings, from func(path string) (stri
 // SpoolSettings bound what an edge keeps while the bus is away.
 type SpoolSettings struct {
 	SpoolBytes int64 `name:"spool-bytes" help:"Most bytes of leads kept in DATA/spool while the bus does not answer; then the edge answers 503." env:"LEADBUS_SPOOL_BYTES" default:"268435456" placeholder:"N"`
+}
+
+// HostSettings say what machine this is. With real vendors, and for a role on
+// its own, it must be one that does not sleep.
+type HostSettings struct {
+	Host         string `help:"Name or region of this machine, which says that it does not sleep; needed in production." env:"LEADBUS_HOST" placeholder:"NAME"`
+	HostOverride string `help:"Why to start on a machine that is not declared or has a battery all the same." env:"LEADBUS_HOST_OVERRIDE" placeholder:"REASON"`
+}
+
+// WatchSettings are those of the scanners' periodic work. The heartbeat reaches
+// a service outside our hosting that notices silence.
+type WatchSettings struct {
+	HeartbeatURL   Secret        `name:"heartbeat-url" help:"Pinged after each canary of a market that arrived in time, with /start before and /fail otherwise, as healthchecks.io wants it; {market} in it is replaced." env:"LEADBUS_HEARTBEAT_URL" placeholder:"URL"`
+	CanaryEvery    time.Duration `help:"How often a scanner sends its market's test lead; 0 sends none." env:"LEADBUS_CANARY_EVERY" default:"5m" placeholder:"DURATION"`
+	ReconcileEvery time.Duration `help:"How often a scanner compares the vendors' records with ours; default: 5m." env:"LEADBUS_RECONCILE_EVERY" placeholder:"DURATION"`
 }
 
 // Secret is a value that never prints itself.

@@ -47,8 +47,7 @@ const secretHeader = "X-Leadbus-Secret"
 const (
 	postTime  = 10 * time.Second
 	lookTime  = 3 * time.Second
-	pause     = time.Second // before the stream is followed anew
-	skew      = time.Minute // by which clocks here and at the broker may differ
+	pause     = 250 * time.Millisecond // between looks at the stream
 	maxAnswer = 64 << 10
 )
 
@@ -59,9 +58,6 @@ type Doer interface {
 
 // Stream holds the market's events.
 type Stream interface {
-	// Follow hands over events as they are stored, from a time on, until ctx
-	// ends or f returns an error.
-	Follow(ctx context.Context, filter subjects.Lead, from time.Time, f func(event.Event) error) error
 	// Events are the stored events of a lead, in stream order.
 	Events(ctx context.Context, filter subjects.Lead) ([]event.Event, error)
 }
@@ -190,43 +186,36 @@ func (c *Canary) post(ctx context.Context, conversation string, at time.Time) er
 	return nil
 }
 
-var errDone = errors.New("done")
-
-// follow waits for the lead's events. What the stream holds at the end decides.
+// follow waits for the lead's events.
 func (c *Canary) follow(ctx context.Context, r Result) (stage string, err error) {
 	filter := subjects.Lead{Market: c.Market, Site: r.Site, Lead: r.Lead}
-	var last error
-	for ctx.Err() == nil {
-		var j journey
-		err := c.Stream.Follow(ctx, filter, r.Sent.Add(-skew), func(e event.Event) error {
-			if j.take(e); j.done {
-				return errDone
-			}
-			return nil
-		})
-		if errors.Is(err, errDone) {
-			return j.stage, j.err()
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for {
+		ended := ctx.Err() != nil // then this is the last look
+		events, err := c.look(ctx, filter)
+		j := journey{stage: NotStored}
+		for _, e := range events {
+			j.take(e)
 		}
-		last = err
+		switch {
+		case j.done:
+			return j.stage, j.why
+		case ended:
+			return j.stage, errors.Join(context.Cause(ctx), err, j.why)
+		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(pause):
+		case <-tick.C:
 		}
 	}
-	look, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTime)
+}
+
+// look reads the lead's events, even when ctx has just ended.
+func (c *Canary) look(ctx context.Context, filter subjects.Lead) ([]event.Event, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTime)
 	defer cancel()
-	events, err := c.Stream.Events(look, filter)
-	j := journey{stage: NotStored}
-	for _, e := range events {
-		j.take(e)
-	}
-	switch {
-	case j.done:
-		return j.stage, j.err()
-	case err != nil: // then nobody knows, and the stream is what is wrong
-		return NotStored, errors.Join(context.Cause(ctx), err)
-	}
-	return j.stage, errors.Join(context.Cause(ctx), last, j.why)
+	return c.Stream.Events(ctx, filter)
 }
 
 // journey is how far a lead has come.
@@ -234,13 +223,6 @@ type journey struct {
 	stage string // where it is stuck; empty when it arrived
 	done  bool   // nothing will change that
 	why   error
-}
-
-func (j journey) err() error {
-	if j.stage != "" && j.why == nil {
-		return errors.New(j.stage)
-	}
-	return j.why
 }
 
 // take goes a step. A receipt may come before what it is about.

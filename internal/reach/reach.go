@@ -22,6 +22,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"leadbus/internal/alarm"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
@@ -47,6 +49,7 @@ type Bucket interface {
 type Reach struct {
 	stream Stream
 	bucket Bucket
+	heard  *rate.Limiter // of deliveries
 
 	mu     sync.Mutex
 	recent map[string]recipient // of the latest messages, by id; receipts come close together
@@ -61,8 +64,13 @@ type recipient struct {
 // New reads message-queued events from the stream and keeps what it knows in
 // the bucket.
 func New(stream Stream, bucket Bucket) *Reach {
-	return &Reach{stream: stream, bucket: bucket, recent: map[string]recipient{}}
+	return &Reach{stream: stream, bucket: bucket, recent: map[string]recipient{}, heard: rate.NewLimiter(deliveries, 10*deliveries)}
 }
+
+// deliveries are how many a second are looked at: whom one was for must be read
+// from the stream, and under load some of them tell as much as all. Failures
+// all are.
+const deliveries = 5
 
 // mostRecent bounds what is remembered of messages.
 const mostRecent = 10_000
@@ -94,6 +102,9 @@ func (r *Reach) Handle(ctx context.Context, e event.Event) ([]alarm.Strike, erro
 			return nil, nil
 		}
 	default:
+		return nil, nil
+	}
+	if why == nil && !r.heard.Allow() {
 		return nil, nil
 	}
 	to, err := r.recipient(ctx, e, message)

@@ -46,8 +46,9 @@ var Actions = map[string]string{
 const (
 	// Window is how far back a pass usually looks.
 	Window = 48 * time.Hour
+	// Grace is how long after its end a call's webhook has had its chance.
+	Grace = 2 * time.Minute
 
-	webhookTime = 2 * time.Minute // a webhook has had its chance
 	offerTime   = 5 * time.Minute
 	receiptTime = 30 * time.Minute
 	abandoned   = 5           // seconds; who hung up sooner dialled by mistake
@@ -103,7 +104,7 @@ type Options struct {
 	Stream  Stream
 	Voice   Voice
 	Carrier Carrier
-	Grace   time.Duration // before a webhook counts as lost; zero: two minutes
+	Grace   time.Duration // before a webhook counts as lost
 	Now     func() time.Time
 	Log     zerolog.Logger
 }
@@ -138,9 +139,6 @@ const (
 // could not be read; a vendor that fails leaves its part out.
 func Pass(ctx context.Context, o Options, since time.Time) (Report, error) {
 	p := &pass{Options: o, since: since, now: o.Now(), report: Report{Missing: map[string]error{}}, leads: map[string]*record{}, bySID: map[string]bool{}}
-	if p.Grace == 0 {
-		p.Grace = webhookTime
-	}
 	if err := o.Stream.History(ctx, subjects.Lead{Market: o.Market}, since, func(e event.Event, _ time.Time) error { p.take(e); return nil }); err != nil {
 		return p.report, fmt.Errorf("read the market's events: %w", err)
 	}

@@ -32,6 +32,18 @@ func (s *Scanner) raise(ctx context.Context, strikes ...alarm.Strike) error {
 	return nil
 }
 
+// Slept raises that the machine slept.
+func (s *Scanner) Slept(ctx context.Context, host string, d time.Duration) {
+	now := s.Now()
+	err := s.raise(ctx, alarm.Strike{
+		Cause: alarm.HostSlept, About: host, ID: host + now.UTC().Format(time.RFC3339), At: now.Add(-d),
+		Facts: []alarm.Fact{{Label: "host", Value: host}, {Label: "slept", Value: d.Round(time.Second).String()}},
+	})
+	if err != nil {
+		s.Log.Error().Err(err).Msg("the owner could not be called")
+	}
+}
+
 // tell calls the owner if that is due. The call is published before it is
 // counted and carries its number: dying in between repeats the same event.
 func (s *Scanner) tell(ctx context.Context, st alarm.State) (alarm.State, error) {

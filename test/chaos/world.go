@@ -161,6 +161,7 @@ func (w *world) start(ctx context.Context) error {
 		"LEADBUS_TWILIO_ACCOUNT_SID=AC00000000000000000000000000chaos1", "LEADBUS_TWILIO_AUTH_TOKEN=chaostoken",
 		"LEADBUS_MAILGUN_API_KEY=keychaos", "LEADBUS_MAILGUN_SIGNING_KEY=signchaos",
 		"LEADBUS_LINK_SECRET=chaos0chaos0chaos0chaos0chaos0ch", "LEADBUS_CANARY_EVERY=0s", "LEADBUS_LOG_LEVEL=info",
+		"LEADBUS_HOST=chaos", "LEADBUS_HOST_OVERRIDE=chaos runs anywhere",
 	}
 	if err := w.startPostgres(ctx); err != nil {
 		return err
