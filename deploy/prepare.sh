@@ -12,5 +12,7 @@ for domain in $(bin/leadbus config check --domains); do
   [ -s "$file" ] || (umask 077 && od -An -N24 -tx1 /dev/urandom | tr -d ' \n' >"$file")
 done
 [ -s "$state/postgres-password" ] || (umask 077 && od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$state/postgres-password")
-[ -e deploy/production.env ] || cp deploy/production.example.env deploy/production.env
-echo "keys and secrets are in $state; fill in deploy/production.env, then: docker compose up -d"
+for env in host production; do
+  [ -e "deploy/$env.env" ] || cp "deploy/$env.example.env" "deploy/$env.env"
+done
+echo "keys and secrets are in $state; fill in deploy/host.env and deploy/production.env, then: docker compose up -d"
