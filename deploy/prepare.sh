@@ -14,4 +14,5 @@ for domain in $(bin/leadbus config check --domains); do
 done
 [ -s "$state/postgres-password" ] || (umask 077 && od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$state/postgres-password")
 [ -e deploy/production.env ] || (umask 077 && sed "s/^LEADBUS_LINK_SECRET=\$/&$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')/" deploy/production.example.env >deploy/production.env)
-echo "keys and secrets are in $state; fill in deploy/production.env, then: docker compose up -d"
+[ -e deploy/host.env ] || cp deploy/host.example.env deploy/host.env
+echo "keys and secrets are in $state; fill in deploy/host.env and deploy/production.env, then: docker compose up -d"

@@ -30,8 +30,10 @@ func composeFile(t *testing.T) (*types.Project, *site.Catalog) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "deploy/production.env"), nil, 0o600); err != nil {
-		t.Fatal(err)
+	for name, text := range map[string]string{"host": "LEADBUS_HOST=geneva-1\n", "production": ""} {
+		if err := os.WriteFile(filepath.Join(dir, "deploy", name+".env"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	o, err := cli.NewProjectOptions([]string{filepath.Join(dir, "docker-compose.yml")}, cli.WithName("leadbus"))
 	if err != nil {
@@ -70,6 +72,9 @@ func TestComposeRunsEveryMarketApart(t *testing.T) {
 				if dependency != "provision" {
 					t.Errorf("%s cannot start without %s", name, dependency)
 				}
+			}
+			if host := s.Environment["LEADBUS_HOST"]; host == nil || *host != "geneva-1" {
+				t.Errorf("%s does not hear where it runs", name)
 			}
 			if s.HealthCheck == nil || s.HealthCheck.Disable || s.Restart != "unless-stopped" {
 				t.Errorf("%s is not watched", name)

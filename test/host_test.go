@@ -32,7 +32,7 @@ func TestARoleRefusesAnUndeclaredMachine(t *testing.T) {
 	s := start(t, settings(t))
 	alone := app.RoleSettings{Settings: s.settings.Settings, Market: "ch", PrivateAddr: "127.0.0.1:0"}
 	alone.NATSURL = s.NATSURL
-	real := app.VendorSettings{
+	vendors := app.VendorSettings{
 		LinkSecret: app.Secret(strings.Repeat("s", 32)),
 		PublicURL:  "https://leads.example", TwilioAccountSID: "AC1", TwilioAuthToken: "t", MailgunAPIKey: "k", MailgunSigningKey: "s",
 	}
@@ -49,16 +49,16 @@ func TestARoleRefusesAnUndeclaredMachine(t *testing.T) {
 			return app.Recorder(t.Context(), p, s)
 		},
 		"notifier": func(p *process.Process, h app.HostSettings) error {
-			s := app.NotifierSettings{RoleSettings: alone, VendorSettings: real}
+			s := app.NotifierSettings{RoleSettings: alone, VendorSettings: vendors}
 			s.HostSettings = h
 			return app.Notifier(t.Context(), p, s)
 		},
 		"edge": func(p *process.Process, h app.HostSettings) error {
-			return app.Edge(t.Context(), p, app.EdgeSettings{Settings: alone.Settings, VendorSettings: real, HostSettings: h, Addr: "127.0.0.1:0", PrivateAddr: "127.0.0.1:0"})
+			return app.Edge(t.Context(), p, app.EdgeSettings{Settings: alone.Settings, VendorSettings: vendors, HostSettings: h, Addr: "127.0.0.1:0", PrivateAddr: "127.0.0.1:0"})
 		},
 		"run with real vendors": func(p *process.Process, h app.HostSettings) error {
 			s := settings(t)
-			s.VendorSettings, s.HostSettings = real, h
+			s.VendorSettings, s.HostSettings = vendors, h
 			_, err := app.Run(t.Context(), p, s)
 			return err
 		},

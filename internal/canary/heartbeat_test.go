@@ -66,8 +66,8 @@ func TestAHeartbeatFollowsTheProof(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newService(t, c.failing)
-			var log bytes.Buffer
-			heartbeat(t, s.URL+c.path, &log).Around(t.Context(), func(context.Context) bool { return c.proven })
+			var logged bytes.Buffer
+			heartbeat(t, s.URL+c.path, &logged).Around(t.Context(), func(context.Context) bool { return c.proven })
 			s.Close()
 			if d := cmp.Diff(c.want, s.pings); d != "" {
 				t.Error(d)
@@ -75,8 +75,8 @@ func TestAHeartbeatFollowsTheProof(t *testing.T) {
 			if runs := slices.Compact(s.runs); len(runs) != 1 || len(runs[0]) != 36 {
 				t.Errorf("run ids %v", s.runs)
 			}
-			if (log.Len() > 0) != c.logged || strings.Contains(log.String(), s.URL) {
-				t.Errorf("logged %s", log.String())
+			if (logged.Len() > 0) != c.logged || strings.Contains(logged.String(), s.URL) {
+				t.Errorf("logged %s", logged.String())
 			}
 		})
 	}
@@ -87,11 +87,11 @@ func TestWorkDoesNotNeedItsHeartbeat(t *testing.T) {
 	s := newService(t, 0)
 	s.Close()
 	for _, address := range []string{"", s.URL + "/secret-key"} {
-		var log bytes.Buffer
+		var logged bytes.Buffer
 		worked := false
-		heartbeat(t, address, &log).Around(t.Context(), func(context.Context) bool { worked = true; return true })
-		if !worked || strings.Contains(log.String(), "secret-key") || (log.Len() > 0) != (address != "") {
-			t.Errorf("%q: worked %v, logged %s", address, worked, log.String())
+		heartbeat(t, address, &logged).Around(t.Context(), func(context.Context) bool { worked = true; return true })
+		if !worked || strings.Contains(logged.String(), "secret-key") || (logged.Len() > 0) != (address != "") {
+			t.Errorf("%q: worked %v, logged %s", address, worked, logged.String())
 		}
 	}
 }
@@ -100,11 +100,11 @@ func TestWorkDoesNotNeedItsHeartbeat(t *testing.T) {
 func TestAStopIsNoFailure(t *testing.T) {
 	s := newService(t, 0)
 	ctx, cancel := context.WithCancel(t.Context())
-	var log bytes.Buffer
-	heartbeat(t, s.URL+"/p", &log).Around(ctx, func(context.Context) bool { cancel(); return false })
+	var logged bytes.Buffer
+	heartbeat(t, s.URL+"/p", &logged).Around(ctx, func(context.Context) bool { cancel(); return false })
 	s.Close()
-	if slices.ContainsFunc(s.pings, func(p string) bool { return !strings.HasPrefix(p, "/p/start") }) || log.Len() > 0 {
-		t.Errorf("pings %v, logged %s", s.pings, log.String())
+	if slices.ContainsFunc(s.pings, func(p string) bool { return !strings.HasPrefix(p, "/p/start") }) || logged.Len() > 0 {
+		t.Errorf("pings %v, logged %s", s.pings, logged.String())
 	}
 }
 

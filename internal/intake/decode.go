@@ -36,8 +36,8 @@ var (
 // the summary at 1000, others at 200. An id that cannot be one counts as none.
 // The flags say so: "cut", "conversation_id_invalid".
 //
-// "test": true beside the parameters marks a test lead (lead.FlagTest). Only
-// true will do, and not as a parameter: no model may make one by mistake.
+// "test": true marks a test lead (lead.FlagTest). Only true will do, and not
+// inside the parameters: no model may make one by mistake.
 //
 // An error says, without quoting the body, why it is not a JSON object or is
 // nested too deep; nothing else is refused.
