@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -17,6 +18,7 @@ import (
 	"leadbus/internal/process"
 	"leadbus/internal/reconcile"
 	"leadbus/internal/scanner"
+	"leadbus/internal/site"
 	"leadbus/internal/subjects"
 	"leadbus/internal/twilio"
 )
@@ -24,15 +26,19 @@ import (
 // reconcileEvery is how often a market's records are compared.
 const reconcileEvery = 5 * time.Minute
 
+// operatorTime is the longest that an operator waits for a pass.
+const operatorTime = 5 * time.Minute
+
 // failures of a vendor in a row after which the owner is called: a quarter of
 // an hour.
 const failedPasses = 3
 
 // reconciling is what a pass over a market works with. A vendor without
-// credentials is left out.
-func (j *joint) reconciling(market string, v VendorSettings, grace time.Duration, s reconcile.Stream) reconcile.Options {
+// credentials is left out. The catalog is the whole one, whichever markets this
+// process works for: an agent of another market is not unknown.
+func (j *joint) reconciling(whole *site.Catalog, market string, v VendorSettings, grace time.Duration, s reconcile.Stream) reconcile.Options {
 	o := reconcile.Options{
-		Catalog: j.catalog, Market: market, Stream: s, Grace: grace, Now: time.Now, Log: j.log(market, subjects.Scanner),
+		Catalog: whole, Market: market, Stream: s, Grace: grace, Now: time.Now, Log: j.log(market, subjects.Scanner),
 	}
 	if v.ElevenLabsAPIKey != "" {
 		o.Voice = voice{elevenlabs.New(string(v.ElevenLabsAPIKey), v.ElevenLabsURL)}
@@ -45,10 +51,15 @@ func (j *joint) reconciling(market string, v VendorSettings, grace time.Duration
 
 // reconcileTask compares a market's records again and again.
 func (j *joint) reconcileTask(market string, v VendorSettings, w WatchSettings, s reconcile.Stream) scanner.Task {
+	whole := sync.OnceValues(func() (*site.Catalog, error) { return site.Load(j.settings.Config) })
 	every := cmp.Or(w.ReconcileEvery, reconcileEvery)
-	o := j.reconciling(market, v, min(every, reconcile.Grace), s)
 	failed := map[string]int{}
 	return scanner.Task{Name: "reconcile", Every: every, Run: func(ctx context.Context) ([]alarm.Strike, error) {
+		c, err := whole()
+		if err != nil {
+			return nil, err
+		}
+		o := j.reconciling(c, market, v, min(every, reconcile.Grace), s)
 		report, err := reconcile.Pass(ctx, o, time.Now().Add(-reconcile.Window))
 		if err != nil {
 			return nil, err
@@ -75,13 +86,15 @@ func (j *joint) reconcileTask(market string, v VendorSettings, w WatchSettings, 
 
 // Reconcile compares a market's records once, for an operator.
 func Reconcile(ctx context.Context, s Settings, v VendorSettings, market string, since, grace time.Duration) (reconcile.Report, error) {
-	c, err := load(s.Config, nil) // an agent of another market is not unknown
+	c, err := site.Load(s.Config)
 	if err != nil {
 		return reconcile.Report{}, err
 	}
 	if c.Markets[market] == nil {
 		return reconcile.Report{}, fmt.Errorf("no market %q in %s/markets", market, s.Config)
 	}
+	ctx, cancel := context.WithTimeout(ctx, operatorTime)
+	defer cancel()
 	operator, err := Operator(ctx, s, market, zerolog.Nop())
 	if err != nil {
 		return reconcile.Report{}, err
@@ -95,7 +108,7 @@ func Reconcile(ctx context.Context, s Settings, v VendorSettings, market string,
 	}
 	j := &joint{Process: process.New(zerolog.Nop()), settings: s, catalog: c}
 	j.vendors(v)
-	return reconcile.Pass(ctx, j.reconciling(market, v, grace, operator), time.Now().Add(-since))
+	return reconcile.Pass(ctx, j.reconciling(c, market, v, grace, operator), time.Now().Add(-since))
 }
 
 // voice is the voice vendor's API as a pass asks it.
@@ -151,9 +164,9 @@ func busy(err error) error {
 	var f *lead.Failure
 	switch {
 	case errors.As(err, &b):
-		return errors.Join(reconcile.Wait{After: b.After}, err)
-	case errors.As(err, &f) && f.RetryAfter > 0:
-		return errors.Join(reconcile.Wait{After: f.RetryAfter}, err)
+		return reconcile.Wait{After: b.After, Err: err}
+	case errors.As(err, &f) && f.Class == lead.Transient:
+		return reconcile.Wait{After: f.RetryAfter, Err: err}
 	}
 	return err
 }

@@ -27,6 +27,7 @@ import (
 	"leadbus/internal/alarm"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
+	"leadbus/internal/roster"
 	"leadbus/internal/subjects"
 )
 
@@ -171,7 +172,7 @@ func (r *Reach) recipient(ctx context.Context, e event.Event, message string) (r
 			continue
 		}
 		one := recipient{channel: b.Message.Channel, address: b.Message.To, queued: q.At}
-		if b.Message.Recipient == lead.ToProvider {
+		if b.Message.Recipient == lead.ToProvider && b.Message.Provider != roster.Canary {
 			one.provider = b.Message.Provider
 		}
 		r.recent[b.Message.ID] = one

@@ -36,7 +36,7 @@ const (
 
 // Actions say what to do about a gap.
 var Actions = map[string]string{
-	WebhookLost:    "fetched; look at the voice vendor's webhook settings when there are many",
+	WebhookLost:    "fetched, unless it says why not; look at the voice vendor's webhook settings when there are many",
 	Unanswered:     "call the customer back; look at the number's settings at the carrier",
 	NotDispatched:  "read the call, then call the customer",
 	Stuck:          "is the market's matcher running? see leadbus trace and leadbus dlq list",
@@ -51,9 +51,17 @@ const (
 
 	offerTime   = 5 * time.Minute
 	receiptTime = 30 * time.Minute
-	abandoned   = 5           // seconds; who hung up sooner dialled by mistake
-	longestWait = time.Minute // that a vendor may ask for within a pass
+	abandoned   = 5 // seconds; who hung up sooner dialled by mistake
 	sameCall    = 2 * time.Minute
+
+	// before is how much earlier than the records our own events are read: what
+	// is compared may go on from them.
+	before = time.Hour
+
+	vendorTime  = 2 * time.Minute // for all that is asked of one vendor
+	longestWait = time.Minute     // that a vendor may ask for within a pass
+	tries       = 3               // of a request that a vendor puts off
+	giveUp      = 3               // conversations in a row that cannot be had
 )
 
 // Voice is the voice vendor's API.
@@ -74,9 +82,14 @@ type Conversation struct {
 }
 
 // Wait is a vendor's request to come back later.
-type Wait struct{ After time.Duration }
+type Wait struct {
+	After time.Duration // zero: it did not say how long
+	Err   error
+}
 
-func (w Wait) Error() string { return fmt.Sprintf("the vendor asks to wait %s", w.After) }
+func (w Wait) Error() string { return w.Err.Error() }
+
+func (w Wait) Unwrap() error { return w.Err }
 
 // Carrier is the carrier's call log.
 type Carrier interface {
@@ -99,6 +112,8 @@ type Stream interface {
 
 // Options are what a pass works with. A vendor that is nil is not compared.
 type Options struct {
+	// Catalog holds every market: else another market's agents would be agents
+	// of no site, and their calls would be stored here.
 	Catalog *site.Catalog
 	Market  string
 	Stream  Stream
@@ -125,7 +140,8 @@ type Gap struct {
 type Report struct {
 	Gaps    []Gap
 	Fetched int
-	// Missing are the records that could not be read, and why.
+	// Missing are the records that could not be read, or not all of them, and
+	// why.
 	Missing map[string]error
 }
 
@@ -138,15 +154,21 @@ const (
 // Pass compares everything since a time. Its error means that our own events
 // could not be read; a vendor that fails leaves its part out.
 func Pass(ctx context.Context, o Options, since time.Time) (Report, error) {
-	p := &pass{Options: o, since: since, now: o.Now(), report: Report{Missing: map[string]error{}}, leads: map[string]*record{}, bySID: map[string]bool{}}
-	if err := o.Stream.History(ctx, subjects.Lead{Market: o.Market}, since, func(e event.Event, _ time.Time) error { p.take(e); return nil }); err != nil {
+	p := &pass{
+		Options: o, since: since, now: o.Now(), report: Report{Missing: map[string]error{}},
+		leads: map[string]*record{}, heard: map[string][]talk{}, bySID: map[string]bool{},
+	}
+	if err := o.Stream.History(ctx, subjects.Lead{Market: o.Market}, since.Add(-before), func(e event.Event, stored time.Time) error {
+		p.take(e, stored)
+		return nil
+	}); err != nil {
 		return p.report, fmt.Errorf("read the market's events: %w", err)
 	}
-	heard, err := p.conversations(ctx)
+	unheard, err := p.conversations(ctx)
 	if err != nil {
 		p.report.Missing[VoiceVendor] = err
 	}
-	if err := p.dialled(ctx, heard); err != nil {
+	if err := p.dialled(ctx, unheard); err != nil {
 		p.report.Missing[CarrierLog] = err
 	}
 	p.leadsAndMessages()
@@ -159,16 +181,24 @@ type pass struct {
 	since, now time.Time
 	report     Report
 	leads      map[string]*record // by lead id
+	heard      map[string][]talk  // conversations by site
 	bySID      map[string]bool    // the carrier's ids of calls that had a conversation
+}
+
+// talk is a conversation; sid is empty until it has ended for us, and where
+// the voice vendor does not know the carrier's id.
+type talk struct {
+	began time.Time
+	sid   string
 }
 
 // record is what our events say of a lead and its call.
 type record struct {
 	site           string
 	ended, decided bool
-	received       time.Time
-	scan           *call.Scan
-	scanned        time.Time
+	test           bool      // whose way the canary follows by itself
+	received       time.Time // when its first event was stored
+	lost           time.Time // when a scan saw that it ought to be a lead and is none
 	messages       map[string]*message
 }
 
@@ -196,16 +226,24 @@ func (r *record) message(id string) *message {
 	return m
 }
 
-func (p *pass) take(e event.Event) {
+// take remembers an event. Ages count from when it was stored: it may have
+// waited in an edge's spool.
+func (p *pass) take(e event.Event, stored time.Time) {
 	r := p.of(e.Lead)
 	switch b := e.Body.(type) {
 	case *event.Ended:
 		p.ended(r, b.Call)
 	case *event.Scanned:
-		r.scan, r.scanned = &b.Scan, e.At
+		if b.Scan.Eligible && !b.Scan.Dispatched && !b.Scan.Recovered {
+			r.lost = stored
+		}
 	case *event.Received:
+		r.test = r.test || b.Lead.Test()
 		if r.received.IsZero() {
-			r.received = e.At
+			r.received = stored
+		}
+		if sid := b.Lead.Request.CallSID; sid != "" {
+			p.bySID[sid] = true
 		}
 	case *event.Decided:
 		r.decided = true
@@ -214,97 +252,159 @@ func (p *pass) take(e event.Event) {
 		m.channel, m.recipient = b.Message.Channel, b.Message.Recipient
 	case *event.Told:
 		if b.Sent != nil {
-			r.message(b.Message).sent = e.At
+			r.message(b.Message).sent = stored
 		}
 		if e.Lead.Event == subjects.MessageFailed {
 			r.message(b.Message).reported = true
 		}
 	case *event.Reported:
-		r.message(b.Receipt.Message).reported = true
+		switch b.Receipt.State {
+		case lead.MessageDelivered, lead.MessageRead, lead.MessageFailed, lead.MessageSuppressed:
+			r.message(b.Receipt.Message).reported = true
+		}
 	}
 }
 
 func (p *pass) ended(r *record, c call.Call) {
 	r.ended = true
+	p.heard[r.site] = append(p.heard[r.site], talk{c.StartedAt, c.CallSID})
 	if c.CallSID != "" {
 		p.bySID[c.CallSID] = true
 	}
 }
 
 // conversations compares the voice vendor's list with our calls and fetches
-// what is missing.
-func (p *pass) conversations(ctx context.Context) ([]Conversation, error) {
+// what is missing, the newest first: its customer may still wait. It answers
+// the agents whose list could not be had; an empty id stands for all.
+func (p *pass) conversations(ctx context.Context) (unheard map[string]bool, err error) {
 	if p.Voice == nil {
-		return nil, errors.New("no API key is set")
+		return map[string]bool{"": true}, errors.New("no API key is set")
 	}
-	var agents []string
-	if p.Market != p.Catalog.FirstMarket() { // which looks after agents of no site, too
-		for _, s := range p.Catalog.Sites {
-			if s.Market == p.Market {
-				agents = append(agents, s.Agent.ID)
-			}
-		}
-		slices.Sort(agents)
-	} else {
-		agents = []string{""}
-	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	unheard = map[string]bool{}
 	var all []Conversation
+	var faults []error
+	agents := p.agents()
 	for _, agent := range agents {
 		found, err := patient(ctx, func() ([]Conversation, error) { return p.Voice.Conversations(ctx, agent, p.since, p.now) })
-		if err != nil {
-			return nil, err
+		if errors.Is(err, event.ErrUnauthenticated) || err != nil && ctx.Err() != nil {
+			return map[string]bool{"": true}, err
+		} else if err != nil {
+			faults, unheard[agent] = append(faults, err), true
 		}
 		all = append(all, found...)
 	}
-	var ours []Conversation
+	if len(agents) > 0 && len(unheard) == len(agents) {
+		unheard[""] = true
+	}
+	slices.SortFunc(all, func(a, b Conversation) int { return b.Began.Compare(a.Began) })
+	failed := 0 // in a row
 	for _, c := range all {
 		market, domain := p.Catalog.OfAgent(c.Agent)
-		if market != p.Market {
-			continue
-		}
-		ours = append(ours, c)
 		id := lead.NewID(domain, c.ID)
-		if r := p.leads[id]; r != nil && r.ended || !c.Over || p.now.Sub(c.Ended) < p.Grace {
+		if r := p.leads[id]; market != p.Market || r != nil && r.ended {
 			continue
 		}
-		got, raw, err := fetch(ctx, p.Voice, c.ID)
-		if errors.Is(err, event.ErrNotFound) { // deleted since
+		g := Gap{Kind: WebhookLost, Site: domain, Lead: id, Ref: c.ID, At: c.Began, Quiet: true}
+		over, err := c.Over && p.now.Sub(c.Ended) >= p.Grace, error(nil)
+		switch {
+		case !over:
+		case failed == giveUp:
+			err = errors.New("the vendor fails")
+		default:
+			err = p.fetch(ctx, market, domain, c.ID)
+		}
+		if over && err == nil {
+			p.report.Fetched++
+			failed = 0
+			p.gap(g)
 			continue
-		} else if err != nil {
-			return ours, err
 		}
-		e, err := event.NewEnded(market, domain, got, raw, p.now)
-		if err != nil {
-			return ours, err
+		p.heard[domain] = append(p.heard[domain], talk{began: c.Began})
+		if !over || errors.Is(err, event.ErrNotFound) { // deleted since
+			continue
 		}
-		if err := p.Stream.Publish(ctx, e); err != nil {
-			return ours, err
-		}
-		p.ended(p.of(e.Lead), got)
-		p.report.Fetched++
-		p.gap(Gap{Kind: WebhookLost, Site: domain, Lead: id, Ref: c.ID, At: c.Began, Quiet: true})
+		failed = min(failed+1, giveUp)
+		faults = append(faults, err)
+		g.Detail = "not fetched: " + err.Error()
+		p.gap(g)
 	}
-	return ours, nil
+	switch len(faults) {
+	case 0:
+		return unheard, nil
+	case 1:
+		return unheard, faults[0]
+	default:
+		return unheard, fmt.Errorf("%w (and %d more)", faults[0], len(faults)-1)
+	}
 }
 
-func fetch(ctx context.Context, v Voice, id string) (c call.Call, raw []byte, err error) {
-	_, err = patient(ctx, func() (struct{}, error) {
-		c, raw, err = v.Fetch(ctx, id)
-		return struct{}{}, err
+// agents are those to list: the market's own or, with an empty id, all, where
+// agents that no site has are looked after as well.
+func (p *pass) agents() []string {
+	if p.Market == p.Catalog.FirstMarket() {
+		return []string{""}
+	}
+	var agents []string
+	for _, s := range p.Catalog.Sites {
+		if s.Market == p.Market {
+			agents = append(agents, s.Agent.ID)
+		}
+	}
+	slices.Sort(agents)
+	return agents
+}
+
+// fetch publishes a conversation as its webhook would have been.
+func (p *pass) fetch(ctx context.Context, market, domain, id string) error {
+	if domain == site.Unknown && len(p.Catalog.Broken) > 0 {
+		return errors.New("its agent may be that of a site whose configuration is broken: see leadbus config check")
+	}
+	var c call.Call
+	raw, err := patient(ctx, func() (raw []byte, err error) {
+		c, raw, err = p.Voice.Fetch(ctx, id)
+		return raw, err
 	})
-	return c, raw, err
+	if err != nil {
+		return err
+	}
+	c.ID = id // as listed, whatever the conversation calls itself
+	e, err := event.NewEnded(market, domain, c, raw, p.now)
+	if err != nil {
+		return err
+	}
+	if err := p.Stream.Publish(ctx, e); err != nil {
+		return err
+	}
+	p.ended(p.of(e.Lead), c)
+	return nil
 }
 
-// patient asks again when a vendor wants to be asked a little later.
+// bounded leaves a part of the time to what comes after one vendor.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := vendorTime
+	if end, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(end)/2)
+	}
+	return context.WithTimeout(ctx, limit)
+}
+
+// patient asks again, a few times, when a vendor wants to be asked a little
+// later.
 func patient[T any](ctx context.Context, ask func() (T, error)) (T, error) {
-	for {
+	for try := 1; ; try++ {
 		got, err := ask()
 		var wait Wait
-		if !errors.As(err, &wait) || wait.After > longestWait {
+		if !errors.As(err, &wait) || wait.After > longestWait || try == tries {
+			return got, err
+		}
+		pause := max(wait.After, time.Second)
+		if end, ok := ctx.Deadline(); ok && time.Until(end) < pause {
 			return got, err
 		}
 		select {
-		case <-time.After(max(wait.After, time.Second)):
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return got, errors.Join(err, ctx.Err())
 		}
@@ -312,54 +412,66 @@ func patient[T any](ctx context.Context, ask func() (T, error)) (T, error) {
 }
 
 // dialled compares the carrier's call log with the conversations.
-func (p *pass) dialled(ctx context.Context, heard []Conversation) error {
+func (p *pass) dialled(ctx context.Context, unheard map[string]bool) error {
 	if p.Carrier == nil {
 		return errors.New("no credentials are set")
 	}
-	if p.report.Missing[VoiceVendor] != nil {
+	if unheard[""] {
 		return errors.New("the conversations are not known")
 	}
+	sites := map[string]*site.Site{} // by number
+	for _, s := range p.Catalog.Sites {
+		if s.Market == p.Market && !unheard[s.Agent.ID] {
+			sites[s.DID] = s
+		}
+	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	calls, err := patient(ctx, func() ([]Dialled, error) { return p.Carrier.Dialled(ctx, p.since, p.now) })
 	if err != nil {
 		return err
 	}
+	logged := map[string]bool{}
 	for _, d := range calls {
-		var of *site.Site
-		for _, s := range p.Catalog.Sites {
-			if s.Market == p.Market && s.DID == d.To {
-				of = s
-			}
-		}
+		logged[d.ID] = true
+	}
+	for _, d := range calls {
+		to := sites[d.To]
 		ended := d.At.Add(time.Duration(d.Seconds) * time.Second)
-		// A conversation that has not ended for us yet has no call id to
-		// compare; one of the same agent at the same time is taken for it.
-		known := slices.ContainsFunc(heard, func(c Conversation) bool {
-			return of != nil && c.Agent == of.Agent.ID && c.Began.Sub(d.At).Abs() < sameCall && !p.leads[lead.NewID(of.Domain, c.ID)].hasEnded()
-		})
-		if of == nil || !d.Over || p.bySID[d.ID] || known || p.now.Sub(ended) < p.Grace {
+		if to == nil || !d.Over || p.bySID[d.ID] || p.now.Sub(ended) < p.Grace {
 			continue
 		}
-		p.gap(Gap{
-			Kind: Unanswered, Site: of.Domain, Ref: d.ID, At: d.At, Caller: d.From,
+		// A conversation without an id of this log is that of the call at the
+		// same time.
+		if slices.ContainsFunc(p.heard[to.Domain], func(t talk) bool { return !logged[t.sid] && t.began.Sub(d.At).Abs() < sameCall }) {
+			continue
+		}
+		g := Gap{
+			Kind: Unanswered, Site: to.Domain, Ref: d.ID, At: d.At, Caller: d.From,
 			Detail: fmt.Sprintf("%s after %d s", d.Status, d.Seconds), Quiet: d.Seconds < abandoned && d.Status == "completed",
-		})
+		}
+		if g.Quiet {
+			g.Detail += ": abandoned"
+		}
+		p.gap(g)
 	}
 	return nil
 }
 
-func (r *record) hasEnded() bool { return r != nil && r.ended }
-
 // leadsAndMessages looks for what stopped half way within our own events.
 func (p *pass) leadsAndMessages() {
 	for id, r := range p.leads {
-		if s := r.scan; s != nil && s.Eligible && !s.Dispatched && !s.Recovered && r.received.IsZero() {
-			p.gap(Gap{Kind: NotDispatched, Site: r.site, Lead: id, At: r.scanned})
+		if r.test {
+			continue
 		}
-		if !r.received.IsZero() && !r.decided && p.now.Sub(r.received) > offerTime {
+		if r.lost.After(p.since) && r.received.IsZero() {
+			p.gap(Gap{Kind: NotDispatched, Site: r.site, Lead: id, At: r.lost})
+		}
+		if r.received.After(p.since) && !r.decided && p.now.Sub(r.received) > offerTime {
 			p.gap(Gap{Kind: Stuck, Site: r.site, Lead: id, At: r.received, Detail: "received, nothing decided"})
 		}
 		for message, m := range r.messages {
-			if !m.sent.IsZero() && !m.reported && p.now.Sub(m.sent) > receiptTime {
+			if m.sent.After(p.since) && m.channel != "" && !m.reported && p.now.Sub(m.sent) > receiptTime {
 				p.gap(Gap{Kind: NobodyReported, Site: r.site, Lead: id, Ref: message, At: m.sent, Detail: m.channel + " to " + m.recipient})
 			}
 		}
