@@ -364,7 +364,7 @@ func TestAProcessOfOneMarket(t *testing.T) {
 		}
 		narrow.server = r.server
 		narrow.vendors(r.v)
-		if _, err := narrow.reconcileTask(market, r.v, r.scanning(market)).Run(t.Context()); err != nil {
+		if _, err := narrow.reconcileTask(market, r.v, WatchSettings{}, r.scanning(market)).Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		got := r.stored(market, subjects.CallEnded)
@@ -494,7 +494,7 @@ func TestAPassThatIsCutShort(t *testing.T) {
 		<-req.Context().Done() // no answer
 		return true
 	})
-	o := r.reconciling(r.catalog, "ch", r.v, r.scanning("ch"))
+	o := r.reconciling(r.catalog, "ch", r.v, reconcile.Grace, r.scanning("ch"))
 	o.Now = func() time.Time { return time.Now().Add(time.Hour) }
 	report, err := reconcile.Pass(ctx, o, time.Now().Add(-time.Hour))
 	if err != nil || len(report.Missing) != 2 {
