@@ -263,8 +263,8 @@ func (s *system) metric(tb testing.TB, name string) (sum float64) {
 		tb.Fatal(err)
 	}
 	for line := range strings.Lines(s.text(tb, req)) {
-		if f := strings.Fields(line); len(f) == 2 && strings.HasPrefix(f[0], name+"{") {
-			v, err := strconv.ParseFloat(f[1], 64)
+		if i := strings.LastIndexByte(line, ' '); i > 0 && strings.HasPrefix(line, name+"{") {
+			v, err := strconv.ParseFloat(strings.TrimSpace(line[i:]), 64)
 			if err != nil {
 				tb.Fatal(err)
 			}

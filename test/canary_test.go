@@ -2,11 +2,14 @@ package test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -118,5 +121,27 @@ func TestACanaryWithoutANotifierIsNotSent(t *testing.T) {
 	}
 	if all := s.sandboxMessages(t); len(all) != 0 {
 		t.Errorf("told: %+v", all)
+	}
+}
+
+// The scanner on duty sends test leads by itself, and tells whoever watches
+// from outside of each that arrived.
+func TestScannersSendCanaries(t *testing.T) {
+	var pinged atomic.Int32
+	outside := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/ping/ch" {
+			pinged.Add(1)
+		}
+	}))
+	t.Cleanup(outside.Close)
+	cfg := settings(t)
+	cfg.Market = []string{"ch"}
+	cfg.CanaryEvery, cfg.HeartbeatURL = 200*time.Millisecond, app.Secret(outside.URL+"/ping/{market}")
+	s := start(t, cfg)
+	eventually(t, func() bool { return s.metric(t, "leadbus_canaries_total") >= 2 && pinged.Load() >= 2 }, func() string {
+		return fmt.Sprintf("%v test leads, %d pings", s.metric(t, "leadbus_canaries_total"), pinged.Load())
+	})
+	if n := len(s.kinds(t, "ch", subjects.AlarmRaised)); n != 0 {
+		t.Errorf("%d alarms, though all arrived", n)
 	}
 }

@@ -262,13 +262,8 @@ func (j *joint) scanner(ctx context.Context, market string, v VendorSettings, w 
 	s := scanner.New(scanner.Options{
 		Catalog: j.catalog, Market: market, Stream: c, Watch: watch,
 		Reach: reach.New(c, watch).Handle,
-		Tasks: []scanner.Task{
-			j.reconcileTask(market, v, w, c),
-			{Name: "roster", Every: 24 * time.Hour, Run: func(ctx context.Context) ([]alarm.Strike, error) {
-				return RosterStrikes(ctx, j.catalog, market, roster, time.Now())
-			}},
-		},
-		Now: time.Now, Log: j.log(market, subjects.Scanner), Registry: j.Registry,
+		Tasks: tasks,
+		Now:   time.Now, Log: j.log(market, subjects.Scanner), Registry: j.Registry,
 	})
 	j.slept = append(j.slept, s.Slept)
 	if !j.replay {
