@@ -30,7 +30,7 @@ import (
 func BenchmarkEdge(b *testing.B) {
 	cfg := settings(b)
 	for _, market := range []string{"ch", "id", "fr"} {
-		for _, role := range []string{subjects.Recorder, subjects.Matcher, subjects.Notifier} {
+		for _, role := range subjects.Roles {
 			cfg.Without = append(cfg.Without, role+"-"+market)
 		}
 	}
