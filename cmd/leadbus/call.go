@@ -248,7 +248,7 @@ func (c *callCmd) payload(conversation string, n int) map[string]any {
 	if service == "" {
 		service = c.catalog.Services[s.Services[0].ID].Names[language]
 	}
-	caller := or(c.Caller, exampleMobile(c.catalog.Markets[s.Market].Country, n))
+	caller := or(c.Caller, scenario.Mobile(c.catalog.Markets[s.Market].Country, n))
 	place := c.Place
 	if place == "" {
 		for _, p := range c.catalog.Markets[s.Market].Places {
@@ -264,19 +264,6 @@ func (c *callCmd) payload(conversation string, n int) map[string]any {
 		"customer_name": c.Name, "callback_number": or(c.Phone, caller), "language": language,
 		"service_type": service, "issue_summary": "Called from 'leadbus call'.", "city": place,
 		"contact_consent": true,
-	}
-}
-
-// exampleMobile is a mobile number of the phone library's example ranges whose
-// last five digits never are one of the codes the sandbox fails on.
-func exampleMobile(country string, n int) string {
-	switch country {
-	case "ID":
-		return fmt.Sprintf("+628123454%04d", n%10000)
-	case "FR":
-		return fmt.Sprintf("+3361234%04d", n%10000)
-	default:
-		return fmt.Sprintf("+4178124%04d", n%10000)
 	}
 }
 

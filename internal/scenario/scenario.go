@@ -33,6 +33,20 @@ func Names() []string {
 	return []string{Normal, Goodbye, Promise, ToolError, HangUp, WrongNumber, PlaceOdd, Spam, Repeat, WebhookLost}
 }
 
+// Mobile is the nth number of a caller in a country, ISO 3166 alpha-2: of the
+// phone library's example ranges, and never one that ends in a code the sandbox
+// fails on.
+func Mobile(country string, n int) string {
+	switch country {
+	case "ID":
+		return fmt.Sprintf("+628123454%04d", n%10000)
+	case "FR":
+		return fmt.Sprintf("+3361234%04d", n%10000)
+	default:
+		return fmt.Sprintf("+4178124%04d", n%10000)
+	}
+}
+
 // Site is the site that is called.
 type Site struct {
 	Language string // fr, de, it, en or id; any other speaks en

@@ -16,6 +16,7 @@ import (
 	"leadbus/internal/edge"
 	"leadbus/internal/lead"
 	"leadbus/internal/place"
+	"leadbus/internal/scenario"
 	"leadbus/internal/site"
 )
 
@@ -87,7 +88,7 @@ func call(c *site.Catalog, s *site.Site, seed uint64, n int, r *rand.Rand) map[s
 	service := c.Services[s.Services[r.IntN(len(s.Services))].ID]
 	market := c.Markets[s.Market]
 	served := slices.DeleteFunc(slices.Clone(market.Places), func(p place.Place) bool { return !slices.Contains(s.Places, p.ID) })
-	caller := mobile(market.Country, n)
+	caller := scenario.Mobile(market.Country, n)
 	return map[string]any{
 		"schema_version": "1", "source": "elevenlabs",
 		"conversation_id": fmt.Sprintf("conv_chaos_%d_%d", seed, n), "agent_id": s.Agent.ID, "call_sid": fmt.Sprintf("CA%032d", n),
@@ -95,19 +96,6 @@ func call(c *site.Catalog, s *site.Site, seed uint64, n int, r *rand.Rand) map[s
 		"call_time_utc": time.Now().UTC().Format(time.RFC3339), "call_duration_secs": 96,
 		"customer_name": "Marta Salas", "language": language, "service_type": service.Names[language],
 		"issue_summary": "Since this morning.", "city": served[r.IntN(len(served))].Name, "contact_consent": true,
-	}
-}
-
-// mobile is a number whose last five digits never are a code that the sandbox
-// fails on.
-func mobile(country string, n int) string {
-	switch country {
-	case "ID":
-		return fmt.Sprintf("+628123454%04d", n%10000)
-	case "FR":
-		return fmt.Sprintf("+3361234%04d", n%10000)
-	default:
-		return fmt.Sprintf("+4178124%04d", n%10000)
 	}
 }
 
