@@ -31,14 +31,11 @@ const Before = 12 * time.Hour
 // of a day belong to the next one.
 const arrival = 5 * time.Minute
 
-// Flags of leads that are told apart.
+// Why a scan holds a call for none that needs a lead.
 const (
-	test      = "test"
-	recovered = "recovered"
+	test = "test"
+	spam = "spam"
 )
-
-// spam is why a scan holds a call for none that needs a lead.
-const spam = "spam"
 
 // Day is the count of one day. It keeps ids and figures.
 type Day struct {
@@ -92,7 +89,7 @@ func (d *Day) Add(e event.Event, stored time.Time) {
 	case *event.Received:
 		l.receive(e, b.Lead.Flags, stored, today)
 	case *event.Decided:
-		l.test = l.test || slices.Contains(b.Lead.Flags, test)
+		l.test = l.test || b.Lead.Test()
 		if today {
 			l.decision, l.service, l.place = e.Lead.Event, b.Lead.Service.ID, b.Lead.Place.ID
 		}
@@ -156,10 +153,10 @@ func (d *Day) life(of subjects.Lead) *life {
 }
 
 func (l *life) receive(e event.Event, flags []string, stored time.Time, today bool) {
-	l.test = l.test || slices.Contains(flags, test)
+	l.test = l.test || slices.Contains(flags, lead.FlagTest)
 	if l.stored.IsZero() {
 		l.received, l.stored, l.came = e.At, stored, today
-		l.rescued = today && slices.Contains(flags, recovered)
+		l.rescued = today && slices.Contains(flags, lead.FlagRecovered)
 	}
 }
 

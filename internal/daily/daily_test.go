@@ -121,7 +121,7 @@ func TestADay(t *testing.T) {
 			events: []told{
 				ended(noon, "a", 0.25), ended(noon, "a", 0.25), scanned(noon, "a", "v1", call.Scan{Eligible: true, Dispatched: true}),
 				ended(noon, "b", 0.5), scanned(noon, "b", "v2", call.Scan{Eligible: true, Recovered: true, Findings: []call.Finding{{Detector: "missed_dispatch"}, {Detector: "loop"}, {Detector: "loop"}}}),
-				received(noon, "b", recovered),
+				received(noon, "b", lead.FlagRecovered),
 				ended(noon, "c", 0.25), scanned(noon, "c", "v2", call.Scan{Why: "spam"}),
 				ended(noon, "d", 0.25),
 			},

@@ -97,13 +97,16 @@ type Lead struct {
 	Phone   Phone   `json:"phone"`
 
 	// Flags mark what a person should look at: phone_check, place_unknown,
-	// service_unknown, missing_name, placeholder, cut, …; and FlagTest.
+	// service_unknown, missing_name, placeholder, cut, …; FlagTest and FlagRecovered.
 	Flags []string `json:"flags,omitempty"`
 }
 
 // FlagTest marks a lead that nobody demanded: a canary's. No provider, customer
 // or owner hears of it, and it belongs in no figure.
 const FlagTest = "test"
+
+// FlagRecovered marks a lead rebuilt from a call whose agent never passed it on.
+const FlagRecovered = "recovered"
 
 // Test reports whether nobody demanded the lead.
 func (l Lead) Test() bool { return slices.Contains(l.Flags, FlagTest) }

@@ -11,17 +11,11 @@ import (
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/link"
+	"leadbus/internal/site"
 )
 
-// unknownSite holds the calls of agents that no site has; an alarm tells of
-// them.
-const unknownSite = "unknown.invalid"
-
-// Flags of leads: our own, and rebuilt from a call, which the mail's title says.
-const (
-	test      = "test"
-	recovered = "recovered"
-)
+// test is why a scan holds a call of our own for none that needs a lead.
+const test = "test"
 
 // Fields of the agent's data collection that the mail shows in a place of their
 // own.
@@ -47,7 +41,7 @@ const (
 
 // scanned writes the mail on a finished call.
 func (n *Notifier) scanned(e event.Event, s event.Scanned) ([]lead.Message, error) {
-	if e.Lead.Site == unknownSite || s.Scan.Why == test || s.Lead != nil && slices.Contains(s.Lead.Flags, test) {
+	if e.Lead.Site == site.Unknown || s.Scan.Why == test || s.Lead != nil && s.Lead.Test() {
 		return nil, nil
 	}
 	decided := event.Decided{}
@@ -99,7 +93,7 @@ func (w *writer) aboutCall(e event.Event, s event.Scanned) {
 	request := section{Title: t.Request.say(v)}
 	if s.Lead != nil {
 		request.Facts = w.requestFacts(t, v)
-		content.Notes = t.flagTexts(slices.DeleteFunc(slices.Clone(s.Lead.Flags), func(f string) bool { return f == recovered }))
+		content.Notes = t.flagTexts(slices.DeleteFunc(slices.Clone(s.Lead.Flags), func(f string) bool { return f == lead.FlagRecovered }))
 	}
 	add(request, t.NoRequest)
 	add(section{Title: t.Criteria.say(v), Facts: criteria(c)}, t.NotReported)

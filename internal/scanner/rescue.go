@@ -49,7 +49,7 @@ func (s *Scanner) rebuild(st *site.Site, id string, c call.Call, at time.Time) l
 		req.Language = c.Language
 	}
 	s.listen(st, &req, c)
-	return s.reader.Understand(st, id, req, at, []string{Recovered})
+	return s.reader.Understand(st, id, req, at, []string{lead.FlagRecovered})
 }
 
 // listen fills in what is missing from what the caller said.
@@ -154,7 +154,7 @@ func (s *Scanner) answered(ctx context.Context, d event.Delivery, a event.Answer
 		if a.Place != "" {
 			req.City, req.PostalCode = s.placeName(st, a.Place), ""
 		}
-		l = s.reader.Understand(st, d.Lead.Lead, req, there[0].At, []string{Recovered, confirmed})
+		l = s.reader.Understand(st, d.Lead.Lead, req, there[0].At, []string{lead.FlagRecovered, confirmed})
 		if err := s.received(ctx, d.Lead, l, d.At); err != nil {
 			return err
 		}

@@ -40,14 +40,14 @@ import (
 	"leadbus/internal/subjects"
 )
 
-// Flags of leads that a scanner makes.
-const (
-	Recovered = "recovered" // rebuilt from a call whose agent never passed it on
-	confirmed = "confirmed" // by the owner
-)
+// confirmed is the flag of a rebuilt lead that the owner confirmed.
+const confirmed = "confirmed"
 
-// asked is the status of a rebuilt lead that waits for the owner.
-const asked = "asked"
+// Statuses of a rebuilt lead.
+const (
+	recovered = "recovered" // it was sent on
+	asked     = "asked"     // it waits for the owner
+)
 
 // Stream holds the market's events.
 type Stream interface {
@@ -162,28 +162,22 @@ func (s *Scanner) ended(ctx context.Context, d event.Delivery, c call.Call) erro
 			Site: st.Domain, Cause: alarm.NotRescued, ID: d.Lead.Lead, At: began(c, d), Leads: []string{d.Lead.Lead},
 		})
 	}
-	if f, found := finding(scanned.Scan, quality.PromiseWithoutDispatch); found && !scanned.Scan.Recovered {
-		strikes = append(strikes, alarm.Strike{
-			Site: st.Domain, Cause: alarm.PromiseWithoutDispatch, About: c.AgentID, ID: d.Lead.Lead, At: began(c, d), Leads: []string{d.Lead.Lead},
-			Facts: []alarm.Fact{{Label: "second", Value: fmt.Sprint(f.Second)}},
-		})
-	}
 	return s.raise(ctx, strikes...)
 }
 
 // scan is the call's first scan: made now, or the one that stands.
 func (s *Scanner) scan(ctx context.Context, d event.Delivery, st *site.Site, c call.Call) (*event.Scanned, error) {
-	to := d.Lead
-	to.Event = subjects.CallScanned
-	if there, err := s.Stream.Events(ctx, to); err != nil {
-		return nil, err
-	} else if len(there) > 0 {
-		return there[0].Body.(*event.Scanned), nil
-	}
 	events, err := s.Stream.Events(ctx, subjects.Lead{Market: d.Lead.Market, Site: d.Lead.Site, Lead: d.Lead.Lead})
 	if err != nil {
 		return nil, err
 	}
+	for _, e := range events {
+		if there, ok := e.Body.(*event.Scanned); ok {
+			return there, nil
+		}
+	}
+	to := d.Lead
+	to.Event = subjects.CallScanned
 	known := read(events)
 	out := &event.Scanned{Call: c, Lead: known.lead, Status: known.status, Provider: known.provider}
 	qc := quality.Context{
@@ -203,7 +197,7 @@ func (s *Scanner) scan(ctx context.Context, d event.Delivery, st *site.Site, c c
 		out.Lead, out.Scan.Recovered = &l, true
 		out.Status, outcome = asked, asked
 		if resolved(l) {
-			out.Status, outcome = Recovered, Recovered
+			out.Status, outcome = recovered, recovered
 			if err := s.received(ctx, d.Lead, l, d.At); err != nil {
 				return nil, err
 			}
@@ -254,7 +248,7 @@ func read(events []event.Event) history {
 	for _, e := range events {
 		switch b := e.Body.(type) {
 		case *event.Received:
-			if h.lead == nil && !slices.Contains(b.Lead.Flags, Recovered) {
+			if h.lead == nil && !slices.Contains(b.Lead.Flags, lead.FlagRecovered) {
 				h.lead, h.status = &b.Lead, string(lead.Pending)
 			}
 		case *event.Decided:

@@ -224,7 +224,7 @@ func TestGoodbyeBeforeTheTool(t *testing.T) {
 	id := r.end(c)
 
 	s := r.scanned(id)
-	if !s.Scan.Eligible || s.Scan.Dispatched || !s.Scan.Recovered || s.Status != Recovered {
+	if !s.Scan.Eligible || s.Scan.Dispatched || !s.Scan.Recovered || s.Status != recovered {
 		t.Errorf("scan %+v, status %s", s.Scan, s.Status)
 	}
 	f, found := finding(s.Scan, quality.CloseBeforeDispatch)
@@ -232,7 +232,7 @@ func TestGoodbyeBeforeTheTool(t *testing.T) {
 		t.Errorf("findings %+v", s.Scan.Findings)
 	}
 	l := r.await(subjects.Received, id, 1)[0].Body.(*event.Received).Lead
-	if l.Phone.E164 != "+41781240001" || l.Service.ID != "plumbing.leak" || l.Place.ID != "carouge" || !slices.Contains(l.Flags, Recovered) {
+	if l.Phone.E164 != "+41781240001" || l.Service.ID != "plumbing.leak" || l.Place.ID != "carouge" || !slices.Contains(l.Flags, lead.FlagRecovered) {
 		t.Errorf("lead %+v", l)
 	}
 	if alarms := r.events(subjects.AlarmRaised, ""); len(alarms) != 0 {
