@@ -16,15 +16,19 @@ import (
 
 const alarmPrefix = "alarm-"
 
-// raise counts strikes and calls the owner where that is due.
+// raise counts strikes and calls the owner where that is due. A strike is
+// counted before the owner is called: strikes that come at the same time agree
+// first on the alarm that they begin.
 func (s *Scanner) raise(ctx context.Context, strikes ...alarm.Strike) error {
 	for _, k := range strikes {
 		if s.Catalog.Sites[k.Site] == nil {
 			k.Site = s.first
 		}
-		err := change(ctx, s.Watch, alarmPrefix+alarm.Key(k.Site, k.Cause, k.About), func(st alarm.State) (alarm.State, error) {
-			return s.tell(ctx, st.Struck(k))
-		})
+		key := alarmPrefix + alarm.Key(k.Site, k.Cause, k.About)
+		err := change(ctx, s.Watch, key, func(st alarm.State) (alarm.State, error) { return st.Struck(k), nil })
+		if err == nil {
+			err = change(ctx, s.Watch, key, func(st alarm.State) (alarm.State, error) { return s.tell(ctx, st) })
+		}
 		if err != nil {
 			return fmt.Errorf("raise %s: %w", k.Cause, err)
 		}

@@ -184,13 +184,15 @@ func (r *rig) events(kind, id string) []event.Event {
 
 // await waits until a lead, or any, has so many events of a kind.
 func (r *rig) await(kind, id string, n int) []event.Event {
+	r.Helper()
+	end := time.After(time.Minute)
 	for {
 		if got := r.events(kind, id); len(got) >= n {
 			return got
 		}
 		select {
-		case <-r.Context().Done():
-			r.Fatalf("no %d %s of %s", n, kind, id)
+		case <-end:
+			r.Fatalf("no %d %s of %q in a minute", n, kind, id)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -319,6 +321,26 @@ func TestTheOwnerIsAsked(t *testing.T) {
 	}
 	if got := r.events(subjects.AlarmRaised, raised[alarm.NotRescued].ID); len(got) != 2 {
 		t.Errorf("told %d times, though all was answered", len(got))
+	}
+}
+
+// Strikes of one cause that come at the same time begin one alarm.
+func TestStrikesAtTheSameTimeAreOneAlarm(t *testing.T) {
+	r := newRig(t)
+	s, _ := r.start()
+	const causes, strikes = 10, 4
+	var all sync.WaitGroup
+	for n := range causes * strikes {
+		all.Go(func() {
+			about := fmt.Sprintf("provider%d/sms", n/strikes)
+			if err := s.raise(t.Context(), alarm.Strike{Site: domain, Cause: alarm.Unreachable, About: about, ID: fmt.Sprint(n), At: monday}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if got := r.events(subjects.AlarmRaised, ""); len(got) != causes {
+		t.Errorf("the owner was called %d times for %d causes", len(got), causes)
 	}
 }
 
