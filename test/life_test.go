@@ -3,6 +3,8 @@ package test
 import (
 	"context"
 	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -40,6 +42,28 @@ func TestStartsAndStopsLeaveNothing(t *testing.T) {
 		cancel()
 	}
 	http.DefaultClient.CloseIdleConnections()
+	goleak.VerifyNone(t, before)
+}
+
+// A start that fails half-way leaves nothing behind either.
+func TestAStartThatFailsLeavesNothing(t *testing.T) {
+	cfg := settings(t)
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(cfg.Data, "spool"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := goleak.IgnoreCurrent()
+	p := process.New(zerolog.Nop())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := app.Run(ctx, p, cfg); err == nil {
+		t.Error("started without a spool")
+	}
+	if err := p.Stop(); err != nil {
+		t.Errorf("stop: %v", err)
+	}
 	goleak.VerifyNone(t, before)
 }
 

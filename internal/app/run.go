@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"leadbus/internal/bus"
@@ -93,11 +94,14 @@ func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, erro
 	if s.PublicURL == "" {
 		s.PublicURL = st.EdgeURL
 	}
-	var vendors *sandbox.Sandbox
+	stopVendors := func() {}
 	if !credentials {
-		if vendors, err = j.sandbox(&s, st.EdgeURL); err != nil {
+		vendors, err := j.sandbox(&s, st.EdgeURL)
+		if err != nil {
 			return nil, err
 		}
+		stopVendors = sync.OnceFunc(vendors.Close)
+		p.OnStop("sandbox", func(context.Context) error { stopVendors(); return nil }) // of a start that fails on its way
 		st.SandboxURL = vendors.URL()
 	}
 	if s.LinkSecret == "" {
@@ -124,9 +128,7 @@ func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, erro
 	if err := j.edge(ctx, l, s.SpoolSettings); err != nil {
 		return nil, err
 	}
-	if vendors != nil {
-		p.OnStop("sandbox", func(context.Context) error { vendors.Close(); return nil })
-	}
+	p.OnStop("sandbox", func(context.Context) error { stopVendors(); return nil })
 	for _, market := range slices.Sorted(maps.Keys(c.Markets)) {
 		for _, r := range []struct {
 			role  string
