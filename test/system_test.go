@@ -205,14 +205,19 @@ func (s *system) row(tb testing.TB, market, id string, ok func(store.Lead) bool)
 }
 
 // told is a decided row whose messages are all known and reached their end; a
-// recorder that catches up may meet a message's receipt before the message.
+// recorder that catches up may meet a message before the decision, and its
+// receipt before either.
 func told(l store.Lead) bool {
 	for _, m := range l.Messages {
 		if m.Purpose == "" || !lead.MessageState(m.State).Final() {
 			return false
 		}
 	}
-	return len(l.Messages) > 0 && l.Status != string(lead.Pending) && l.Status != string(lead.Matched)
+	switch lead.Status(l.Status) {
+	case lead.None, lead.Pending, lead.Matched:
+		return false
+	}
+	return len(l.Messages) > 0
 }
 
 // events are a lead's events in the market's stream.
