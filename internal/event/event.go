@@ -121,35 +121,46 @@ type (
 	}
 )
 
-// newBody is the payload type of each kind.
-var newBody = map[string]func() any{
-	subjects.Received:        func() any { return new(Received) },
-	subjects.ReviewRequested: func() any { return new(Decided) },
-	subjects.Unserved:        func() any { return new(Decided) },
-	subjects.Matched:         func() any { return new(Decided) },
-	subjects.Amended:         func() any { return new(Decided) },
-	subjects.Reassigned:      func() any { return new(Decided) },
-	subjects.MessageQueued:   func() any { return new(Queued) },
-	subjects.MessageSent:     func() any { return new(Told) },
-	subjects.MessageFailed:   func() any { return new(Told) },
-	subjects.MessageDoubtful: func() any { return new(Told) },
-	subjects.ReceiptReceived: func() any { return new(Reported) },
-	subjects.CallEnded:       func() any { return new(Ended) },
-	subjects.CallScanned:     func() any { return new(Scanned) },
-	subjects.AlarmRaised:     func() any { return new(Raised) },
-	subjects.OwnerAnswered:   func() any { return new(Answered) },
-	subjects.DigestMade:      func() any { return new(Digested) },
+// bodies are the payload types by kind.
+var bodies = map[string]func() (into any, got func() any){
+	subjects.Received:        of[Received],
+	subjects.ReviewRequested: of[Decided],
+	subjects.Unserved:        of[Decided],
+	subjects.Matched:         of[Decided],
+	subjects.Amended:         of[Decided],
+	subjects.Reassigned:      of[Decided],
+	subjects.MessageQueued:   of[Queued],
+	subjects.MessageSent:     of[Told],
+	subjects.MessageFailed:   of[Told],
+	subjects.MessageDoubtful: of[Told],
+	subjects.ReceiptReceived: of[Reported],
+	subjects.CallEnded:       of[Ended],
+	subjects.CallScanned:     of[Scanned],
+	subjects.AlarmRaised:     of[Raised],
+	subjects.OwnerAnswered:   of[Answered],
+	subjects.DigestMade:      of[Digested],
+}
+
+// of is where a payload is decoded into, and what came: nil when nothing did.
+func of[T any]() (into any, got func() any) {
+	var b *T
+	return &b, func() any {
+		if b == nil {
+			return nil
+		}
+		return b
+	}
 }
 
 // wire is the envelope as JSON.
 type wire struct {
-	ID     string          `json:"id"`
-	Type   string          `json:"type"` // kind and payload version: "received.v1"
-	Market string          `json:"market"`
-	Site   string          `json:"site"` // domain
-	Lead   string          `json:"lead"`
-	At     time.Time       `json:"at"`
-	Body   json.RawMessage `json:"body"`
+	ID     string    `json:"id"`
+	Type   string    `json:"type"` // kind and payload version: "received.v1"
+	Market string    `json:"market"`
+	Site   string    `json:"site"` // domain
+	Lead   string    `json:"lead"`
+	At     time.Time `json:"at"`
+	Body   any       `json:"body"`
 }
 
 const version = ".v1"
@@ -159,14 +170,14 @@ func Encode(e Event) ([]byte, error) {
 	if err := e.Lead.Validate(); err != nil {
 		return nil, err
 	}
-	body, err := marshal(e.Body)
+	data, err := marshal(wire{
+		ID: e.ID, Type: e.Lead.Event + version, At: e.At.UTC(),
+		Market: e.Lead.Market, Site: e.Lead.Site, Lead: e.Lead.Lead, Body: e.Body,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", e.Lead.Event, err)
 	}
-	return marshal(wire{
-		ID: e.ID, Type: e.Lead.Event + version, At: e.At.UTC(),
-		Market: e.Lead.Market, Site: e.Lead.Site, Lead: e.Lead.Lead, Body: body,
-	})
+	return data, nil
 }
 
 // Decode reads a message that came on subject with stream sequence seq. An
@@ -176,19 +187,21 @@ func Decode(subject string, seq uint64, data []byte) (Event, error) {
 	if err != nil {
 		return Event{}, err
 	}
-	var w wire
-	if err := json.Unmarshal(data, &w); err != nil {
-		return Event{}, fmt.Errorf("decode %s: %w", s.Event, unreadable(err))
-	}
-	if w.Market != s.Market || w.Site != s.Site || w.Lead != s.Lead || w.Type != s.Event+version {
-		return Event{}, fmt.Errorf("decode %s: the envelope belongs to another subject", s.Event)
-	}
-	newB, ok := newBody[s.Event]
-	if !ok {
+	body, known := bodies[s.Event]
+	if !known {
 		return Event{}, fmt.Errorf("decode: unknown event %q", s.Event)
 	}
-	e := Event{ID: w.ID, At: w.At, Lead: s, Body: newB(), Seq: seq, Wire: data}
-	if err := json.Unmarshal(w.Body, e.Body); err != nil {
+	into, got := body()
+	w := wire{Body: into}
+	err = json.Unmarshal(data, &w)
+	if w.Type != "" && (w.Market != s.Market || w.Site != s.Site || w.Lead != s.Lead || w.Type != s.Event+version) {
+		return Event{}, fmt.Errorf("decode %s: the envelope belongs to another subject", s.Event)
+	}
+	e := Event{ID: w.ID, At: w.At, Lead: s, Body: got(), Seq: seq, Wire: data}
+	if err == nil && (w.Type == "" || e.Body == nil) {
+		err = errors.New("the envelope has no type or no body")
+	}
+	if err != nil {
 		return Event{}, fmt.Errorf("decode %s: %w", s.Event, unreadable(err))
 	}
 	return e, nil

@@ -117,6 +117,18 @@ func TestAnUnreadableBodyIsNotQuoted(t *testing.T) {
 	}
 }
 
+func TestAnEnvelopeWithoutABodyIsRefused(t *testing.T) {
+	const envelope = `{"id":"x","type":"message-sent.v1","market":"ch","site":"plombiersgeneve.ch","lead":"7k2mq9","at":"2026-11-23T08:00:00Z"%s}`
+	for _, body := range []string{``, `,"body":null`, `,"body":"text"`, `,"body":[]`, `,"body":{`} {
+		if e, err := Decode(example().Lead.String(), 1, fmt.Appendf(nil, envelope, body)); err == nil {
+			t.Errorf("%q was accepted: %+v", body, e)
+		}
+	}
+	if e, err := Decode(example().Lead.String(), 1, []byte(`{"body":{}}`)); err == nil {
+		t.Errorf("a body alone was accepted: %+v", e)
+	}
+}
+
 func TestOutcome(t *testing.T) {
 	boom := errors.New("boom")
 	for name, c := range map[string]struct {
@@ -153,5 +165,18 @@ func TestOutcome(t *testing.T) {
 	}
 	if Hopeless(maxCrashes) != nil || Hopeless(maxCrashes+1) == nil {
 		t.Errorf("a delivery that never finishes is tried %d times", maxCrashes)
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	e := example()
+	data, err := Encode(e)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := Decode(e.Lead.String(), 1, data); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
