@@ -26,8 +26,8 @@ var detectors = []struct {
 	{ToolSlow, Page, toolSlow},
 	{MissingFields, Review, missingFields},
 	{Placeholder, Review, placeholders},
-	{PhoneCheck, Review, flag(PhoneCheck)},
-	{PlaceUnknown, Review, flag(PlaceUnknown)},
+	{PhoneCheck, Review, flag(PhoneCheck, "callback_number")},
+	{PlaceUnknown, Review, flag(PlaceUnknown, "city", "postal_code", "address_line")},
 	{NoDisclosure, Digest, noDisclosure},
 	{HangupPreGreeting, Count, hangup},
 	{Short, Count, short},
@@ -225,11 +225,25 @@ func (v view) own(number string) bool {
 	return len(said) > 6 && slices.ContainsFunc(v.ctx.Numbers, func(n string) bool { return strings.HasSuffix(digits(n), said) })
 }
 
-// flag reports a flag of the lead, at the last dispatch.
-func flag(name string) func(view) (call.Finding, bool) {
+// flag reports a flag of the lead, where the caller last said what the fields
+// hold; else at the last dispatch.
+func flag(name string, fields ...string) func(view) (call.Finding, bool) {
 	return func(v view) (call.Finding, bool) {
-		_, last := v.sent()
-		return v.at(last, ""), slices.Contains(v.ctx.Flags, name)
+		if !slices.Contains(v.ctx.Flags, name) {
+			return call.Finding{}, false
+		}
+		sent, last := v.sent()
+		said := v.by(call.Caller)
+		slices.Reverse(said)
+		for _, field := range fields {
+			for _, word := range strings.Fields(fold.Text(sent[field])) {
+				i := slices.IndexFunc(said, func(s sentence) bool { return len(word) > 3 && strings.Contains(s.folded, word) })
+				if i >= 0 {
+					return said[i].finding(sent[field]), true
+				}
+			}
+		}
+		return v.at(last, ""), true
 	}
 }
 

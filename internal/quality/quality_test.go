@@ -12,6 +12,7 @@ import (
 	"testing"
 	"text/tabwriter"
 
+	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v4"
 
 	"leadbus/internal/call"
@@ -254,5 +255,17 @@ func TestQuality(t *testing.T) {
 		if c.precision() < precision || c.recall() < recall {
 			t.Errorf("%s: precision %.1f %%, recall %.1f %%, want %.0f and %.0f", name, c.precision(), c.recall(), precision, recall)
 		}
+	}
+}
+
+// What nobody could resolve is shown where the caller said it.
+func TestAPlaceNobodyKnowsIsQuoted(t *testing.T) {
+	calls := readCalls(t)
+	l := calls[slices.IndexFunc(calls, func(l labelled) bool { return l.name == "place nobody could resolve" })]
+	want := []call.Finding{{
+		Detector: PlaceUnknown, Severity: Review, Sentence: "Ben à côté de chez ma sœur, aux Prés.", Second: 20, Detail: "Les Prés",
+	}}
+	if d := cmp.Diff(want, Scan(l.call, l.ctx)); d != "" {
+		t.Error(d)
 	}
 }
