@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"leadbus/internal/event"
@@ -45,8 +46,38 @@ type entry struct {
 	Ref       string `json:"ref,omitempty"`
 }
 
-// ledger reads and writes entries; revision 0 stands for no entry.
-type ledger struct{ bucket Ledger }
+// ledger reads and writes entries; revision 0 stands for no entry. It remembers
+// some that are final, and so never change any more: a message's receipts come
+// soon after it.
+type ledger struct {
+	bucket Ledger
+
+	mu    sync.Mutex
+	final map[string]entry
+}
+
+const mostFinal = 10_000
+
+func newLedger(b Ledger) *ledger { return &ledger{bucket: b, final: map[string]entry{}} }
+
+func (l *ledger) known(id string) (entry, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e, ok := l.final[id]
+	return e, ok
+}
+
+func (l *ledger) remember(id string, e entry) {
+	if e.State != sent && e.State != failed {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.final) >= mostFinal {
+		clear(l.final)
+	}
+	l.final[id] = e
+}
 
 // Times for the ledger. A write is repeated within its bound, so that one
 // answer lost on the way does not leave a claim nobody works on.
@@ -55,8 +86,12 @@ const (
 	claimTime = 4 * time.Second
 )
 
-// get reads an entry; a zero entry means there is none.
-func (l ledger) get(ctx context.Context, id string) (entry, uint64, error) {
+// get reads an entry; a zero entry means there is none. A final one has no
+// revision, as nobody writes it again.
+func (l *ledger) get(ctx context.Context, id string) (entry, uint64, error) {
+	if e, ok := l.known(id); ok {
+		return e, 0, nil
+	}
 	v, err := l.bucket.Get(ctx, id)
 	if errors.Is(err, event.ErrNotFound) {
 		return entry{}, 0, nil
@@ -68,13 +103,14 @@ func (l ledger) get(ctx context.Context, id string) (entry, uint64, error) {
 	if err := json.Unmarshal(v.Value, &e); err != nil {
 		return entry{}, 0, event.Permanent(fmt.Errorf("read ledger: %w", err))
 	}
+	l.remember(id, e)
 	return e, v.Revision, nil
 }
 
 // put writes e over revision rev, trying until ctx ends. event.ErrConflict
 // means another wrote in between; every other error leaves open whether e was
 // written.
-func (l ledger) put(ctx context.Context, id string, e entry, rev uint64) (uint64, error) {
+func (l *ledger) put(ctx context.Context, id string, e entry, rev uint64) (uint64, error) {
 	value, err := json.Marshal(e)
 	if err != nil {
 		return 0, event.Permanent(err)
@@ -101,7 +137,7 @@ func (l ledger) put(ctx context.Context, id string, e entry, rev uint64) (uint64
 	}
 }
 
-func (l ledger) try(ctx context.Context, id string, value []byte, rev uint64) (uint64, error) {
+func (l *ledger) try(ctx context.Context, id string, value []byte, rev uint64) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, writeTry)
 	defer cancel()
 	if rev == 0 {
@@ -114,9 +150,12 @@ func (l ledger) try(ctx context.Context, id string, value []byte, rev uint64) (u
 // the vendor proved, and answers the entry that stands: a final state that
 // another wrote first stays, and so does a newer attempt unless e proves that
 // the message was sent.
-func (l ledger) settle(ctx context.Context, id string, e entry, rev uint64) (entry, error) {
+func (l *ledger) settle(ctx context.Context, id string, e entry, rev uint64) (entry, error) {
 	for {
 		_, err := l.put(ctx, id, e, rev)
+		if err == nil {
+			l.remember(id, e)
+		}
 		if !errors.Is(err, event.ErrConflict) {
 			return e, err
 		}

@@ -87,15 +87,16 @@ type Options struct {
 	Log       zerolog.Logger
 }
 
-// Notifier handles one market's deliveries. It keeps nothing between them but
-// rate limits and its journal, and is safe for concurrent use and beside other notifiers.
+// Notifier handles one market's deliveries. Between them it keeps rate limits,
+// its journal and entries of the ledger that are final. It is safe for
+// concurrent use and beside other notifiers.
 type Notifier struct {
 	catalog *site.Catalog
 	links   *link.Signer
 	public  string
 	texts   map[string]map[string]*texts // by domain and language
 	stream  Stream
-	ledger  ledger
+	ledger  *ledger
 	vendors map[string]Vendor
 	journal *Journal
 	rates   *rates
@@ -117,7 +118,7 @@ func New(o Options) (*Notifier, error) {
 		return nil, fmt.Errorf("notifier: %w", err)
 	}
 	n := &Notifier{
-		catalog: o.Catalog, links: o.Links, public: strings.TrimRight(o.PublicURL, "/"), texts: map[string]map[string]*texts{}, stream: o.Stream, ledger: ledger{o.Ledger},
+		catalog: o.Catalog, links: o.Links, public: strings.TrimRight(o.PublicURL, "/"), texts: map[string]map[string]*texts{}, stream: o.Stream, ledger: newLedger(o.Ledger),
 		vendors: o.Vendors, journal: o.Journal, away: map[string]*breaker{}, rates: newRates(o.Catalog, o.Market), now: o.Now, log: o.Log,
 	}
 	for channel := range o.Vendors {

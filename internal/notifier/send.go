@@ -55,6 +55,13 @@ func (n *Notifier) send(ctx context.Context, d event.Delivery, m lead.Message) e
 	if !subjects.ValidToken(m.ID) || n.vendors[m.Channel] == nil || m.Lead != d.Lead.Lead || m.Market != d.Lead.Market || m.Site != d.Lead.Site {
 		return event.Permanent(errors.New("the message has no usable id or channel, or belongs to another lead"))
 	}
+	// Nothing stands in the ledger of a message that was queued just now; if
+	// something does, the claim meets it.
+	if d.Attempt == 1 && n.now().Sub(d.Stored) < lease {
+		if err := n.attempt(ctx, d, m, entry{}, 0); !errors.Is(err, event.ErrConflict) {
+			return err
+		}
+	}
 	e, rev, err := n.ledger.get(ctx, m.ID)
 	if err != nil {
 		return err

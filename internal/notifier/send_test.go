@@ -342,7 +342,7 @@ func TestALostAnswerOfTheLedgerDoesNotStrandTheMessage(t *testing.T) {
 	w := newWorld(t)
 	lossy := &lossyLedger{world: w}
 	n := w.notifier(t)
-	n.ledger = ledger{lossy}
+	n.ledger = newLedger(lossy)
 	if err := w.handle(n, event.Delivery{Event: toCustomer, Attempt: 1}); err != nil {
 		t.Fatal(err)
 	}

@@ -277,9 +277,9 @@ var errCrash = errors.New("crash")
 func (w *world) deliver(tb testing.TB, e event.Event) (attempts int, err error) {
 	tb.Helper()
 	const ackWait, maxDeliver = 30 * time.Second, 100
-	n := w.notifier(tb)
+	n, stored := w.notifier(tb), w.now()
 	for attempt := 1; attempt <= maxDeliver; attempt++ {
-		if err = w.handle(n, event.Delivery{Event: e, Attempt: attempt}); errors.Is(err, errCrash) {
+		if err = w.handle(n, event.Delivery{Event: e, Attempt: attempt, Stored: stored}); errors.Is(err, errCrash) {
 			_ = n.journal.Close()
 			n = w.notifier(tb)
 			if err := n.Recover(tb.Context()); err != nil {
