@@ -1,7 +1,6 @@
 package test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -10,11 +9,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"leadbus/internal/lead"
+	"leadbus/internal/localpg/pgtest"
 	"leadbus/internal/roster"
 	"leadbus/internal/store"
 	"leadbus/internal/subjects"
@@ -64,29 +63,6 @@ func (s *system) vendorRequests(tb testing.TB) (n int) {
 	return n
 }
 
-// rows is the whole content of the tables that come from events.
-func (s *system) rows(tb testing.TB) map[string][]string {
-	tb.Helper()
-	ctx, cancel := context.WithTimeout(tb.Context(), patience)
-	defer cancel()
-	conn, err := pgx.Connect(ctx, s.DatabaseURL)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = conn.Close(ctx) }()
-	all := map[string][]string{}
-	for _, table := range []string{"lead", "lead_person", "offer", "message", "message_content", "event", "event_body"} {
-		rows, err := conn.Query(ctx, "select t::text from leadbus."+table+" t order by 1")
-		if err != nil {
-			tb.Fatal(err)
-		}
-		if all[table], err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
-			tb.Fatal(err)
-		}
-	}
-	return all
-}
-
 // day is a bit of everything: told leads, repeats, an update, a second request,
 // leads that nobody can serve, failed deliveries.
 func (s *system) day(tb testing.TB) {
@@ -127,13 +103,13 @@ func TestPostgresIsRebuiltFromTheStream(t *testing.T) {
 	cfg := settings(t)
 	s := start(t, cfg)
 	s.day(t)
-	before, asked := s.rows(t), s.vendorRequests(t)
+	before, asked := pgtest.Rows(t, s.DatabaseURL), s.vendorRequests(t)
 	s.stop(t)
 	if err := execSQL(t.Context(), cfg.DatabaseURL, "drop schema leadbus cascade; drop table if exists public.goose_db_version"); err != nil {
 		t.Fatal(err)
 	}
 	s = start(t, cfg)
-	for table, rows := range s.rows(t) {
+	for table, rows := range pgtest.Rows(t, s.DatabaseURL) {
 		if len(rows) > 0 {
 			t.Fatalf("%s is not empty", table)
 		}
@@ -149,7 +125,7 @@ func TestPostgresIsRebuiltFromTheStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	idle(t, js, subjects.Recorder)
-	for table, rows := range s.rows(t) {
+	for table, rows := range pgtest.Rows(t, s.DatabaseURL) {
 		if len(rows) == 0 {
 			t.Errorf("no rows in %s", table)
 		}
@@ -170,7 +146,7 @@ func TestPostgresIsRebuiltFromTheStream(t *testing.T) {
 func TestAReplayOfEverythingSendsNothing(t *testing.T) {
 	s := start(t, settings(t))
 	s.day(t)
-	before, asked := s.rows(t), s.vendorRequests(t)
+	before, asked := pgtest.Rows(t, s.DatabaseURL), s.vendorRequests(t)
 	out, errs, err := s.leadbus(t, "replay", "--dry-run", "--json", "--market", "ch")
 	var foreseen struct {
 		Events, Leads, Undecided, Suppressed, Doubtful, Unsent int
@@ -198,7 +174,7 @@ func TestAReplayOfEverythingSendsNothing(t *testing.T) {
 	if n := s.vendorRequests(t) - asked; n != 0 {
 		t.Errorf("%d requests at the vendors", n)
 	}
-	if d := cmp.Diff(before, s.rows(t)); d != "" {
+	if d := cmp.Diff(before, pgtest.Rows(t, s.DatabaseURL)); d != "" {
 		t.Error(d)
 	}
 }

@@ -113,29 +113,6 @@ func record(tb testing.TB, db *store.Store, market string, events ...event.Event
 	}
 }
 
-// dump is every row of every table.
-func dump(tb testing.TB, url string) map[string][]string {
-	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	conn, err := pgx.Connect(ctx, url)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = conn.Close(ctx) }()
-	all := map[string][]string{}
-	for _, table := range []string{"lead", "lead_person", "offer", "message", "message_content", "event", "event_body"} {
-		rows, err := conn.Query(ctx, "select t::text from leadbus."+table+" t order by 1")
-		if err != nil {
-			tb.Fatal(err)
-		}
-		if all[table], err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
-			tb.Fatal(err)
-		}
-	}
-	return all
-}
-
 func TestALeadIsReadBackAsItWasRecorded(t *testing.T) {
 	t.Parallel()
 	for name, suffix := range map[string]string{"prepared": "", "as behind a transaction pooler": "&default_query_exec_mode=exec"} {
@@ -269,7 +246,7 @@ func TestAnyTextIsStored(t *testing.T) {
 		e.ID, e.Lead.Lead, e.Seq = fmt.Sprintf("straggler-%d", i), s.events[i].Lead.Lead, 0
 		record(t, db, "ch", e)
 	}
-	if n := len(dump(t, url)["lead"]); n != len(texts)+6 {
+	if n := len(pgtest.Rows(t, url)["lead"]); n != len(texts)+6 {
 		t.Errorf("%d leads", n)
 	}
 }
@@ -380,7 +357,7 @@ func TestAPoisonedRowIsPermanentAndSaysNothingPersonal(t *testing.T) {
 	if strings.Contains(err.Error(), "Ivy") || !strings.Contains(err.Error(), "no_marta") {
 		t.Errorf("the error says %q", err)
 	}
-	if n := len(dump(t, url)["event"]); n != 0 {
+	if n := len(pgtest.Rows(t, url)["event"]); n != 0 {
 		t.Errorf("half of a refused batch is there: %d events", n)
 	}
 	record(t, db, "ch", good.events...)
@@ -404,7 +381,7 @@ func TestAReplayMakesTheSameRows(t *testing.T) {
 
 	at := pgtest.New(t)
 	record(t, open(t, at), "ch", s.events...)
-	want := dump(t, at)
+	want := pgtest.Rows(t, at)
 	if len(want["lead"]) != 8 || len(want["message"]) != 24 || len(want["event"]) != len(s.events)-1 {
 		t.Fatalf("%d leads, %d messages, %d events", len(want["lead"]), len(want["message"]), len(want["event"]))
 	}
@@ -432,7 +409,7 @@ func TestAReplayMakesTheSameRows(t *testing.T) {
 					record(t, db, "ch", part...)
 				}
 			}
-			if d := cmp.Diff(want, dump(t, url)); d != "" {
+			if d := cmp.Diff(want, pgtest.Rows(t, url)); d != "" {
 				t.Error(d)
 			}
 		})
@@ -450,7 +427,7 @@ func TestTheSameIDOnTwoLeadsIsTwoEvents(t *testing.T) {
 		s.events[len(s.events)-1].ID = "same"
 	}
 	record(t, open(t, url), "ch", s.events...)
-	if n := len(dump(t, url)["event"]); n != 2 {
+	if n := len(pgtest.Rows(t, url)["event"]); n != 2 {
 		t.Errorf("%d events", n)
 	}
 }
@@ -488,7 +465,7 @@ func TestConcurrentRecordersOfTheSameLeads(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if d := cmp.Diff(dump(t, calm), dump(t, url)); d != "" {
+	if d := cmp.Diff(pgtest.Rows(t, calm), pgtest.Rows(t, url)); d != "" {
 		t.Error(d)
 	}
 }
