@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/app"
+	"leadbus/internal/await"
 	"leadbus/internal/lead"
 	"leadbus/internal/localpg"
 	"leadbus/internal/localpg/pgtest"
@@ -75,7 +76,7 @@ func TestWithoutPostgresPeopleAreTold(t *testing.T) {
 	}
 
 	id := s.accept(t, site1, call(nil))
-	eventually(t, func() bool { return len(s.sandboxMessages(t)) == before+6 }, func() string { return "nobody was told" })
+	await.Until(t, func() bool { return len(s.sandboxMessages(t)) == before+6 }, func() string { return "nobody was told" })
 
 	cluster()
 	row := s.row(t, "ch", id, told)

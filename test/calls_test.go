@@ -22,6 +22,7 @@ import (
 
 	"leadbus/internal/alarm"
 	"leadbus/internal/app"
+	"leadbus/internal/await"
 	"leadbus/internal/elevenlabs"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
@@ -177,7 +178,7 @@ func TestReportsOfAnyShape(t *testing.T) {
 			t.Errorf("the report on %s is not on the stream", id)
 		}
 	}
-	eventually(t, func() bool {
+	await.Until(t, func() bool {
 		return s.metric(t, "leadbus_calls_scanned_total") >= float64(len(have))
 	}, func() string { return "not every call was scanned" })
 	if n := s.metric(t, "leadbus_dead_letters"); n != 0 {
@@ -345,7 +346,7 @@ func TestComparingRecords(t *testing.T) {
 	for range 2 {
 		wg.Go(func() { _, _, _ = s.leadbus(t, "reconcile", "--market", "ch", "--grace", "1ms") })
 	}
-	wg.Wait()
+	await.Return(t, "both reconcile", wg.Wait)
 	out, stderr, err := s.leadbus(t, "reconcile", "--market", "ch", "--grace", "1ms")
 	if err != nil || !strings.Contains(out, "the records agree; 0 calls fetched") {
 		t.Errorf("%v\n%s%s", err, out, stderr)

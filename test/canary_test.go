@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/app"
+	"leadbus/internal/await"
 	"leadbus/internal/bus"
 	"leadbus/internal/canary"
 	"leadbus/internal/event"
@@ -138,7 +139,7 @@ func TestScannersSendCanaries(t *testing.T) {
 	cfg.Market = []string{"ch"}
 	cfg.CanaryEvery, cfg.HeartbeatURL = 200*time.Millisecond, app.Secret(outside.URL+"/ping/{market}")
 	s := start(t, cfg)
-	eventually(t, func() bool { return s.metric(t, "leadbus_canaries_total") >= 2 && pinged.Load() >= 2 }, func() string {
+	await.Until(t, func() bool { return s.metric(t, "leadbus_canaries_total") >= 2 && pinged.Load() >= 2 }, func() string {
 		return fmt.Sprintf("%v test leads, %d pings", s.metric(t, "leadbus_canaries_total"), pinged.Load())
 	})
 	if n := len(s.kinds(t, "ch", subjects.AlarmRaised)); n != 0 {

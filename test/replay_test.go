@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"leadbus/internal/await"
 	"leadbus/internal/lead"
 	"leadbus/internal/localpg/pgtest"
 	"leadbus/internal/roster"
@@ -38,7 +39,7 @@ func (s *system) operator(tb testing.TB, market string) jetstream.JetStream {
 func idle(tb testing.TB, js jetstream.JetStream, durable string) {
 	tb.Helper()
 	var info *jetstream.ConsumerInfo
-	eventually(tb, func() bool {
+	await.Until(tb, func() bool {
 		c, err := js.Consumer(tb.Context(), subjects.StreamLeads, durable)
 		if err != nil {
 			return false
@@ -83,7 +84,7 @@ func (s *system) day(tb testing.TB) {
 	s.row(tb, "ch", leads[0], func(l store.Lead) bool { return len(l.Offers) == 2 && told(l) })
 	js := s.operator(tb, "ch")
 	settled := 0
-	eventually(tb, func() bool { // receipts come for a while
+	await.Until(tb, func() bool { // receipts come for a while
 		stream, err := js.Stream(tb.Context(), subjects.StreamLeads)
 		if err != nil {
 			return false
@@ -199,7 +200,7 @@ func TestDeadLettersAreSeenAndHandled(t *testing.T) {
 		}
 		return ""
 	}
-	eventually(t, func() bool { return alarm() != "" }, func() string { return "the owner has not heard of it" })
+	await.Until(t, func() bool { return alarm() != "" }, func() string { return "the owner has not heard of it" })
 	if text := alarm(); !strings.Contains(text, "leadbus dlq retry --market ch") || !strings.Contains(text, "leadbus trace "+id) {
 		t.Errorf("the alarm says:\n%s", text)
 	}
@@ -217,7 +218,7 @@ func TestDeadLettersAreSeenAndHandled(t *testing.T) {
 		}
 		return len(letters)
 	}
-	eventually(t, func() bool { return list() == 4 }, func() string { return fmt.Sprint(letters) })
+	await.Until(t, func() bool { return list() == 4 }, func() string { return fmt.Sprint(letters) })
 	for _, l := range letters {
 		if l.Lead != id || l.Reason == "" || l.Role == "" {
 			t.Errorf("%+v", l)
@@ -234,7 +235,7 @@ func TestDeadLettersAreSeenAndHandled(t *testing.T) {
 		t.Errorf("dlq retry: %v\n%s%s", err, out, errs)
 	}
 	// It is as unreadable as before.
-	eventually(t, func() bool { return list() >= 4 }, func() string { return fmt.Sprint(letters) })
+	await.Until(t, func() bool { return list() >= 4 }, func() string { return fmt.Sprint(letters) })
 	if out, errs, err := s.leadbus(t, "dlq", "drop", "--market", "ch", "--all"); err != nil {
 		t.Errorf("dlq drop: %v\n%s%s", err, out, errs)
 	}
@@ -247,7 +248,7 @@ func (s *system) next(tb testing.TB, id string) {
 		tb.Fatal(err)
 	}
 	var out, errs string
-	eventually(tb, func() bool { // the roster is copied within seconds
+	await.Until(tb, func() bool { // the roster is copied within seconds
 		var err error
 		out, errs, err = s.leadbus(tb, "resend", id, "--to", "next")
 		return err == nil && strings.Contains(out, "given to")
@@ -312,7 +313,7 @@ func TestTheNextProvider(t *testing.T) {
 	if out, errs, err := s.leadbus(t, "resend", id, "--to", "provider", "--channel", "email"); err != nil {
 		t.Errorf("resend: %v\n%s%s", err, out, errs)
 	}
-	eventually(t, func() bool { return len(reads(providers[second.Provider].Email)) == 3 }, func() string { return "who has the lead now got nothing again" })
+	await.Until(t, func() bool { return len(reads(providers[second.Provider].Email)) == 3 }, func() string { return "who has the lead now got nothing again" })
 
 	if out, _, err := s.leadbus(t, "trace", id); err != nil || !strings.Contains(out, "reassigned "+providers[second.Provider].Name) || !strings.Contains(out, "had it before") {
 		t.Errorf("trace: %v\n%s", err, out)
@@ -344,11 +345,11 @@ func TestResend(t *testing.T) {
 	if out, errs, err := s.leadbus(t, "resend", id, "--to", "customer"); err != nil || !strings.Contains(out, "sms to customer") {
 		t.Fatalf("resend: %v\n%s%s", err, out, errs)
 	}
-	eventually(t, func() bool { return len(s.sandboxMessages(t)) == before+1 }, func() string { return "the customer got nothing" })
+	await.Until(t, func() bool { return len(s.sandboxMessages(t)) == before+1 }, func() string { return "the customer got nothing" })
 	if out, errs, err := s.leadbus(t, "resend", id, "--to", "provider", "--channel", "email"); err != nil || strings.Count(out, "queued") != 1 {
 		t.Fatalf("resend: %v\n%s%s", err, out, errs)
 	}
-	eventually(t, func() bool { return len(s.sandboxMessages(t)) == before+2 }, func() string { return "the provider got nothing" })
+	await.Until(t, func() bool { return len(s.sandboxMessages(t)) == before+2 }, func() string { return "the provider got nothing" })
 	row := s.row(t, "ch", id, told)
 	if len(row.Messages) != 8 || row.Status != string(lead.Notified) {
 		t.Errorf("%d messages, status %q", len(row.Messages), row.Status)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"leadbus/internal/await"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/site"
@@ -95,7 +96,7 @@ func TestTheSameCallAgainIsOneLead(t *testing.T) {
 	for range 5 {
 		wg.Go(func() { s.accept(t, site1, body) })
 	}
-	wg.Wait()
+	await.Return(t, "the repeats are answered", wg.Wait)
 	first := s.row(t, "ch", id, told)
 
 	// Another lead behind it in every queue: when that one is told, the
@@ -217,7 +218,7 @@ func TestARosterEditReachesTheMatcher(t *testing.T) {
 	if err := execSQL(ctx, s.DatabaseURL, "update leadbus.provider set active = false where id = $1", row.Provider); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() bool {
+	await.Until(t, func() bool {
 		next := s.row(t, "ch", s.accept(t, site1, call(nil)), told)
 		return next.Provider != row.Provider
 	}, func() string { return "the provider still gets leads" })
@@ -233,7 +234,7 @@ func TestAFailedDeliveryIsSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	var row store.Lead
-	eventually(t, func() bool {
+	await.Until(t, func() bool {
 		row = s.row(t, "ch", s.accept(t, site1, call(nil)), told)
 		return slices.Contains(outcomes(row), "provider sms offer failed")
 	}, func() string { return fmt.Sprint(outcomes(row)) })

@@ -19,6 +19,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/app"
+	"leadbus/internal/await"
 	"leadbus/internal/edge"
 	"leadbus/internal/event"
 	"leadbus/internal/intake"
@@ -30,7 +31,9 @@ import (
 )
 
 // patience bounds every wait on a condition; a wait that needs it has failed.
-const patience = 30 * time.Second
+const patience = time.Minute
+
+func init() { http.DefaultClient.Timeout = patience }
 
 // system is one running all-in-one.
 type system struct {
@@ -193,7 +196,7 @@ func (s *system) row(tb testing.TB, market, id string, ok func(store.Lead) bool)
 	}
 	defer db.Close()
 	var got store.Lead
-	eventually(tb, func() bool {
+	await.Until(tb, func() bool {
 		l, err := db.Lead(ctx, market, id)
 		if err != nil {
 			return false
@@ -232,19 +235,4 @@ func (s *system) events(tb testing.TB, market, id string) []event.Event {
 		tb.Fatal(err)
 	}
 	return found
-}
-
-// eventually waits for a condition.
-func eventually(tb testing.TB, ok func() bool, state func() string) {
-	tb.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			tb.Fatalf("did not happen within %s: %s", patience, state())
-		}
-	}
 }

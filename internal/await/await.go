@@ -28,7 +28,7 @@ func Until(tb testing.TB, ok func() bool, state func() string) {
 		select {
 		case <-tick.C:
 		case <-end:
-			tb.Fatalf("not within %s: %s", patience, state())
+			tb.Fatalf("waited %s in vain: %s", patience, state())
 		}
 	}
 }
@@ -40,7 +40,7 @@ func Value[T any](tb testing.TB, what string, c <-chan T) T {
 	case v := <-c:
 		return v
 	case <-time.After(patience):
-		tb.Fatalf("not within %s: %s", patience, what)
+		tb.Fatalf("waited %s in vain: %s", patience, what)
 		panic("unreachable")
 	}
 }

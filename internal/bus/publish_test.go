@@ -120,11 +120,12 @@ func TestAVainPublishEndsSoon(t *testing.T) {
 	told := matched("l1", "p")
 	told.Lead.Event, told.Body = subjects.MessageSent, &event.Told{}
 	fill := func(context.Context) error {
-		for i := 0; ; i++ {
+		for i := range 100 {
 			if err := edge.Publish(t.Context(), received("ch", fmt.Sprintf("l%d", i), strings.Repeat("x", 8<<10))); err != nil {
 				return err
 			}
 		}
+		return nil
 	}
 	for name, c := range map[string]struct {
 		publish   func(context.Context) error
@@ -154,7 +155,7 @@ func TestAVainPublishEndsSoon(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if took := time.Since(begun); took > ackTimeout {
+		if took := time.Since(begun); took > soon {
 			t.Errorf("%s: refused after %s only", name, took)
 		}
 		if fate, _ := event.Outcome(err, 1); (fate == event.Terminate) != c.permanent {
@@ -169,7 +170,7 @@ func TestAPublishIsTriedUntilItsContextEnds(t *testing.T) {
 	edge := r.connect(t, EdgeUser)
 	begun := time.Now()
 	err := edge.Publish(deadline(t, 300*time.Millisecond), received("xx", "l1", "x"))
-	if took := time.Since(begun); err == nil || took > time.Second || !strings.Contains(err.Error(), "market xx") {
+	if took := time.Since(begun); err == nil || took > soon || !strings.Contains(err.Error(), "market xx") {
 		t.Errorf("market nobody serves: %v after %s", err, took)
 	}
 	r.Close()

@@ -107,6 +107,10 @@ func (r *rig) settled(t testing.TB, op *Conn, durable string, last uint64) {
 	})
 }
 
+// soon is far above what anything takes here, and far below a lease or a
+// publish that is tried in vain.
+const soon = ackWait / 3
+
 func deadline(t testing.TB, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	t.Cleanup(cancel)

@@ -91,7 +91,7 @@ func TestTheSpoolKeepsWhatTheBusDoesNotTake(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				if took := time.Since(begun); took > 2*ackTimeout {
+				if took := time.Since(begun); took > soon {
 					t.Errorf("accepted after %s only", took)
 				}
 			}
@@ -164,7 +164,7 @@ func TestAFullSpoolSaysSo(t *testing.T) {
 	await.True(t, "connected", s.to.Connected)
 	r.Close()
 	kept := 0
-	for ; ; kept++ {
+	for ; kept < 100; kept++ {
 		if err := s.Publish(t.Context(), received("ch", fmt.Sprintf("l%d", kept), strings.Repeat("x", 8<<10))); err != nil {
 			if !strings.Contains(err.Error(), "maximum bytes") {
 				t.Errorf("full: %v", err)
@@ -172,7 +172,7 @@ func TestAFullSpoolSaysSo(t *testing.T) {
 			break
 		}
 	}
-	if kept == 0 || kept != s.waiting() {
+	if kept == 0 || kept == 100 || kept != s.waiting() {
 		t.Errorf("%d accepted, %d kept", kept, s.waiting())
 	}
 	r.start(t)
@@ -296,13 +296,13 @@ func TestWritesThatGoTogetherAreAnsweredApart(t *testing.T) {
 	}
 	call("large", func(ctx context.Context) error { return m.Publish(ctx, matched("large", strings.Repeat("x", 2<<20))) })
 	close(start)
-	callers.Wait()
+	await.Return(t, "every caller has its answer", callers.Wait)
 	start = make(chan struct{})
 	for i := range each {
 		call("alone", func(ctx context.Context) error { return m.Publish(ctx, matched(fmt.Sprintf("a%d", i), "p")) })
 	}
 	close(start)
-	callers.Wait()
+	await.Return(t, "every caller has its answer", callers.Wait)
 	close(answers)
 	for a := range answers {
 		want := map[string]string{"refused": event.ErrConflict.Error(), "large": "maximum payload"}[a.name]

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-
 	"leadbus/internal/bus/bustest"
 	"leadbus/internal/event"
 	"leadbus/internal/intake"

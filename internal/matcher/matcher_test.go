@@ -147,7 +147,7 @@ func TestEqualPayloadsAtOnceAreOneLead(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
+	await.Return(t, "the repeats are published", wg.Wait)
 	last := r.receive("conv_2", leak())
 	await.True(t, "the lead after it is matched", func() bool { return len(r.story(last.Lead.Lead)) > 0 })
 	await.True(t, "matched", func() bool { return len(r.story(e.Lead.Lead)) > 0 })
@@ -325,7 +325,7 @@ func TestAnUpdateRacesTheFirstCall(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		wg.Wait()
+		await.Return(t, "both are handled", wg.Wait)
 		story := r.story(first.Lead.Lead)
 		events := r.events(first.Lead.Lead)
 		newest := events[len(events)-1].Body.(*event.Decided)
@@ -379,7 +379,7 @@ func TestCapsHoldOverReplicas(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
+	await.Return(t, "the leads are published", wg.Wait)
 	count := map[string]int{}
 	for i := range leads {
 		id := lead.NewID(domain, conversation(i))

@@ -26,7 +26,7 @@ import (
 	"leadbus/internal/subjects"
 )
 
-const patience = 30 * time.Second
+const patience = time.Minute
 
 func open(t *testing.T, url string) *store.Store {
 	t.Helper()
@@ -188,7 +188,7 @@ func TestAnEditReachesTheBucket(t *testing.T) {
 	begun := time.Now()
 	pgtest.Exec(t, url, `update leadbus.provider set priority = 7, hours = '{"mon": ["08:00-12:00"]}' where market = 'ch' and id = 'lac'`)
 	await.True(t, "the edit is in the bucket", holds("lac", `"hours":{"mon":["08:00-12:00"]}`))
-	if took := time.Since(begun); took > 3*time.Second {
+	if took := time.Since(begun); took > 10*time.Second {
 		t.Errorf("the edit took %s", took)
 	}
 	if e, err := bucket.Get(t.Context(), "rhone"); err != nil || e.Revision > 3 {
@@ -275,18 +275,8 @@ func TestADatabaseErrorDoesNotTouchTheBucket(t *testing.T) {
 	t.Parallel()
 	f := &fake{version: 3, looks: make(chan struct{})}
 	r := recorder.New(recorder.Options{Market: "ch", Store: f, Log: zerolog.Nop()})
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- r.SyncRoster(ctx) }()
+	await.Background(t, r.SyncRoster)
 	for range 2 {
-		select {
-		case <-f.looks:
-		case <-time.After(patience):
-			t.Fatal("the roster is not looked at again")
-		}
-	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
+		await.Value(t, "a look at the roster", f.looks)
 	}
 }

@@ -96,6 +96,7 @@ func rowsWritten(b *testing.B, url string) float64 {
 		b.Fatal(err)
 	}
 	defer func() { _ = conn.Close(b.Context()) }()
+	end := time.Now().Add(time.Minute)
 	for last, same := -1.0, 0; ; {
 		var n float64
 		if err := conn.QueryRow(b.Context(), "select tup_inserted + tup_updated from pg_stat_database where datname = current_database()").Scan(&n); err != nil {
@@ -106,6 +107,9 @@ func rowsWritten(b *testing.B, url string) float64 {
 		}
 		if same == 15 {
 			return n
+		}
+		if time.Now().After(end) {
+			b.Fatalf("Postgres still counts, %v by now", n)
 		}
 		<-time.After(100 * time.Millisecond)
 	}

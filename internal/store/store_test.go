@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"leadbus/internal/await"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/localpg"
@@ -26,7 +27,7 @@ import (
 	migrations "leadbus/supabase/migrations"
 )
 
-const patience = 30 * time.Second
+const patience = time.Minute
 
 func TestMain(m *testing.M) {
 	// The cluster of all tests lives until the test binary ends.
@@ -464,7 +465,7 @@ func TestConcurrentRecordersOfTheSameLeads(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
+	await.Return(t, "everything is recorded", wg.Wait)
 	if d := cmp.Diff(pgtest.Rows(t, calm), pgtest.Rows(t, url)); d != "" {
 		t.Error(d)
 	}
@@ -516,13 +517,8 @@ func TestTheDatabaseGoesAndComesBack(t *testing.T) {
 	if l, err := db.Lead(t.Context(), "ch", "lead1"); err != nil || l.Status != "notified" {
 		t.Errorf("status %q, %v", l.Status, err)
 	}
-	select {
-	case err := <-opened:
-		if err != nil {
-			t.Error(err)
-		}
-	case <-time.After(patience):
-		t.Error("Open still waits")
+	if err := await.Value(t, "Open's end", opened); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -589,7 +585,7 @@ func TestMigrateTogetherAndAgain(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
+	await.Return(t, "all have migrated", wg.Wait)
 	s := stream{market: "ch"}
 	s.whole("lead1", `{}`)
 	record(t, open(t, url), "ch", s.events...)
