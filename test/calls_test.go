@@ -279,7 +279,7 @@ func (s *system) metric(tb testing.TB, name string) (sum float64) {
 // the lead is recovered, the provider told and the owner mailed what was said.
 func TestGoodbyeBeforeTheTool(t *testing.T) {
 	s := start(t, settings(t))
-	out, stderr, err := s.leadbus(t, "call", "--scenario", "goodbye-before-tool", "--site", site1, "--name", "Zoé Zbinden", "--wait", "10s")
+	out, stderr, err := s.leadbus(t, "call", "--scenario", "goodbye-before-tool", "--site", site1, "--name", "Zoé Zbinden", "--wait", "50s")
 	if err != nil {
 		t.Fatalf("%v\n%s%s", err, out, stderr)
 	}
@@ -289,15 +289,17 @@ func TestGoodbyeBeforeTheTool(t *testing.T) {
 		}
 	}
 	var provider, customer, transcript bool
-	for _, m := range s.sandboxMessages(t) {
-		provider = provider || m.Channel == "whatsapp"
-		customer = customer || m.Channel == "sms" && strings.Contains(m.Text, "Plombiers")
-		transcript = transcript || m.Channel == "email" && m.To == s.Catalog.Sites[site1].Owner.Email &&
-			strings.Contains(m.Text, "Merci pour votre appel, bonne journée, au revoir.") && strings.Contains(m.Text, "Zoé Zbinden")
-	}
-	if !provider || !customer || !transcript {
-		t.Errorf("provider told %t, customer told %t, owner read what was said %t", provider, customer, transcript)
-	}
+	await.Until(t, func() bool { // the command does not wait for the mail
+		for _, m := range s.sandboxMessages(t) {
+			provider = provider || m.Channel == "whatsapp"
+			customer = customer || m.Channel == "sms" && strings.Contains(m.Text, "Plombiers")
+			transcript = transcript || m.Channel == "email" && m.To == s.Catalog.Sites[site1].Owner.Email &&
+				strings.Contains(m.Text, "Merci pour votre appel, bonne journée, au revoir.") && strings.Contains(m.Text, "Zoé Zbinden")
+		}
+		return provider && customer && transcript
+	}, func() string {
+		return fmt.Sprintf("provider told %t, customer told %t, owner read what was said %t", provider, customer, transcript)
+	})
 	if n := len(s.kinds(t, "ch", subjects.Received)); n != 1 {
 		t.Errorf("%d leads, want 1", n)
 	}
@@ -321,7 +323,7 @@ func TestALostReportIsFound(t *testing.T) {
 	cfg := settings(t)
 	cfg.ReconcileEvery = 500 * time.Millisecond
 	s := start(t, cfg)
-	out, stderr, err := s.leadbus(t, "call", "--scenario", "webhook-lost", "--site", site1, "--wait", "20s")
+	out, stderr, err := s.leadbus(t, "call", "--scenario", "webhook-lost", "--site", site1, "--wait", "50s")
 	if err != nil {
 		t.Fatalf("%v\n%s%s", err, out, stderr)
 	}
