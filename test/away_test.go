@@ -12,7 +12,6 @@ import (
 	"leadbus/internal/app"
 	"leadbus/internal/await"
 	"leadbus/internal/lead"
-	"leadbus/internal/localpg"
 	"leadbus/internal/localpg/pgtest"
 	"leadbus/internal/process"
 	"leadbus/internal/subjects"
@@ -57,15 +56,7 @@ func TestAMarketWithoutItsMatcherWaits(t *testing.T) {
 // appear when it is back.
 func TestWithoutPostgresPeopleAreTold(t *testing.T) {
 	dir := filepath.Join(pgtest.Dir(t), "own")
-	cluster := func() *localpg.Cluster {
-		c, err := localpg.Start(t.Context(), localpg.Options{Dir: dir, NoSync: true, Log: zerolog.Nop()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = c.Stop() })
-		return c
-	}
-	pg := cluster()
+	pg := pgtest.Start(t, dir)
 	cfg := settings(t)
 	cfg.DatabaseURL = pg.URL()
 	s := start(t, cfg)
@@ -78,7 +69,7 @@ func TestWithoutPostgresPeopleAreTold(t *testing.T) {
 	id := s.accept(t, site1, call(nil))
 	await.Until(t, func() bool { return len(s.sandboxMessages(t)) == before+6 }, func() string { return "nobody was told" })
 
-	cluster()
+	pgtest.Start(t, dir)
 	row := s.row(t, "ch", id, told)
 	if row.Status != string(lead.Notified) || len(row.Messages) != 6 || strings.Contains(strings.Join(outcomes(row), ";"), "failed") {
 		t.Errorf("status %q, %v", row.Status, outcomes(row))

@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
@@ -83,19 +83,29 @@ func (s *system) day(tb testing.TB) {
 	s.next(tb, leads[0])
 	s.row(tb, "ch", leads[0], func(l store.Lead) bool { return len(l.Offers) == 2 && told(l) })
 	js := s.operator(tb, "ch")
-	settled := 0
-	await.Until(tb, func() bool { // receipts come for a while
+	stored := func() uint64 {
 		stream, err := js.Stream(tb.Context(), subjects.StreamLeads)
 		if err != nil {
-			return false
+			tb.Fatal(err)
 		}
-		before := settled
-		settled = int(stream.CachedInfo().State.Msgs)
-		<-time.After(300 * time.Millisecond)
-		return settled == before
+		return stream.CachedInfo().State.Msgs
+	}
+	// In the end a WhatsApp message is read, any other delivered or failed.
+	ended := func(l store.Lead) bool {
+		return told(l) && !slices.ContainsFunc(l.Messages, func(m store.Message) bool {
+			return m.Channel == lead.WhatsApp && m.State == string(lead.MessageDelivered)
+		})
+	}
+	await.Until(tb, func() bool {
+		before := stored()
+		for _, durable := range subjects.Roles {
+			idle(tb, js, durable)
+		}
+		for _, id := range leads {
+			s.row(tb, "ch", id, ended)
+		}
+		return stored() == before
 	}, func() string { return "receipts keep coming" })
-	idle(tb, js, subjects.Notifier)
-	idle(tb, js, subjects.Recorder)
 }
 
 // The database is gone. Made anew and filled from the stream as documented, it

@@ -18,7 +18,6 @@ import (
 	"leadbus/internal/bus/bustest"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
-	"leadbus/internal/localpg"
 	"leadbus/internal/localpg/pgtest"
 	"leadbus/internal/recorder"
 	"leadbus/internal/roster"
@@ -27,18 +26,6 @@ import (
 )
 
 const patience = time.Minute
-
-func open(t *testing.T, url string) *store.Store {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	db, err := store.Open(ctx, url, zerolog.Nop())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(db.Close)
-	return db
-}
 
 // run starts one more recorder of the market, with the rights it has there.
 func run(t *testing.T, b *bustest.Bus, db *store.Store) {
@@ -86,7 +73,7 @@ func status(t *testing.T, db *store.Store, id string) string {
 func TestTheStreamBecomesRows(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	db := open(t, url)
+	db := pgtest.Open(t, url)
 	pgtest.Exec(t, url, "alter table leadbus.lead_person add constraint refused check (name <> 'Poison Ivy')")
 	b := bustest.New(t)
 	c := b.Operator
@@ -99,7 +86,7 @@ func TestTheStreamBecomesRows(t *testing.T) {
 		publish(t, c, id, subjects.Matched, &event.Decided{Lead: lead.Lead{ID: id, Request: lead.Request{CustomerName: "Marta"}}, Offer: "o" + id, Provider: &roster.Provider{ID: "lac"}})
 	}
 	run(t, b, db)
-	run(t, b, open(t, url))
+	run(t, b, pgtest.Open(t, url))
 	for i := range 40 {
 		id := fmt.Sprintf("lead%d", i)
 		await.True(t, id+" is matched", func() bool { return status(t, db, id) == "matched" })
@@ -113,16 +100,8 @@ func TestTheStreamBecomesRows(t *testing.T) {
 func TestRowsAppearWhenTheDatabaseIsBack(t *testing.T) {
 	t.Parallel()
 	dir := pgtest.Dir(t)
-	start := func() *localpg.Cluster {
-		cluster, err := localpg.Start(context.Background(), localpg.Options{Dir: dir, NoSync: true, Log: zerolog.Nop()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = cluster.Stop() })
-		return cluster
-	}
-	cluster := start()
-	db := open(t, cluster.URL())
+	cluster := pgtest.Start(t, dir)
+	db := pgtest.Open(t, cluster.URL())
 	if err := db.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +117,7 @@ func TestRowsAppearWhenTheDatabaseIsBack(t *testing.T) {
 	for i := range 100 {
 		begin(t, c, fmt.Sprintf("meanwhile%d", i), "Marta")
 	}
-	start()
+	pgtest.Start(t, dir)
 	begin(t, c, "after", "Marta")
 	for _, id := range []string{"after", "meanwhile0", "meanwhile50", "meanwhile99"} {
 		await.True(t, id+" is recorded", func() bool { return status(t, db, id) == "pending" })
@@ -149,7 +128,7 @@ func TestRowsAppearWhenTheDatabaseIsBack(t *testing.T) {
 func TestAnEditReachesTheBucket(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	db := open(t, url)
+	db := pgtest.Open(t, url)
 	b := bustest.New(t)
 	bucket := bustest.Bucket(t, b.Operator, subjects.BucketRoster)
 	keys := func() (all []string) {

@@ -32,7 +32,7 @@ func BenchmarkRecord(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = c.Stop() })
-	db := open(b, c.URL())
+	db := pgtest.Open(b, c.URL())
 	if err := db.Migrate(b.Context()); err != nil {
 		b.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func BenchmarkRecord(b *testing.B) {
 }
 
 func benchRecord(b *testing.B, url string, leads, writers int) {
-	db := open(b, url)
+	db := pgtest.Open(b, url)
 	share(b, url, writers, db.Close, func(w int) func() error {
 		batches := benchBatches(fmt.Sprintf("%s-%d-%d", strings.ToLower(strings.NewReplacer("/", "-", "=", "-").Replace(b.Name())), b.N, w), leads, b.N/writers+1)
 		return func() error {

@@ -19,7 +19,6 @@ import (
 	"leadbus/internal/await"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
-	"leadbus/internal/localpg"
 	"leadbus/internal/localpg/pgtest"
 	"leadbus/internal/roster"
 	"leadbus/internal/store"
@@ -32,18 +31,6 @@ const patience = time.Minute
 func TestMain(m *testing.M) {
 	// The cluster of all tests lives until the test binary ends.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("leadbus/internal/localpg.(*server).launch.func1"), goleak.IgnoreAnyFunction("leadbus/internal/localpg.(*server).keep"))
-}
-
-func open(tb testing.TB, url string) *store.Store {
-	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	db, err := store.Open(ctx, url, zerolog.Nop())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(db.Close)
-	return db
 }
 
 var start = time.Date(2024, 11, 23, 8, 0, 0, 0, time.UTC)
@@ -120,7 +107,7 @@ func TestALeadIsReadBackAsItWasRecorded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := pgtest.New(t)
-			db := open(t, url+suffix)
+			db := pgtest.Open(t, url+suffix)
 			s := stream{market: "ch"}
 			s.whole("lead1", `{"name":"Marta"}`)
 			record(t, db, "ch", s.events...)
@@ -170,7 +157,7 @@ func TestALeadIsReadBackAsItWasRecorded(t *testing.T) {
 // Callers say what they like; nothing of it is lost, runs, or holds up a batch.
 // References are not unique: a person who names one means no test lead.
 func TestAReferenceMeansNoTestLead(t *testing.T) {
-	db := open(t, pgtest.New(t))
+	db := pgtest.Open(t, pgtest.New(t))
 	s := &stream{market: "ch"}
 	for _, id := range []string{"lead1", "canary1"} {
 		l := understood("ch", id)
@@ -192,7 +179,7 @@ func TestAReferenceMeansNoTestLead(t *testing.T) {
 func TestAnyTextIsStored(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	db := open(t, url)
+	db := pgtest.Open(t, url)
 	texts := map[string]string{
 		"emoji":   "👨‍👩‍👧‍👦 🚿",
 		"rtl":     "مرحبا \u202e שלום",
@@ -256,7 +243,7 @@ func TestAnyTextIsStored(t *testing.T) {
 func TestMarketsAreKeptApart(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	db := open(t, url)
+	db := pgtest.Open(t, url)
 	for _, market := range []string{"ch", "id"} {
 		s := stream{market: market}
 		s.whole("lead-"+market, `{}`)
@@ -343,7 +330,7 @@ func TestMarketsAreKeptApart(t *testing.T) {
 func TestAPoisonedRowIsPermanentAndSaysNothingPersonal(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	db := open(t, url)
+	db := pgtest.Open(t, url)
 	pgtest.Exec(t, url, "alter table leadbus.lead_person add constraint no_marta check (name <> 'Poison Ivy')")
 	good, bad := stream{market: "ch"}, stream{market: "ch"}
 	good.whole("good", `{}`)
@@ -381,7 +368,7 @@ func TestAReplayMakesTheSameRows(t *testing.T) {
 	s.events = append(s.events, again)
 
 	at := pgtest.New(t)
-	record(t, open(t, at), "ch", s.events...)
+	record(t, pgtest.Open(t, at), "ch", s.events...)
 	want := pgtest.Rows(t, at)
 	if len(want["lead"]) != 8 || len(want["message"]) != 24 || len(want["event"]) != len(s.events)-1 {
 		t.Fatalf("%d leads, %d messages, %d events", len(want["lead"]), len(want["message"]), len(want["event"]))
@@ -404,7 +391,7 @@ func TestAReplayMakesTheSameRows(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := pgtest.New(t)
-			db := open(t, url)
+			db := pgtest.Open(t, url)
 			for range 2 {
 				for _, part := range order(slices.Clone(s.events)) {
 					record(t, db, "ch", part...)
@@ -427,7 +414,7 @@ func TestTheSameIDOnTwoLeadsIsTwoEvents(t *testing.T) {
 		s.add(id, subjects.Received, &event.Received{Lead: understood("ch", id)})
 		s.events[len(s.events)-1].ID = "same"
 	}
-	record(t, open(t, url), "ch", s.events...)
+	record(t, pgtest.Open(t, url), "ch", s.events...)
 	if n := len(pgtest.Rows(t, url)["event"]); n != 2 {
 		t.Errorf("%d events", n)
 	}
@@ -447,12 +434,12 @@ func TestConcurrentRecordersOfTheSameLeads(t *testing.T) {
 		parts[i%len(parts)] = append(parts[i%len(parts)], e)
 	}
 	calm := pgtest.New(t)
-	record(t, open(t, calm), "ch", s.events...)
+	record(t, pgtest.Open(t, calm), "ch", s.events...)
 
 	url := pgtest.New(t)
 	var wg sync.WaitGroup
 	for i := range recorders {
-		db := open(t, url)
+		db := pgtest.Open(t, url)
 		wg.Go(func() {
 			for j := range parts {
 				part := slices.Clone(parts[(i+j)%len(parts)])
@@ -476,16 +463,8 @@ func TestConcurrentRecordersOfTheSameLeads(t *testing.T) {
 func TestTheDatabaseGoesAndComesBack(t *testing.T) {
 	t.Parallel()
 	dir := pgtest.Dir(t)
-	run := func() *localpg.Cluster {
-		c, err := localpg.Start(context.Background(), localpg.Options{Dir: dir, NoSync: true, Log: zerolog.Nop()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = c.Stop() })
-		return c
-	}
-	c := run()
-	db := open(t, c.URL())
+	c := pgtest.Start(t, dir)
+	db := pgtest.Open(t, c.URL())
 	if err := db.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -512,7 +491,7 @@ func TestTheDatabaseGoesAndComesBack(t *testing.T) {
 		}
 		opened <- err
 	}()
-	run()
+	pgtest.Start(t, dir)
 	record(t, db, "ch", s.events[3:]...)
 	if l, err := db.Lead(t.Context(), "ch", "lead1"); err != nil || l.Status != "notified" {
 		t.Errorf("status %q, %v", l.Status, err)
@@ -576,7 +555,7 @@ func TestMigrateTogetherAndAgain(t *testing.T) {
 	url := empty(t)
 	var wg sync.WaitGroup
 	for range 4 {
-		db := open(t, url)
+		db := pgtest.Open(t, url)
 		wg.Go(func() {
 			for range 2 {
 				if err := db.Migrate(context.Background()); err != nil {
@@ -588,7 +567,7 @@ func TestMigrateTogetherAndAgain(t *testing.T) {
 	await.Return(t, "all have migrated", wg.Wait)
 	s := stream{market: "ch"}
 	s.whole("lead1", `{}`)
-	record(t, open(t, url), "ch", s.events...)
+	record(t, pgtest.Open(t, url), "ch", s.events...)
 }
 
 // The Supabase CLI applied the files; they are not applied again.
@@ -620,7 +599,7 @@ func TestMigrationsOfTheSupabaseCLICount(t *testing.T) {
 		version, name, _ := strings.Cut(strings.TrimSuffix(f.Name(), ".sql"), "_")
 		run(fmt.Sprintf("insert into supabase_migrations.schema_migrations values ('%s', '%s')", version, name))
 	}
-	db := open(t, url)
+	db := pgtest.Open(t, url)
 	if err := db.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}

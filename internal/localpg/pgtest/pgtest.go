@@ -142,6 +142,32 @@ func Dir(tb testing.TB) string {
 	return dir
 }
 
+// Start starts a cluster there, which runs until it is stopped or the test ends.
+func Start(tb testing.TB, dir string) *localpg.Cluster {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	c, err := localpg.Start(ctx, localpg.Options{Dir: dir, NoSync: true, Log: zerolog.Nop()})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = c.Stop() })
+	return c
+}
+
+// Open connects to a database until the test ends.
+func Open(tb testing.TB, url string) *store.Store {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), copyTime)
+	defer cancel()
+	db, err := store.Open(ctx, url, zerolog.Nop())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(db.Close)
+	return db
+}
+
 func newDir() (string, error) {
 	dir, err := os.MkdirTemp("/tmp", "leadbus-pg")
 	if err != nil {
