@@ -2,6 +2,7 @@ package test
 
 import (
 	"bytes"
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -246,12 +247,14 @@ func (s *system) history(tb testing.TB, filter subjects.Lead, f func(event.Event
 	tb.Helper()
 	settings := s.settings.Settings
 	settings.NATSURL = s.NATSURL
-	c, err := app.Operator(tb.Context(), settings, filter.Market, zerolog.Nop())
+	ctx, cancel := context.WithTimeout(tb.Context(), patience)
+	defer cancel()
+	c, err := app.Operator(ctx, settings, filter.Market, zerolog.Nop())
 	if err != nil {
 		tb.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.History(tb.Context(), filter, time.Time{}, func(e event.Event, _ time.Time) error { f(e); return nil }); err != nil {
+	if err := c.History(ctx, filter, time.Time{}, func(e event.Event, _ time.Time) error { f(e); return nil }); err != nil {
 		tb.Fatal(err)
 	}
 }

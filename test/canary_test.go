@@ -31,7 +31,9 @@ import (
 func (s *system) scanner(tb testing.TB, market string) *bus.Conn {
 	tb.Helper()
 	user := market + "-" + subjects.Scanner
-	c, err := bus.Connect(tb.Context(), bus.Options{
+	ctx, cancel := context.WithTimeout(tb.Context(), patience)
+	defer cancel()
+	c, err := bus.Connect(ctx, bus.Options{
 		URL: s.NATSURL, User: user, SeedFile: bus.SeedFile(filepath.Join(s.settings.Data, "nats"), user), Log: zerolog.Nop(),
 	})
 	if err != nil {

@@ -79,7 +79,9 @@ func TestAClusterLosesItsLeader(t *testing.T) {
 	}
 	nodes, url := bustest.Nodes(t, dir, bus.ConfigText([]string{"ch"}, keys), false)
 	connect := func(user string) *bus.Conn {
-		c, err := bus.Connect(t.Context(), bus.Options{URL: url, User: user, SeedFile: bus.SeedFile(dir+"/keys", user), Log: zerolog.Nop()})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		c, err := bus.Connect(ctx, bus.Options{URL: url, User: user, SeedFile: bus.SeedFile(dir+"/keys", user), Log: zerolog.Nop()})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -73,7 +73,7 @@ func (r *rig) connect(t testing.TB, user string) *Conn {
 	t.Helper()
 	o := r.options(user)
 	o.URL = r.URL()
-	c, err := Connect(t.Context(), o)
+	c, err := Connect(deadline(t, time.Minute), o)
 	if err != nil {
 		t.Fatal(err)
 	}

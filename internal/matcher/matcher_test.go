@@ -550,7 +550,9 @@ func TestALostRosterEndsTheMatcher(t *testing.T) {
 	r := newRig(t)
 	o := r.options()
 	o.Roster = lostRoster{}
-	if err := New(o).Run(t.Context()); err == nil || err.Error() != "follow the roster: the watch ended" {
+	var err error
+	await.Return(t, "the matcher ends", func() { err = New(o).Run(t.Context()) })
+	if err == nil || err.Error() != "follow the roster: the watch ended" {
 		t.Errorf("run: %v", err)
 	}
 	ended, cancel := context.WithCancel(t.Context())

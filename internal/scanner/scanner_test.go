@@ -160,7 +160,10 @@ func (r *rig) scanned(id string) event.Scanned {
 
 // settled waits until the scanner's durable has nothing left.
 func (r *rig) settled() {
-	if err := r.operator.Emptied(r.Context(), subjects.Scanner); err != nil {
+	r.Helper()
+	var err error
+	await.Return(r, "nothing is left for the scanner", func() { err = r.operator.Emptied(r.Context(), subjects.Scanner) })
+	if err != nil {
 		r.Fatal(err)
 	}
 }

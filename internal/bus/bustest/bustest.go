@@ -2,12 +2,16 @@
 package bustest
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/bus"
 )
+
+const patience = time.Minute
 
 // Bus is a server with one market, ch, and every user's key.
 type Bus struct {
@@ -42,7 +46,9 @@ func New(tb testing.TB) *Bus {
 // Connect makes one more connection, with a user's rights.
 func (b *Bus) Connect(tb testing.TB, user string) *bus.Conn {
 	tb.Helper()
-	c, err := bus.Connect(tb.Context(), bus.Options{Server: b.Server, User: user, SeedFile: bus.SeedFile(b.keys, user), Log: zerolog.Nop()})
+	ctx, cancel := context.WithTimeout(tb.Context(), patience)
+	defer cancel()
+	c, err := bus.Connect(ctx, bus.Options{Server: b.Server, User: user, SeedFile: bus.SeedFile(b.keys, user), Log: zerolog.Nop()})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -53,7 +59,9 @@ func (b *Bus) Connect(tb testing.TB, user string) *bus.Conn {
 // Bucket opens a bucket with a connection's rights.
 func Bucket(tb testing.TB, c *bus.Conn, name string) *bus.Bucket {
 	tb.Helper()
-	b, err := c.Bucket(tb.Context(), name)
+	ctx, cancel := context.WithTimeout(tb.Context(), patience)
+	defer cancel()
+	b, err := c.Bucket(ctx, name)
 	if err != nil {
 		tb.Fatal(err)
 	}

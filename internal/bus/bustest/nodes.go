@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -48,7 +47,7 @@ func Nodes(tb testing.TB, dir, config string, syncAlways bool) (nodes []*server.
 		nodes = append(nodes, s)
 	}
 	for _, s := range nodes {
-		if !s.ReadyForConnections(time.Minute) {
+		if !s.ReadyForConnections(patience) {
 			tb.Fatal("a node did not start")
 		}
 		urls = append(urls, s.ClientURL())
