@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -215,7 +216,14 @@ func told(l store.Lead) bool {
 			return false
 		}
 	}
-	return len(l.Messages) > 0 && l.Status != string(lead.Pending) && l.Status != string(lead.Matched)
+	undecided := []string{string(lead.None), string(lead.Pending), string(lead.Matched)}
+	return len(l.Messages) > 0 && !slices.Contains(undecided, l.Status)
+}
+
+// allTold is told of so many messages: a recorder that catches up may know some
+// before the others.
+func allTold(n int) func(store.Lead) bool {
+	return func(l store.Lead) bool { return len(l.Messages) == n && told(l) }
 }
 
 // events are a lead's events in the market's stream.
