@@ -25,8 +25,6 @@ import (
 	"leadbus/internal/subjects"
 )
 
-const patience = time.Minute
-
 // run starts one more recorder of the market, with the rights it has there.
 func run(t *testing.T, b *bustest.Bus, db *store.Store) {
 	t.Helper()
