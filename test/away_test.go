@@ -10,8 +10,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/app"
+	"leadbus/internal/await"
 	"leadbus/internal/lead"
-	"leadbus/internal/localpg"
 	"leadbus/internal/localpg/pgtest"
 	"leadbus/internal/process"
 	"leadbus/internal/subjects"
@@ -56,30 +56,22 @@ func TestAMarketWithoutItsMatcherWaits(t *testing.T) {
 // appear when it is back.
 func TestWithoutPostgresPeopleAreTold(t *testing.T) {
 	dir := filepath.Join(pgtest.Dir(t), "own")
-	cluster := func() *localpg.Cluster {
-		c, err := localpg.Start(t.Context(), localpg.Options{Dir: dir, NoSync: true, Log: zerolog.Nop()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = c.Stop() })
-		return c
-	}
-	pg := cluster()
+	pg := pgtest.Start(t, dir)
 	cfg := settings(t)
 	cfg.DatabaseURL = pg.URL()
 	s := start(t, cfg)
-	s.row(t, "ch", s.accept(t, site1, call(nil)), told) // the roster is on the bus
+	s.row(t, "ch", s.accept(t, site1, call(nil)), allTold(6)) // the roster is on the bus
 	before := len(s.sandboxMessages(t))
 	if err := pg.Stop(); err != nil {
 		t.Fatal(err)
 	}
 
 	id := s.accept(t, site1, call(nil))
-	eventually(t, func() bool { return len(s.sandboxMessages(t)) == before+6 }, func() string { return "nobody was told" })
+	await.Until(t, func() bool { return len(s.sandboxMessages(t)) == before+6 }, func() string { return "nobody was told" })
 
-	cluster()
-	row := s.row(t, "ch", id, told)
-	if row.Status != string(lead.Notified) || len(row.Messages) != 6 || strings.Contains(strings.Join(outcomes(row), ";"), "failed") {
+	pgtest.Start(t, dir)
+	row := s.row(t, "ch", id, allTold(6))
+	if row.Status != string(lead.Notified) || strings.Contains(strings.Join(outcomes(row), ";"), "failed") {
 		t.Errorf("status %q, %v", row.Status, outcomes(row))
 	}
 }

@@ -9,13 +9,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/app"
 	"leadbus/internal/bus"
+	"leadbus/internal/bus/bustest"
 	"leadbus/internal/process"
 	"leadbus/internal/subjects"
 )
@@ -79,44 +78,6 @@ func threeNodes(b *testing.B, data string) string {
 	if err != nil {
 		b.Fatal(err)
 	}
-	var routes, urls []string
-	var ports []int
-	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			b.Fatal(err)
-		}
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-		routes = append(routes, "nats://"+l.Addr().String())
-		if err := l.Close(); err != nil {
-			b.Fatal(err)
-		}
-	}
-	var nodes []*server.Server
-	for i := range 3 {
-		o := &server.Options{}
-		if err := o.ProcessConfigString(bus.ConfigText(markets, keys)); err != nil {
-			b.Fatal(err)
-		}
-		o.ServerName, o.Host, o.Port = fmt.Sprintf("n%d", i), "127.0.0.1", server.RANDOM_PORT
-		o.JetStream, o.StoreDir, o.SyncAlways = true, filepath.Join(data, o.ServerName), true
-		o.JetStreamMaxMemory, o.JetStreamMaxStore = 64<<20, 1<<40
-		o.NoSigs, o.NoLog = true, true
-		o.Cluster = server.ClusterOpts{Name: "bench", Host: "127.0.0.1", Port: ports[i]}
-		o.Routes = server.RoutesFromStr(strings.Join(routes, ","))
-		s, err := server.NewServer(o)
-		if err != nil {
-			b.Fatal(err)
-		}
-		s.Start()
-		b.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-		nodes = append(nodes, s)
-	}
-	for _, s := range nodes {
-		if !s.ReadyForConnections(20 * time.Second) {
-			b.Fatal("a node did not start")
-		}
-		urls = append(urls, s.ClientURL())
-	}
-	return strings.Join(urls, ",")
+	_, url := bustest.Nodes(b, data, bus.ConfigText(markets, keys), true)
+	return url
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"leadbus/internal/await"
 	"leadbus/internal/event"
 	"leadbus/internal/subjects"
 )
@@ -161,7 +162,7 @@ func BenchmarkWholeWay(b *testing.B) {
 	for b.Loop() {
 		begun := time.Now()
 		id := s.accept(b, site1, call(nil))
-		eventually(b, func() bool {
+		await.Until(b, func() bool {
 			var matched, sent time.Time
 			for _, e := range s.events(b, "ch", id) {
 				switch {

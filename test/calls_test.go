@@ -2,6 +2,7 @@ package test
 
 import (
 	"bytes"
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -22,6 +23,7 @@ import (
 
 	"leadbus/internal/alarm"
 	"leadbus/internal/app"
+	"leadbus/internal/await"
 	"leadbus/internal/elevenlabs"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
@@ -177,7 +179,7 @@ func TestReportsOfAnyShape(t *testing.T) {
 			t.Errorf("the report on %s is not on the stream", id)
 		}
 	}
-	eventually(t, func() bool {
+	await.Until(t, func() bool {
 		return s.metric(t, "leadbus_calls_scanned_total") >= float64(len(have))
 	}, func() string { return "not every call was scanned" })
 	if n := s.metric(t, "leadbus_dead_letters"); n != 0 {
@@ -245,12 +247,14 @@ func (s *system) history(tb testing.TB, filter subjects.Lead, f func(event.Event
 	tb.Helper()
 	settings := s.settings.Settings
 	settings.NATSURL = s.NATSURL
-	c, err := app.Operator(tb.Context(), settings, filter.Market, zerolog.Nop())
+	ctx, cancel := context.WithTimeout(tb.Context(), patience)
+	defer cancel()
+	c, err := app.Operator(ctx, settings, filter.Market, zerolog.Nop())
 	if err != nil {
 		tb.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.History(tb.Context(), filter, time.Time{}, func(e event.Event, _ time.Time) error { f(e); return nil }); err != nil {
+	if err := c.History(ctx, filter, time.Time{}, func(e event.Event, _ time.Time) error { f(e); return nil }); err != nil {
 		tb.Fatal(err)
 	}
 }
@@ -278,7 +282,7 @@ func (s *system) metric(tb testing.TB, name string) (sum float64) {
 // the lead is recovered, the provider told and the owner mailed what was said.
 func TestGoodbyeBeforeTheTool(t *testing.T) {
 	s := start(t, settings(t))
-	out, stderr, err := s.leadbus(t, "call", "--scenario", "goodbye-before-tool", "--site", site1, "--name", "Zoé Zbinden", "--wait", "10s")
+	out, stderr, err := s.leadbus(t, "call", "--scenario", "goodbye-before-tool", "--site", site1, "--name", "Zoé Zbinden", "--wait", "50s")
 	if err != nil {
 		t.Fatalf("%v\n%s%s", err, out, stderr)
 	}
@@ -288,15 +292,17 @@ func TestGoodbyeBeforeTheTool(t *testing.T) {
 		}
 	}
 	var provider, customer, transcript bool
-	for _, m := range s.sandboxMessages(t) {
-		provider = provider || m.Channel == "whatsapp"
-		customer = customer || m.Channel == "sms" && strings.Contains(m.Text, "Plombiers")
-		transcript = transcript || m.Channel == "email" && m.To == s.Catalog.Sites[site1].Owner.Email &&
-			strings.Contains(m.Text, "Merci pour votre appel, bonne journée, au revoir.") && strings.Contains(m.Text, "Zoé Zbinden")
-	}
-	if !provider || !customer || !transcript {
-		t.Errorf("provider told %t, customer told %t, owner read what was said %t", provider, customer, transcript)
-	}
+	await.Until(t, func() bool { // the command does not wait for the mail
+		for _, m := range s.sandboxMessages(t) {
+			provider = provider || m.Channel == "whatsapp"
+			customer = customer || m.Channel == "sms" && strings.Contains(m.Text, "Plombiers")
+			transcript = transcript || m.Channel == "email" && m.To == s.Catalog.Sites[site1].Owner.Email &&
+				strings.Contains(m.Text, "Merci pour votre appel, bonne journée, au revoir.") && strings.Contains(m.Text, "Zoé Zbinden")
+		}
+		return provider && customer && transcript
+	}, func() string {
+		return fmt.Sprintf("provider told %t, customer told %t, owner read what was said %t", provider, customer, transcript)
+	})
 	if n := len(s.kinds(t, "ch", subjects.Received)); n != 1 {
 		t.Errorf("%d leads, want 1", n)
 	}
@@ -320,7 +326,7 @@ func TestALostReportIsFound(t *testing.T) {
 	cfg := settings(t)
 	cfg.ReconcileEvery = 500 * time.Millisecond
 	s := start(t, cfg)
-	out, stderr, err := s.leadbus(t, "call", "--scenario", "webhook-lost", "--site", site1, "--wait", "20s")
+	out, stderr, err := s.leadbus(t, "call", "--scenario", "webhook-lost", "--site", site1, "--wait", "50s")
 	if err != nil {
 		t.Fatalf("%v\n%s%s", err, out, stderr)
 	}
@@ -345,7 +351,7 @@ func TestComparingRecords(t *testing.T) {
 	for range 2 {
 		wg.Go(func() { _, _, _ = s.leadbus(t, "reconcile", "--market", "ch", "--grace", "1ms") })
 	}
-	wg.Wait()
+	await.Return(t, "both reconcile", wg.Wait)
 	out, stderr, err := s.leadbus(t, "reconcile", "--market", "ch", "--grace", "1ms")
 	if err != nil || !strings.Contains(out, "the records agree; 0 calls fetched") {
 		t.Errorf("%v\n%s%s", err, out, stderr)

@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/app"
+	"leadbus/internal/await"
 	"leadbus/internal/bus"
 	"leadbus/internal/canary"
 	"leadbus/internal/event"
@@ -30,7 +31,9 @@ import (
 func (s *system) scanner(tb testing.TB, market string) *bus.Conn {
 	tb.Helper()
 	user := market + "-" + subjects.Scanner
-	c, err := bus.Connect(tb.Context(), bus.Options{
+	ctx, cancel := context.WithTimeout(tb.Context(), patience)
+	defer cancel()
+	c, err := bus.Connect(ctx, bus.Options{
 		URL: s.NATSURL, User: user, SeedFile: bus.SeedFile(filepath.Join(s.settings.Data, "nats"), user), Log: zerolog.Nop(),
 	})
 	if err != nil {
@@ -138,7 +141,7 @@ func TestScannersSendCanaries(t *testing.T) {
 	cfg.Market = []string{"ch"}
 	cfg.CanaryEvery, cfg.HeartbeatURL = 200*time.Millisecond, app.Secret(outside.URL+"/ping/{market}")
 	s := start(t, cfg)
-	eventually(t, func() bool { return s.metric(t, "leadbus_canaries_total") >= 2 && pinged.Load() >= 2 }, func() string {
+	await.Until(t, func() bool { return s.metric(t, "leadbus_canaries_total") >= 2 && pinged.Load() >= 2 }, func() string {
 		return fmt.Sprintf("%v test leads, %d pings", s.metric(t, "leadbus_canaries_total"), pinged.Load())
 	})
 	if n := len(s.kinds(t, "ch", subjects.AlarmRaised)); n != 0 {

@@ -1,20 +1,20 @@
 package test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"leadbus/internal/await"
 	"leadbus/internal/lead"
+	"leadbus/internal/localpg/pgtest"
 	"leadbus/internal/roster"
 	"leadbus/internal/store"
 	"leadbus/internal/subjects"
@@ -39,7 +39,7 @@ func (s *system) operator(tb testing.TB, market string) jetstream.JetStream {
 func idle(tb testing.TB, js jetstream.JetStream, durable string) {
 	tb.Helper()
 	var info *jetstream.ConsumerInfo
-	eventually(tb, func() bool {
+	await.Until(tb, func() bool {
 		c, err := js.Consumer(tb.Context(), subjects.StreamLeads, durable)
 		if err != nil {
 			return false
@@ -64,29 +64,6 @@ func (s *system) vendorRequests(tb testing.TB) (n int) {
 	return n
 }
 
-// rows is the whole content of the tables that come from events.
-func (s *system) rows(tb testing.TB) map[string][]string {
-	tb.Helper()
-	ctx, cancel := context.WithTimeout(tb.Context(), patience)
-	defer cancel()
-	conn, err := pgx.Connect(ctx, s.DatabaseURL)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = conn.Close(ctx) }()
-	all := map[string][]string{}
-	for _, table := range []string{"lead", "lead_person", "offer", "message", "message_content", "event", "event_body"} {
-		rows, err := conn.Query(ctx, "select t::text from leadbus."+table+" t order by 1")
-		if err != nil {
-			tb.Fatal(err)
-		}
-		if all[table], err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
-			tb.Fatal(err)
-		}
-	}
-	return all
-}
-
 // day is a bit of everything: told leads, repeats, an update, a second request,
 // leads that nobody can serve, failed deliveries.
 func (s *system) day(tb testing.TB) {
@@ -106,19 +83,29 @@ func (s *system) day(tb testing.TB) {
 	s.next(tb, leads[0])
 	s.row(tb, "ch", leads[0], func(l store.Lead) bool { return len(l.Offers) == 2 && told(l) })
 	js := s.operator(tb, "ch")
-	settled := 0
-	eventually(tb, func() bool { // receipts come for a while
+	stored := func() uint64 {
 		stream, err := js.Stream(tb.Context(), subjects.StreamLeads)
 		if err != nil {
-			return false
+			tb.Fatal(err)
 		}
-		before := settled
-		settled = int(stream.CachedInfo().State.Msgs)
-		<-time.After(300 * time.Millisecond)
-		return settled == before
+		return stream.CachedInfo().State.Msgs
+	}
+	// In the end a WhatsApp message is read, any other delivered or failed.
+	ended := func(l store.Lead) bool {
+		return told(l) && !slices.ContainsFunc(l.Messages, func(m store.Message) bool {
+			return m.Channel == lead.WhatsApp && m.State == string(lead.MessageDelivered)
+		})
+	}
+	await.Until(tb, func() bool {
+		before := stored()
+		for _, durable := range subjects.Roles {
+			idle(tb, js, durable)
+		}
+		for _, id := range leads {
+			s.row(tb, "ch", id, ended)
+		}
+		return stored() == before
 	}, func() string { return "receipts keep coming" })
-	idle(tb, js, subjects.Notifier)
-	idle(tb, js, subjects.Recorder)
 }
 
 // The database is gone. Made anew and filled from the stream as documented, it
@@ -127,13 +114,13 @@ func TestPostgresIsRebuiltFromTheStream(t *testing.T) {
 	cfg := settings(t)
 	s := start(t, cfg)
 	s.day(t)
-	before, asked := s.rows(t), s.vendorRequests(t)
+	before, asked := pgtest.Rows(t, s.DatabaseURL), s.vendorRequests(t)
 	s.stop(t)
 	if err := execSQL(t.Context(), cfg.DatabaseURL, "drop schema leadbus cascade; drop table if exists public.goose_db_version"); err != nil {
 		t.Fatal(err)
 	}
 	s = start(t, cfg)
-	for table, rows := range s.rows(t) {
+	for table, rows := range pgtest.Rows(t, s.DatabaseURL) {
 		if len(rows) > 0 {
 			t.Fatalf("%s is not empty", table)
 		}
@@ -149,7 +136,7 @@ func TestPostgresIsRebuiltFromTheStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	idle(t, js, subjects.Recorder)
-	for table, rows := range s.rows(t) {
+	for table, rows := range pgtest.Rows(t, s.DatabaseURL) {
 		if len(rows) == 0 {
 			t.Errorf("no rows in %s", table)
 		}
@@ -170,7 +157,7 @@ func TestPostgresIsRebuiltFromTheStream(t *testing.T) {
 func TestAReplayOfEverythingSendsNothing(t *testing.T) {
 	s := start(t, settings(t))
 	s.day(t)
-	before, asked := s.rows(t), s.vendorRequests(t)
+	before, asked := pgtest.Rows(t, s.DatabaseURL), s.vendorRequests(t)
 	out, errs, err := s.leadbus(t, "replay", "--dry-run", "--json", "--market", "ch")
 	var foreseen struct {
 		Events, Leads, Undecided, Suppressed, Doubtful, Unsent int
@@ -198,7 +185,7 @@ func TestAReplayOfEverythingSendsNothing(t *testing.T) {
 	if n := s.vendorRequests(t) - asked; n != 0 {
 		t.Errorf("%d requests at the vendors", n)
 	}
-	if d := cmp.Diff(before, s.rows(t)); d != "" {
+	if d := cmp.Diff(before, pgtest.Rows(t, s.DatabaseURL)); d != "" {
 		t.Error(d)
 	}
 }
@@ -223,7 +210,7 @@ func TestDeadLettersAreSeenAndHandled(t *testing.T) {
 		}
 		return ""
 	}
-	eventually(t, func() bool { return alarm() != "" }, func() string { return "the owner has not heard of it" })
+	await.Until(t, func() bool { return alarm() != "" }, func() string { return "the owner has not heard of it" })
 	if text := alarm(); !strings.Contains(text, "leadbus dlq retry --market ch") || !strings.Contains(text, "leadbus trace "+id) {
 		t.Errorf("the alarm says:\n%s", text)
 	}
@@ -241,7 +228,7 @@ func TestDeadLettersAreSeenAndHandled(t *testing.T) {
 		}
 		return len(letters)
 	}
-	eventually(t, func() bool { return list() == 4 }, func() string { return fmt.Sprint(letters) })
+	await.Until(t, func() bool { return list() == 4 }, func() string { return fmt.Sprint(letters) })
 	for _, l := range letters {
 		if l.Lead != id || l.Reason == "" || l.Role == "" {
 			t.Errorf("%+v", l)
@@ -258,7 +245,7 @@ func TestDeadLettersAreSeenAndHandled(t *testing.T) {
 		t.Errorf("dlq retry: %v\n%s%s", err, out, errs)
 	}
 	// It is as unreadable as before.
-	eventually(t, func() bool { return list() >= 4 }, func() string { return fmt.Sprint(letters) })
+	await.Until(t, func() bool { return list() >= 4 }, func() string { return fmt.Sprint(letters) })
 	if out, errs, err := s.leadbus(t, "dlq", "drop", "--market", "ch", "--all"); err != nil {
 		t.Errorf("dlq drop: %v\n%s%s", err, out, errs)
 	}
@@ -271,7 +258,7 @@ func (s *system) next(tb testing.TB, id string) {
 		tb.Fatal(err)
 	}
 	var out, errs string
-	eventually(tb, func() bool { // the roster is copied within seconds
+	await.Until(tb, func() bool { // the roster is copied within seconds
 		var err error
 		out, errs, err = s.leadbus(tb, "resend", id, "--to", "next")
 		return err == nil && strings.Contains(out, "given to")
@@ -300,7 +287,7 @@ func TestTheNextProvider(t *testing.T) {
 	id := s.accept(t, site1, said)
 	first := s.row(t, "ch", id, told)
 	s.next(t, id)
-	second := s.row(t, "ch", id, func(l store.Lead) bool { return len(l.Offers) == 2 && len(l.Messages) == 12 && told(l) })
+	second := s.row(t, "ch", id, func(l store.Lead) bool { return len(l.Offers) == 2 && allTold(12)(l) })
 	if second.Provider == first.Provider || second.Status != string(lead.Notified) || len(second.Refused) > 0 {
 		t.Fatalf("%s has it after %s, status %s, refused %v", second.Provider, first.Provider, second.Status, second.Refused)
 	}
@@ -326,7 +313,7 @@ func TestTheNextProvider(t *testing.T) {
 	was := len(reads(providers[first.Provider].Email))
 	said["issue_summary"] = "Et la cave est inondee."
 	s.accept(t, site1, said)
-	s.row(t, "ch", id, func(l store.Lead) bool { return len(l.Messages) == 16 && told(l) })
+	s.row(t, "ch", id, allTold(16))
 	if n := len(reads(providers[first.Provider].Email)); n != was {
 		t.Errorf("the former provider got %d mails, before %d", n, was)
 	}
@@ -336,7 +323,7 @@ func TestTheNextProvider(t *testing.T) {
 	if out, errs, err := s.leadbus(t, "resend", id, "--to", "provider", "--channel", "email"); err != nil {
 		t.Errorf("resend: %v\n%s%s", err, out, errs)
 	}
-	eventually(t, func() bool { return len(reads(providers[second.Provider].Email)) == 3 }, func() string { return "who has the lead now got nothing again" })
+	await.Until(t, func() bool { return len(reads(providers[second.Provider].Email)) == 3 }, func() string { return "who has the lead now got nothing again" })
 
 	if out, _, err := s.leadbus(t, "trace", id); err != nil || !strings.Contains(out, "reassigned "+providers[second.Provider].Name) || !strings.Contains(out, "had it before") {
 		t.Errorf("trace: %v\n%s", err, out)
@@ -363,19 +350,18 @@ func TestTheNextProvider(t *testing.T) {
 func TestResend(t *testing.T) {
 	s := start(t, settings(t))
 	id := s.accept(t, site1, call(nil))
-	s.row(t, "ch", id, told)
+	s.row(t, "ch", id, allTold(6))
 	before := len(s.sandboxMessages(t))
 	if out, errs, err := s.leadbus(t, "resend", id, "--to", "customer"); err != nil || !strings.Contains(out, "sms to customer") {
 		t.Fatalf("resend: %v\n%s%s", err, out, errs)
 	}
-	eventually(t, func() bool { return len(s.sandboxMessages(t)) == before+1 }, func() string { return "the customer got nothing" })
+	await.Until(t, func() bool { return len(s.sandboxMessages(t)) == before+1 }, func() string { return "the customer got nothing" })
 	if out, errs, err := s.leadbus(t, "resend", id, "--to", "provider", "--channel", "email"); err != nil || strings.Count(out, "queued") != 1 {
 		t.Fatalf("resend: %v\n%s%s", err, out, errs)
 	}
-	eventually(t, func() bool { return len(s.sandboxMessages(t)) == before+2 }, func() string { return "the provider got nothing" })
-	row := s.row(t, "ch", id, told)
-	if len(row.Messages) != 8 || row.Status != string(lead.Notified) {
-		t.Errorf("%d messages, status %q", len(row.Messages), row.Status)
+	await.Until(t, func() bool { return len(s.sandboxMessages(t)) == before+2 }, func() string { return "the provider got nothing" })
+	if row := s.row(t, "ch", id, allTold(8)); row.Status != string(lead.Notified) {
+		t.Errorf("status %q", row.Status)
 	}
 	if _, errs, err := s.leadbus(t, "resend", "0000000000000000000z", "--to", "owner"); err == nil || !strings.Contains(errs, "no lead") {
 		t.Errorf("resend of nothing: %v, %s", err, errs)

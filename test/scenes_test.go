@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"leadbus/internal/await"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/site"
@@ -33,7 +34,7 @@ func TestALeadOfEverySiteGoesAllTheWay(t *testing.T) {
 				"service_type": site.Services[0].ID, "city": s.place(site),
 			})
 			id := s.accept(t, domain, body)
-			row := s.row(t, site.Market, id, told)
+			row := s.row(t, site.Market, id, allTold(6))
 			if row.Status != string(lead.Notified) || row.Provider == "" {
 				t.Errorf("status %q, provider %q", row.Status, row.Provider)
 			}
@@ -95,13 +96,13 @@ func TestTheSameCallAgainIsOneLead(t *testing.T) {
 	for range 5 {
 		wg.Go(func() { s.accept(t, site1, body) })
 	}
-	wg.Wait()
-	first := s.row(t, "ch", id, told)
+	await.Return(t, "the repeats are answered", wg.Wait)
+	first := s.row(t, "ch", id, allTold(6))
 
 	// Another lead behind it in every queue: when that one is told, the
 	// repeats have been handled too.
 	s.row(t, "ch", s.accept(t, site1, call(nil)), told)
-	again := s.row(t, "ch", id, told)
+	again := s.row(t, "ch", id, allTold(6))
 	if d := cmp.Diff(outcomes(first), outcomes(again)); d != "" {
 		t.Error(d)
 	}
@@ -198,8 +199,8 @@ func TestStopInTheMiddleAndStartAgain(t *testing.T) {
 		ids = append(ids, s.accept(t, site1, call(nil)))
 	}
 	for _, id := range ids {
-		row := s.row(t, "ch", id, told)
-		if len(row.Messages) != 6 || row.Status != string(lead.Notified) {
+		row := s.row(t, "ch", id, allTold(6))
+		if row.Status != string(lead.Notified) {
 			t.Fatalf("lead %s: %q, %v", id, row.Status, outcomes(row))
 		}
 	}
@@ -217,7 +218,7 @@ func TestARosterEditReachesTheMatcher(t *testing.T) {
 	if err := execSQL(ctx, s.DatabaseURL, "update leadbus.provider set active = false where id = $1", row.Provider); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() bool {
+	await.Until(t, func() bool {
 		next := s.row(t, "ch", s.accept(t, site1, call(nil)), told)
 		return next.Provider != row.Provider
 	}, func() string { return "the provider still gets leads" })
@@ -233,7 +234,7 @@ func TestAFailedDeliveryIsSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	var row store.Lead
-	eventually(t, func() bool {
+	await.Until(t, func() bool {
 		row = s.row(t, "ch", s.accept(t, site1, call(nil)), told)
 		return slices.Contains(outcomes(row), "provider sms offer failed")
 	}, func() string { return fmt.Sprint(outcomes(row)) })

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/app"
+	"leadbus/internal/await"
 	"leadbus/internal/edge"
 	"leadbus/internal/event"
 	"leadbus/internal/intake"
@@ -30,7 +32,9 @@ import (
 )
 
 // patience bounds every wait on a condition; a wait that needs it has failed.
-const patience = 30 * time.Second
+const patience = time.Minute
+
+func init() { http.DefaultClient.Timeout = patience }
 
 // system is one running all-in-one.
 type system struct {
@@ -193,7 +197,7 @@ func (s *system) row(tb testing.TB, market, id string, ok func(store.Lead) bool)
 	}
 	defer db.Close()
 	var got store.Lead
-	eventually(tb, func() bool {
+	await.Until(tb, func() bool {
 		l, err := db.Lead(ctx, market, id)
 		if err != nil {
 			return false
@@ -213,11 +217,14 @@ func told(l store.Lead) bool {
 			return false
 		}
 	}
-	switch lead.Status(l.Status) {
-	case lead.None, lead.Pending, lead.Matched:
-		return false
-	}
-	return len(l.Messages) > 0
+	undecided := []string{string(lead.None), string(lead.Pending), string(lead.Matched)}
+	return len(l.Messages) > 0 && !slices.Contains(undecided, l.Status)
+}
+
+// allTold is told of so many messages: a recorder that catches up may know some
+// before the others.
+func allTold(n int) func(store.Lead) bool {
+	return func(l store.Lead) bool { return len(l.Messages) == n && told(l) }
 }
 
 // events are a lead's events in the market's stream.
@@ -237,19 +244,4 @@ func (s *system) events(tb testing.TB, market, id string) []event.Event {
 		tb.Fatal(err)
 	}
 	return found
-}
-
-// eventually waits for a condition.
-func eventually(tb testing.TB, ok func() bool, state func() string) {
-	tb.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			tb.Fatalf("did not happen within %s: %s", patience, state())
-		}
-	}
 }

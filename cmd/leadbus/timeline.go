@@ -18,7 +18,6 @@ type progress struct {
 	accepted bool   // the edge answered success
 	decision string // kind of the newest decision
 	provider string
-	planned  map[string]int // messages announced, by the event they were planned for
 	messages map[string]*told
 	last     time.Time
 	reported bool           // the voice vendor reports on the call
@@ -31,7 +30,7 @@ type told struct {
 }
 
 func newProgress(start time.Time) *progress {
-	return &progress{start: start, planned: map[string]int{}, messages: map[string]*told{}}
+	return &progress{start: start, messages: map[string]*told{}}
 }
 
 // take folds one event in and answers it as a line for people; empty for what
@@ -58,7 +57,6 @@ func (p *progress) take(e event.Event) string {
 		return fmt.Sprintf("%-10s the owner: %s", "answered", b.Answer)
 	case *event.Queued:
 		p.messages[b.Message.ID] = &told{Message: b.Message, state: lead.MessageQueued}
-		p.planned[b.Message.Purpose] = b.Message.Of
 		return ""
 	case *event.Told:
 		next := map[string]lead.MessageState{
@@ -90,19 +88,30 @@ func (p *progress) advance(message string, next lead.MessageState, f *lead.Failu
 // done reports whether everything that was decided has been told, as far as
 // vendors say.
 func (p *progress) done() bool {
-	if p.reported && p.scanned == nil || p.decision == "" && !p.leadless() || len(p.messages) == 0 {
+	if p.reported && p.scanned == nil || p.decision == "" && !p.leadless() || !p.queued() {
 		return false
 	}
-	want, final := 0, 0
-	for _, of := range p.planned {
-		want = max(want, of)
-	}
 	for _, m := range p.messages {
-		if m.state.Final() {
-			final++
+		if !m.state.Final() {
+			return false
 		}
 	}
-	return len(p.messages) >= want && final == len(p.messages)
+	return true
+}
+
+// queued reports whether the messages about the lead, or about a call without
+// one, are all there: of those that were queued together each tells how many
+// they are.
+func (p *progress) queued() bool {
+	begun, together := false, map[int]int{}
+	for _, m := range p.messages {
+		begun = begun || p.leadless() || !strings.HasPrefix(m.Purpose, "call")
+		together[max(m.Of, 1)]++
+	}
+	for of, n := range together {
+		begun = begun && n%of == 0
+	}
+	return begun
 }
 
 // leadless reports whether the call ended without a lead, or with one that
@@ -119,14 +128,14 @@ func (p *progress) missing() string {
 	if p.decision == "" && !p.leadless() {
 		return "no decision yet: is the market's matcher running?"
 	}
-	if len(p.messages) == 0 {
-		return "nothing queued yet: is the market's notifier running?"
-	}
 	var open []string
 	for _, m := range p.messages {
 		if !m.state.Final() {
 			open = append(open, fmt.Sprintf("%s to %s is %s", m.Channel, m.Recipient, m.state))
 		}
+	}
+	if len(open) == 0 && !p.queued() {
+		return "some messages are not queued yet: is the market's notifier running?"
 	}
 	return strings.Join(open, "; ")
 }

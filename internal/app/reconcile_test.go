@@ -18,6 +18,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"leadbus/internal/await"
 	"leadbus/internal/bus"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
@@ -304,7 +305,7 @@ func TestALateWebhookIsARepeat(t *testing.T) {
 			}
 		})
 	}
-	passes.Wait()
+	await.Return(t, "both passes end", passes.Wait)
 	once := map[string]int{lead.NewID(plumbers, id): 1}
 	if got := r.stored("ch", subjects.CallEnded); fmt.Sprint(got) != fmt.Sprint(once) {
 		t.Fatalf("reports %v, want %v", got, once)
@@ -327,24 +328,19 @@ func TestALateWebhookIsARepeat(t *testing.T) {
 // hooked waits until the vendor's webhooks were taken.
 func hooked(t *testing.T, s *sandbox.Sandbox) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); ; <-time.After(20 * time.Millisecond) {
+	var calls []struct{ Hook string }
+	await.Until(t, func() bool {
 		res, err := http.Get(s.URL() + "/api/calls")
 		if err != nil {
 			t.Fatal(err)
 		}
-		var calls []struct{ Hook string }
-		err = json.NewDecoder(res.Body).Decode(&calls)
-		_ = res.Body.Close()
-		if err != nil {
+		defer func() { _ = res.Body.Close() }()
+		calls = nil
+		if err := json.NewDecoder(res.Body).Decode(&calls); err != nil {
 			t.Fatal(err)
 		}
-		if !slices.ContainsFunc(calls, func(c struct{ Hook string }) bool { return c.Hook != "taken" }) {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("the webhooks were not taken: %v", calls)
-		}
-	}
+		return !slices.ContainsFunc(calls, func(c struct{ Hook string }) bool { return c.Hook != "taken" })
+	}, func() string { return fmt.Sprintf("the webhooks are taken: %v", calls) })
 }
 
 // A process that works for one market leaves the others' calls alone, though

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"leadbus/internal/await"
 	"leadbus/internal/event"
 	"leadbus/internal/subjects"
 )
@@ -63,7 +64,7 @@ func BenchmarkConsume(b *testing.B) {
 	b.ResetTimer()
 	consume(b, m, subjects.Matcher, 16, func(context.Context, event.Delivery) error { done <- struct{}{}; return nil })
 	for range b.N {
-		<-done
+		await.Value(b, "a delivery", done)
 	}
 	b.StopTimer()
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"leadbus/internal/await"
 	"leadbus/internal/event"
 	"leadbus/internal/subjects"
 )
@@ -95,7 +96,7 @@ func TestWatch(t *testing.T) {
 	seen := make(chan string, 10)
 	present := map[string]bool{}
 	isReady := false
-	background(t, func(ctx context.Context) error {
+	await.Background(t, func(ctx context.Context) error {
 		return reader.Watch(ctx, func(e event.Entry) {
 			if isReady {
 				seen <- fmt.Sprintf("%s=%s", e.Key, e.Value)
@@ -103,7 +104,7 @@ func TestWatch(t *testing.T) {
 			present[e.Key] = e.Value != nil
 		}, func() { isReady = true; seen <- "ready" })
 	})
-	if s := within(t, "ready", seen); s != "ready" || len(present) != 299 || !present["p0"] {
+	if s := await.Value(t, "ready", seen); s != "ready" || len(present) != 299 || !present["p0"] {
 		t.Errorf("%s with %d keys present", s, len(present))
 	}
 	if err := writer.Delete(ctx, "p1"); err != nil {
@@ -112,7 +113,7 @@ func TestWatch(t *testing.T) {
 	if _, err := writer.Put(ctx, "p2", []byte("two")); err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff([]string{"p1=", "p2=two"}, []string{within(t, "a delete", seen), within(t, "a change", seen)}); d != "" {
+	if d := cmp.Diff([]string{"p1=", "p2=two"}, []string{await.Value(t, "a delete", seen), await.Value(t, "a change", seen)}); d != "" {
 		t.Error(d)
 	}
 	closing := r.connect(t, "ch-matcher")
@@ -122,9 +123,9 @@ func TestWatch(t *testing.T) {
 	}
 	done, ready := make(chan error, 1), make(chan struct{})
 	go func() { done <- other.Watch(ctx, func(event.Entry) {}, func() { close(ready) }) }()
-	within(t, "ready", ready)
+	await.Value(t, "ready", ready)
 	closing.Close()
-	if err := within(t, "the end", done); err == nil {
+	if err := await.Value(t, "the end", done); err == nil {
 		t.Error("a watch on a closed connection ended as if it were asked to")
 	}
 }
@@ -141,7 +142,7 @@ func TestABucketIsWaitedFor(t *testing.T) {
 	if err := Provision(t.Context(), r.connect(t, "ch-operator"), "ch", Layout{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := within(t, "the bucket", opened); err != nil {
+	if err := await.Value(t, "the bucket", opened); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,77 +1,87 @@
-package bus
+package bus_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net"
-	"path/filepath"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/rs/zerolog"
 
+	"leadbus/internal/await"
+	"leadbus/internal/bus"
+	"leadbus/internal/bus/bustest"
 	"leadbus/internal/event"
 	"leadbus/internal/subjects"
 )
 
-// cluster starts three nodes from one configuration text, as three machines
-// would, and returns them with the URL of all.
-func cluster(t *testing.T, dir, config string) (nodes []*server.Server, url string) {
+func on(id, kind string, body any) event.Event {
+	return event.Event{
+		ID: kind + "-" + id, At: time.Now().UTC(), Body: body,
+		Lead: subjects.Lead{Market: "ch", Site: "a.ch", Event: kind, Lead: id},
+	}
+}
+
+func TestOnlyTheFirstMatchStands(t *testing.T) {
+	t.Parallel()
+	b := bustest.New(t)
+	raceForTheMatch(t, b.Connect(t, "ch-matcher"), b.Connect(t, "ch-matcher"))
+}
+
+// raceForTheMatch lets two replicas of the matcher publish different matches of
+// the same leads, each of them repeatedly as after a lost ack.
+func raceForTheMatch(t *testing.T, replicas ...*bus.Conn) {
 	t.Helper()
-	var routes, urls []string
-	var ports []int
-	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	for i := range 5 {
+		id := fmt.Sprintf("raced%d", i)
+		var won, lost atomic.Int64
+		done := make(chan error)
+		for n, c := range replicas {
+			mine := on(id, subjects.Matched, &event.Decided{Offer: fmt.Sprintf("p%d", n)})
+			mine.ID += mine.Body.(*event.Decided).Offer
+			for range 3 {
+				go func() {
+					err := c.PublishFirst(t.Context(), mine)
+					switch {
+					case err == nil:
+						won.Add(1)
+					case errors.Is(err, event.ErrConflict):
+						lost.Add(1)
+					}
+					done <- err
+				}()
+			}
 		}
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-		routes = append(routes, "nats://"+l.Addr().String())
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
+		for range 3 * len(replicas) {
+			if err := await.Value(t, "an answer", done); err != nil && !errors.Is(err, event.ErrConflict) {
+				t.Error(err)
+			}
+		}
+		if won.Load() != 3 || lost.Load() != int64(3*len(replicas)-3) {
+			t.Errorf("lead %s: %d published, %d refused: one replica wins, with all its repeats", id, won.Load(), lost.Load())
+		}
+		there, err := replicas[0].Events(t.Context(), subjects.Lead{Market: "ch", Site: "a.ch", Event: subjects.Matched, Lead: id})
+		if err != nil || len(there) != 1 {
+			t.Errorf("lead %s holds %d matches, %v", id, len(there), err)
 		}
 	}
-	for i := range 3 {
-		o := &server.Options{}
-		if err := o.ProcessConfigString(config); err != nil {
-			t.Fatal(err)
-		}
-		o.ServerName, o.Host, o.Port = fmt.Sprintf("n%d", i), "127.0.0.1", server.RANDOM_PORT
-		o.JetStream, o.StoreDir = true, filepath.Join(dir, o.ServerName)
-		o.JetStreamMaxMemory, o.JetStreamMaxStore = 64<<20, 1<<40
-		o.NoSigs, o.NoLog = true, true
-		o.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: ports[i]}
-		o.Routes = server.RoutesFromStr(strings.Join(routes, ","))
-		s, err := server.NewServer(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Start()
-		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-		nodes = append(nodes, s)
-	}
-	for _, s := range nodes {
-		if !s.ReadyForConnections(20 * time.Second) {
-			t.Fatal("a node did not start")
-		}
-		urls = append(urls, s.ClientURL())
-	}
-	return nodes, strings.Join(urls, ",")
 }
 
 func TestAClusterLosesItsLeader(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	keys, err := EnsureKeys(dir+"/keys", Users(markets))
+	keys, err := bus.EnsureKeys(dir+"/keys", bus.Users([]string{"ch"}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	nodes, url := cluster(t, dir, ConfigText(markets, keys))
-	connect := func(user string) *Conn {
-		c, err := Connect(t.Context(), Options{URL: url, User: user, SeedFile: SeedFile(dir+"/keys", user), Log: zerolog.Nop()})
+	nodes, url := bustest.Nodes(t, dir, bus.ConfigText([]string{"ch"}, keys), false)
+	connect := func(user string) *bus.Conn {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		c, err := bus.Connect(ctx, bus.Options{URL: url, User: user, SeedFile: bus.SeedFile(dir+"/keys", user), Log: zerolog.Nop()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +89,9 @@ func TestAClusterLosesItsLeader(t *testing.T) {
 		return c
 	}
 	op := connect("ch-operator")
-	if err := Provision(deadline(t, 30*time.Second), op, "ch", Layout{Replicas: 3}); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := bus.Provision(ctx, op, "ch", bus.Layout{Replicas: 3}); err != nil {
 		t.Fatal(err)
 	}
 	raceForTheMatch(t, connect("ch-matcher"), connect("ch-matcher"))
@@ -92,23 +104,26 @@ func TestAClusterLosesItsLeader(t *testing.T) {
 		return len(times)
 	}
 	for range 2 {
-		consume(t, connect("ch-matcher"), subjects.Matcher, 4, func(_ context.Context, d event.Delivery) error {
-			mu.Lock()
-			defer mu.Unlock()
-			times[d.Lead.Lead]++
-			return nil
+		c := connect("ch-matcher")
+		await.Background(t, func(ctx context.Context) error {
+			return c.Consume(ctx, subjects.Matcher, 4, func(_ context.Context, d event.Delivery) error {
+				mu.Lock()
+				defer mu.Unlock()
+				times[d.Lead.Lead]++
+				return nil
+			})
 		})
 	}
 	const n = 60
-	edge := connect(EdgeUser)
-	half, published := make(chan struct{}), make(chan error)
+	edge := connect(bus.EdgeUser)
+	half, published := make(chan struct{}), make(chan error, 1)
 	go func() {
 		for i := range n {
 			if i == n/2 {
 				close(half)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-			err := edge.Publish(ctx, received("ch", fmt.Sprintf("l%d", i), "x"))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			err := edge.Publish(ctx, on(fmt.Sprintf("l%d", i), subjects.Received, &event.Received{}))
 			cancel()
 			if err != nil {
 				published <- fmt.Errorf("l%d: %w", i, err)
@@ -117,10 +132,10 @@ func TestAClusterLosesItsLeader(t *testing.T) {
 		}
 		published <- nil
 	}()
-	within(t, "half of the leads", half)
+	await.Value(t, "half of the leads", half)
 	lost := false
 	for _, s := range nodes {
-		if s.JetStreamIsStreamLeader(account("ch"), subjects.StreamLeads) {
+		if s.JetStreamIsStreamLeader("M_ch", subjects.StreamLeads) {
 			s.Shutdown()
 			s.WaitForShutdown()
 			lost = true
@@ -130,12 +145,12 @@ func TestAClusterLosesItsLeader(t *testing.T) {
 	if !lost {
 		t.Fatal("nobody leads the stream")
 	}
-	if err := <-published; err != nil {
+	if err := await.Value(t, "the other half", published); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "every lead was handled", func() bool { return handled() == n })
+	await.True(t, "every lead was handled", func() bool { return handled() == n })
 	var stored []event.Event
-	eventually(t, "the stream can be read", func() bool {
+	await.True(t, "the stream can be read", func() bool {
 		stored, err = op.Events(t.Context(), subjects.Lead{Market: "ch", Event: subjects.Received})
 		return err == nil && len(stored) >= n
 	})

@@ -126,7 +126,7 @@ func TestMarketsAndRolesCannotReachEachOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	for { // id's own event comes, and nothing of ch before it
-		m, err := overheard.NextMsgWithContext(t.Context())
+		m, err := overheard.NextMsg(time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}

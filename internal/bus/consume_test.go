@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 
+	"leadbus/internal/await"
 	"leadbus/internal/event"
 	"leadbus/internal/subjects"
 )
@@ -74,7 +75,7 @@ func TestFatesOfADelivery(t *testing.T) {
 	}
 	for id, least := range map[string]time.Duration{"retried": 100 * time.Millisecond, "fails": 500 * time.Millisecond, "panics": 500 * time.Millisecond} {
 		for i := 1; i < len(at[id]); i++ {
-			if d := at[id][i].Sub(at[id][i-1]); d < least || d > least+5*time.Second {
+			if d := at[id][i].Sub(at[id][i-1]); d < least || d > least+soon {
 				t.Errorf("%s: attempt %d after %s", id, i+1, d)
 			}
 		}
@@ -115,7 +116,7 @@ func TestStopFinishesWhatWasBegunAndGivesTheRestBack(t *testing.T) {
 		return nil
 	})
 	for range 4 {
-		within(t, "a handler begins", begun)
+		await.Value(t, "a handler begins", begun)
 	}
 	op := r.connect(t, "ch-operator")
 	if held := r.state(t, op, subjects.Matcher).NumAckPending; held > 8 {
@@ -130,12 +131,12 @@ func TestStopFinishesWhatWasBegunAndGivesTheRestBack(t *testing.T) {
 		handled.Range(func(_, _ any) bool { seen++; return true })
 		return seen
 	}
-	eventually(t, "all but what is at work was handled", func() bool { return seen() == n-4 })
-	if took := time.Since(again); took > ackWait/3 {
+	await.True(t, "all but what is at work was handled", func() bool { return seen() == n-4 })
+	if took := time.Since(again); took > soon {
 		t.Errorf("what was given back came after %s", took)
 	}
 	close(release)
-	within(t, "the stop", stopped)
+	await.Value(t, "the stop", stopped)
 	r.settled(t, op, subjects.Matcher, n)
 	handled.Range(func(id, c any) bool {
 		if got := c.(*atomic.Int64).Load(); got != 1 {
@@ -158,22 +159,22 @@ func TestAPrefetchedBatchIsGivenBack(t *testing.T) {
 	attempts := map[string]int{}
 	begun, release := make(chan int, n), make(chan struct{})
 	first, second := r.connect(t, "ch-recorder"), r.connect(t, "ch-recorder")
-	stop := background(t, func(ctx context.Context) error {
+	stop := await.Background(t, func(ctx context.Context) error {
 		return first.ConsumeBatches(ctx, subjects.Recorder, 8, 20*time.Millisecond, func(_ context.Context, ds []event.Delivery) []error {
 			begun <- len(ds)
 			<-release
 			return make([]error, len(ds))
 		})
 	})
-	size := within(t, "a batch begins", begun)
-	eventually(t, "the next batch is fetched meanwhile", func() bool { return r.state(t, op, subjects.Recorder).NumAckPending > size })
+	size := await.Value(t, "a batch begins", begun)
+	await.True(t, "the next batch is fetched meanwhile", func() bool { return r.state(t, op, subjects.Recorder).NumAckPending > size })
 	if held := r.state(t, op, subjects.Recorder).NumAckPending; held > 2*8 {
 		t.Errorf("a replica with batches of 8 holds %d deliveries", held)
 	}
 	stopped := make(chan struct{})
 	go func() { stop(); close(stopped) }()
 	again := time.Now()
-	background(t, func(ctx context.Context) error {
+	await.Background(t, func(ctx context.Context) error {
 		return second.ConsumeBatches(ctx, subjects.Recorder, 8, 20*time.Millisecond, func(_ context.Context, ds []event.Delivery) []error {
 			mu.Lock()
 			defer mu.Unlock()
@@ -183,16 +184,16 @@ func TestAPrefetchedBatchIsGivenBack(t *testing.T) {
 			return make([]error, len(ds))
 		})
 	})
-	eventually(t, "all but the first batch was handled", func() bool {
+	await.True(t, "all but the first batch was handled", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return len(attempts) == n-size
 	})
-	if took := time.Since(again); took > ackWait/3 {
+	if took := time.Since(again); took > soon {
 		t.Errorf("what was prefetched came after %s", took)
 	}
 	close(release)
-	within(t, "the stop", stopped)
+	await.Value(t, "the stop", stopped)
 	r.settled(t, op, subjects.Recorder, n)
 	mu.Lock()
 	defer mu.Unlock()
@@ -230,10 +231,10 @@ func TestReplicasShareADurableThroughStopsAndStarts(t *testing.T) {
 		replica(1, second)
 	}()
 	publish(t, edge, n)
-	within(t, "the restarts", done)
+	await.Value(t, "the restarts", done)
 	begun := time.Now()
 	r.settled(t, op, subjects.Matcher, n)
-	if took := time.Since(begun); took > ackWait/3 {
+	if took := time.Since(begun); took > soon {
 		t.Errorf("deliveries were left lying for %s", took)
 	}
 	mu.Lock()
@@ -259,7 +260,7 @@ func TestBatchesSettleEachDeliveryByItself(t *testing.T) {
 	var mu sync.Mutex
 	var sizes []int
 	attempts := map[string]int{}
-	stop := background(t, func(ctx context.Context) error {
+	stop := await.Background(t, func(ctx context.Context) error {
 		return rec.ConsumeBatches(ctx, subjects.Recorder, 6, 300*time.Millisecond, func(_ context.Context, ds []event.Delivery) []error {
 			mu.Lock()
 			defer mu.Unlock()
@@ -299,7 +300,7 @@ func TestAFaultyBatchHandlerLosesNothing(t *testing.T) {
 	publish(t, r.connect(t, EdgeUser), 4)
 	rec := r.connect(t, "ch-recorder")
 	var calls int
-	stop := background(t, func(ctx context.Context) error {
+	stop := await.Background(t, func(ctx context.Context) error {
 		return rec.ConsumeBatches(ctx, subjects.Recorder, 100, 100*time.Millisecond, func(_ context.Context, ds []event.Delivery) []error {
 			switch calls++; calls {
 			case 1:
@@ -328,7 +329,7 @@ func TestALostDurableEndsTheRole(t *testing.T) {
 		go func() {
 			done <- c.Consume(ctx, subjects.Matcher, 2, func(context.Context, event.Delivery) error { handled <- struct{}{}; return nil })
 		}()
-		within(t, "a first delivery", handled)
+		await.Value(t, "a first delivery", handled)
 		return done
 	}
 	t.Run("deleted", func(t *testing.T) {
@@ -339,7 +340,7 @@ func TestALostDurableEndsTheRole(t *testing.T) {
 		if err := r.connect(t, "ch-operator").js.DeleteConsumer(t.Context(), subjects.StreamLeads, subjects.Matcher); err != nil {
 			t.Fatal(err)
 		}
-		if err := within(t, "the end", done); err == nil || !strings.Contains(err.Error(), "consume matcher") {
+		if err := await.Value(t, "the end", done); err == nil || !strings.Contains(err.Error(), "consume matcher") {
 			t.Error(err)
 		}
 	})
@@ -358,7 +359,7 @@ func TestALostDurableEndsTheRole(t *testing.T) {
 		r.Close()
 		r.addr = addr
 		r.start(t)
-		if err := within(t, "the end", done); !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		if err := await.Value(t, "the end", done); !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			t.Error(err)
 		}
 	})
@@ -369,7 +370,7 @@ func TestALostDurableEndsTheRole(t *testing.T) {
 		c := r.connect(t, "ch-matcher")
 		done := run(t, c)
 		c.Close()
-		if err := within(t, "the end", done); err == nil {
+		if err := await.Value(t, "the end", done); err == nil {
 			t.Error("ended as if it were asked to")
 		}
 	})
@@ -385,7 +386,7 @@ func TestALostDurableEndsTheRole(t *testing.T) {
 		}
 		t.Cleanup(c.Close)
 		stopped := consume(t, c, subjects.Matcher, 2, ignore)
-		eventually(t, "the wait is logged", func() bool { return out.has("waiting for the durable") })
+		await.True(t, "the wait is logged", func() bool { return out.has("waiting for the durable") })
 		stopped() // a stop while waiting is orderly too
 		got := make(chan string, 1)
 		consume(t, c, subjects.Matcher, 2, func(_ context.Context, d event.Delivery) error { got <- d.Lead.Lead; return nil })
@@ -393,7 +394,7 @@ func TestALostDurableEndsTheRole(t *testing.T) {
 			t.Fatal(err)
 		}
 		publish(t, r.connect(t, EdgeUser), 1)
-		within(t, "a delivery once it is provisioned", got)
+		await.Value(t, "a delivery once it is provisioned", got)
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
 
+	"leadbus/internal/await"
 	"leadbus/internal/event"
 	"leadbus/internal/subjects"
 )
@@ -36,7 +37,7 @@ func TestALeadTravelsFromEdgeToMatcher(t *testing.T) {
 	m := r.connect(t, "ch-matcher")
 	consume(t, m, subjects.Matcher, 1, func(_ context.Context, d event.Delivery) error { got <- d; return nil })
 	want.Seq = 1
-	first := within(t, "a delivery", got)
+	first := await.Value(t, "a delivery", got)
 	want.Wire = first.Wire
 	if d := cmp.Diff(event.Delivery{Event: want, Attempt: 1, Stored: first.Stored}, first); d != "" {
 		t.Error(d)
@@ -44,7 +45,7 @@ func TestALeadTravelsFromEdgeToMatcher(t *testing.T) {
 	if time.Since(first.Stored).Abs() > time.Minute {
 		t.Errorf("stored at %s", first.Stored)
 	}
-	if d := within(t, "a delivery", got); d.Seq != 2 || d.Lead.Lead != "l1" {
+	if d := await.Value(t, "a delivery", got); d.Seq != 2 || d.Lead.Lead != "l1" {
 		t.Errorf("second delivery is sequence %d: a repeat was stored", d.Seq)
 	}
 	for name, c := range map[string]struct {
@@ -63,50 +64,6 @@ func TestALeadTravelsFromEdgeToMatcher(t *testing.T) {
 		}
 		if d := cmp.Diff(c.want, got); err != nil || d != "" {
 			t.Errorf("events of %s: %v\n%s", name, err, d)
-		}
-	}
-}
-
-func TestOnlyTheFirstMatchStands(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	raceForTheMatch(t, r.connect(t, "ch-matcher"), r.connect(t, "ch-matcher"))
-}
-
-// raceForTheMatch lets two replicas of the matcher publish different matches of
-// the same leads, each of them repeatedly as after a lost ack.
-func raceForTheMatch(t *testing.T, replicas ...*Conn) {
-	t.Helper()
-	for i := range 5 {
-		id := fmt.Sprintf("raced%d", i)
-		var won, lost atomic.Int64
-		done := make(chan error)
-		for n, c := range replicas {
-			mine := matched(id, fmt.Sprintf("p%d", n))
-			for range 3 {
-				go func() {
-					err := c.PublishFirst(t.Context(), mine)
-					switch {
-					case err == nil:
-						won.Add(1)
-					case errors.Is(err, event.ErrConflict):
-						lost.Add(1)
-					}
-					done <- err
-				}()
-			}
-		}
-		for range 3 * len(replicas) {
-			if err := within(t, "an answer", done); err != nil && !errors.Is(err, event.ErrConflict) {
-				t.Error(err)
-			}
-		}
-		if won.Load() != 3 || lost.Load() != int64(3*len(replicas)-3) {
-			t.Errorf("lead %s: %d published, %d refused: one replica wins, with all its repeats", id, won.Load(), lost.Load())
-		}
-		there, err := replicas[0].Events(t.Context(), subjects.Lead{Market: "ch", Site: "a.ch", Event: subjects.Matched, Lead: id})
-		if err != nil || len(there) != 1 {
-			t.Errorf("lead %s holds %d matches, %v", id, len(there), err)
 		}
 	}
 }
@@ -137,7 +94,7 @@ func TestAnOwnerAnswersOnce(t *testing.T) {
 		}()
 	}
 	for range 4 {
-		if err := within(t, "an answer", done); err != nil && !errors.Is(err, event.ErrConflict) {
+		if err := await.Value(t, "an answer", done); err != nil && !errors.Is(err, event.ErrConflict) {
 			t.Error(err)
 		}
 	}
@@ -146,7 +103,7 @@ func TestAnOwnerAnswersOnce(t *testing.T) {
 		t.Errorf("%d answers stand, %d were taken, %v", len(there), won.Load(), err)
 	}
 	r.Close()
-	eventually(t, "the loss is seen", func() bool { return !edge.Connected() })
+	await.True(t, "the loss is seen", func() bool { return !edge.Connected() })
 	if err := spool.PublishOnce(t.Context(), answered("l2", event.Drop)); err == nil || spool.waiting() != 0 {
 		t.Errorf("without a server: %v, %d in the spool", err, spool.waiting())
 	}
@@ -163,11 +120,12 @@ func TestAVainPublishEndsSoon(t *testing.T) {
 	told := matched("l1", "p")
 	told.Lead.Event, told.Body = subjects.MessageSent, &event.Told{}
 	fill := func(context.Context) error {
-		for i := 0; ; i++ {
+		for i := range 100 {
 			if err := edge.Publish(t.Context(), received("ch", fmt.Sprintf("l%d", i), strings.Repeat("x", 8<<10))); err != nil {
 				return err
 			}
 		}
+		return nil
 	}
 	for name, c := range map[string]struct {
 		publish   func(context.Context) error
@@ -197,7 +155,7 @@ func TestAVainPublishEndsSoon(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if took := time.Since(begun); took > ackTimeout {
+		if took := time.Since(begun); took > soon {
 			t.Errorf("%s: refused after %s only", name, took)
 		}
 		if fate, _ := event.Outcome(err, 1); (fate == event.Terminate) != c.permanent {
@@ -212,18 +170,18 @@ func TestAPublishIsTriedUntilItsContextEnds(t *testing.T) {
 	edge := r.connect(t, EdgeUser)
 	begun := time.Now()
 	err := edge.Publish(deadline(t, 300*time.Millisecond), received("xx", "l1", "x"))
-	if took := time.Since(begun); err == nil || took > time.Second || !strings.Contains(err.Error(), "market xx") {
+	if took := time.Since(begun); err == nil || took > soon || !strings.Contains(err.Error(), "market xx") {
 		t.Errorf("market nobody serves: %v after %s", err, took)
 	}
 	r.Close()
-	eventually(t, "the loss is seen", func() bool { return !edge.Connected() })
+	await.True(t, "the loss is seen", func() bool { return !edge.Connected() })
 	if err := edge.Publish(deadline(t, 300*time.Millisecond), received("ch", "while-down", "x")); err == nil {
 		t.Error("published without a server")
 	}
 	done := make(chan error)
 	go func() { done <- edge.Publish(t.Context(), received("ch", "patient", "x")) }()
 	r.start(t)
-	if err := within(t, "the server's return", done); err != nil {
+	if err := await.Value(t, "the server's return", done); err != nil {
 		t.Error(err)
 	}
 	stored, err := r.connect(t, "ch-operator").Events(t.Context(), subjects.Lead{Market: "ch", Lead: "while-down"})
@@ -242,24 +200,24 @@ func TestFollow(t *testing.T) {
 	if err := op.nc.PublishMsg(&nats.Msg{Subject: "lead.ch.a_ch.received.garbage", Data: []byte("{")}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "two events stand in the stream", func() bool {
+	await.True(t, "two events stand in the stream", func() bool {
 		s, err := op.js.Stream(t.Context(), subjects.StreamLeads)
 		return err == nil && s.CachedInfo().State.LastSeq == 2
 	})
 	since := time.Now()
 	all, live := make(chan string, 10), make(chan string, 10)
 	for c, from := range map[chan string]time.Time{all: {}, live: since} {
-		background(t, func(ctx context.Context) error {
+		await.Background(t, func(ctx context.Context) error {
 			return op.Follow(ctx, subjects.Lead{Market: "ch"}, from, func(e event.Event) error { c <- e.Lead.Lead; return nil })
 		})
 	}
 	if err := edge.Publish(t.Context(), received("ch", "new", "x")); err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff([]string{"old", "new"}, []string{within(t, "old", all), within(t, "new", all)}); d != "" {
+	if d := cmp.Diff([]string{"old", "new"}, []string{await.Value(t, "old", all), await.Value(t, "new", all)}); d != "" {
 		t.Error(d)
 	}
-	if id := within(t, "new", live); id != "new" {
+	if id := await.Value(t, "new", live); id != "new" {
 		t.Errorf("live came %s", id)
 	}
 	boom := errors.New("boom")

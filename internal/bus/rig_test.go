@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"leadbus/internal/await"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/subjects"
@@ -73,7 +73,7 @@ func (r *rig) connect(t testing.TB, user string) *Conn {
 	t.Helper()
 	o := r.options(user)
 	o.URL = r.URL()
-	c, err := Connect(t.Context(), o)
+	c, err := Connect(deadline(t, time.Minute), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,23 +84,7 @@ func (r *rig) connect(t testing.TB, user string) *Conn {
 // consume runs a handler until stop or the end of the test.
 func consume(t testing.TB, c *Conn, durable string, workers int, h event.Handler) (stop func()) {
 	t.Helper()
-	return background(t, func(ctx context.Context) error { return c.Consume(ctx, durable, workers, h) })
-}
-
-// background runs f until stop or the end of the test; f ends without error.
-func background(t testing.TB, f func(context.Context) error) (stop func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- f(ctx) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("ended with %v", err)
-		}
-	})
-	t.Cleanup(stop)
-	return stop
+	return await.Background(t, func(ctx context.Context) error { return c.Consume(ctx, durable, workers, h) })
 }
 
 // state is what the server says about a durable.
@@ -117,37 +101,15 @@ func (r *rig) state(t testing.TB, op *Conn, durable string) *jetstream.ConsumerI
 // floor says nothing here: it stays below a delivery that was given up.
 func (r *rig) settled(t testing.TB, op *Conn, durable string, last uint64) {
 	t.Helper()
-	eventually(t, "all events are settled", func() bool {
+	await.True(t, "all events are settled", func() bool {
 		i := r.state(t, op, durable)
 		return i.NumPending == 0 && i.NumAckPending == 0 && i.Delivered.Stream == last
 	})
 }
 
-// patience outlasts a lease: a delivery that was on its way from a leader when
-// it died comes again only then.
-const patience = ackWait + 20*time.Second
-
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-		<-time.After(5 * time.Millisecond)
-	}
-}
-
-// within takes from c, or fails after a while.
-func within[T any](t testing.TB, what string, c <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(patience):
-		t.Fatalf("never: %s", what)
-		panic("unreachable")
-	}
-}
+// soon is far above what anything takes here, and far below a lease or a
+// publish that is tried in vain.
+const soon = ackWait / 3
 
 func deadline(t testing.TB, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), d)

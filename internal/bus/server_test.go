@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 
+	"leadbus/internal/await"
 	"leadbus/internal/event"
 	"leadbus/internal/subjects"
 )
@@ -34,7 +35,7 @@ func TestARestartedServerGoesOn(t *testing.T) {
 	handled, recorded, followed, watched := make(chan string, 10), make(chan string, 10), make(chan string, 10), make(chan string, 100)
 	readies := make(chan struct{}, 10)
 	consume(t, m, subjects.Matcher, 2, func(_ context.Context, d event.Delivery) error { handled <- d.Lead.Lead; return nil })
-	background(t, func(ctx context.Context) error {
+	await.Background(t, func(ctx context.Context) error {
 		return rec.ConsumeBatches(ctx, subjects.Recorder, 10, time.Millisecond, func(_ context.Context, ds []event.Delivery) []error {
 			for _, d := range ds {
 				recorded <- d.Lead.Lead
@@ -42,20 +43,20 @@ func TestARestartedServerGoesOn(t *testing.T) {
 			return make([]error, len(ds))
 		})
 	})
-	background(t, func(ctx context.Context) error {
+	await.Background(t, func(ctx context.Context) error {
 		return op.Follow(ctx, subjects.Lead{Market: "ch"}, time.Time{}, func(e event.Event) error { followed <- e.Lead.Lead; return nil })
 	})
-	background(t, func(ctx context.Context) error {
+	await.Background(t, func(ctx context.Context) error {
 		return reader.Watch(ctx, func(e event.Entry) { watched <- e.Key + "=" + string(e.Value) }, func() { readies <- struct{}{} })
 	})
-	within(t, "ready", readies)
+	await.Value(t, "ready", readies)
 	check := func(id string) {
 		t.Helper()
 		if err := edge.Publish(t.Context(), received("ch", id, "x")); err != nil {
 			t.Fatal(err)
 		}
 		for what, c := range map[string]chan string{"handled": handled, "recorded": recorded, "followed": followed} {
-			if got := within(t, id+" "+what, c); got != id {
+			if got := await.Value(t, id+" "+what, c); got != id {
 				t.Errorf("%s: %s instead of %s", what, got, id)
 			}
 		}
@@ -63,11 +64,11 @@ func TestARestartedServerGoesOn(t *testing.T) {
 	check("before")
 	for _, c := range []string{"after", "again"} {
 		r.Close()
-		eventually(t, "the loss is seen", func() bool { return !m.Connected() && !rec.Connected() })
+		await.True(t, "the loss is seen", func() bool { return !m.Connected() && !rec.Connected() })
 		r.start(t)
 		begun := time.Now()
 		check(c)
-		if took := time.Since(begun); took > 5*time.Second {
+		if took := time.Since(begun); took > soon {
 			t.Errorf("all were at work again after %s only", took)
 		}
 	}
@@ -80,13 +81,13 @@ func TestARestartedServerGoesOn(t *testing.T) {
 	}
 	present := map[string]string{}
 	for present["new"] == "" {
-		key, value, _ := strings.Cut(within(t, "a change after the restart", watched), "=")
+		key, value, _ := strings.Cut(await.Value(t, "a change after the restart", watched), "=")
 		present[key] = value
 	}
 	if d := cmp.Diff(map[string]string{"gone": "", "new": "y"}, present); d != "" {
 		t.Error(d)
 	}
-	if took := time.Since(begun); took > 5*time.Second {
+	if took := time.Since(begun); took > soon {
 		t.Errorf("the change came after %s only", took)
 	}
 	if len(readies) != 0 {
@@ -110,7 +111,7 @@ func TestTheServerIsWaitedFor(t *testing.T) {
 		connected <- c
 	}()
 	r.start(t)
-	c := within(t, "the connection", connected)
+	c := await.Value(t, "the connection", connected)
 	defer c.Close()
 
 	// A server that has yet to learn of this user is waited for as well.
@@ -132,7 +133,7 @@ func TestTheServerIsWaitedFor(t *testing.T) {
 	r.Close()
 	r.config = good
 	r.start(t)
-	eventually(t, "the old connection is back", c.Connected)
+	await.True(t, "the old connection is back", c.Connected)
 
 	if _, err := Connect(t.Context(), Options{URL: r.URL(), User: "x", SeedFile: "none"}); err == nil || !strings.Contains(err.Error(), "nats-config") {
 		t.Errorf("no seed: %v", err)
@@ -176,7 +177,7 @@ func TestProvisionIsSafeToRepeat(t *testing.T) {
 		go func() { done <- Provision(t.Context(), op, "ch", Layout{}) }()
 	}
 	for range operators {
-		if err := within(t, "provisioned", done); err != nil {
+		if err := await.Value(t, "provisioned", done); err != nil {
 			t.Error(err)
 		}
 	}

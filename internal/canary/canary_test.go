@@ -11,9 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-
-	"leadbus/internal/bus"
+	"leadbus/internal/bus/bustest"
 	"leadbus/internal/event"
 	"leadbus/internal/intake"
 	"leadbus/internal/lead"
@@ -156,15 +154,15 @@ func TestWhereATestLeadSticks(t *testing.T) {
 func TestATestLeadThatIsNotOnTheStream(t *testing.T) {
 	edge := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"ok":true}`) }))
 	defer edge.Close()
-	c, server := broker(t)
-	one, err := New(Options{Catalog: catalog(t), Market: "ch", URL: edge.URL, Secret: secret, Stream: c, Now: time.Now, Lost: 100 * time.Millisecond})
+	b := bustest.New(t)
+	one, err := New(Options{Catalog: catalog(t), Market: "ch", URL: edge.URL, Secret: secret, Stream: b.Connect(t, "ch-"+subjects.Scanner), Now: time.Now, Lost: 100 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if r := one.Beat(t.Context()); r.Stage != NotStored || r.Err == nil || !strings.Contains(r.Err.Error(), "lost") || r.Late || r.OK() {
 		t.Errorf("nothing came: %+v", r)
 	}
-	server.Close()
+	b.Close()
 	if r := one.Beat(t.Context()); r.Stage != NotStored || r.Err == nil || !strings.Contains(r.Err.Error(), "events") {
 		t.Errorf("no broker: %+v", r)
 	}
@@ -173,31 +171,4 @@ func TestATestLeadThatIsNotOnTheStream(t *testing.T) {
 	if r := one.Beat(ctx); !errors.Is(r.Err, context.Canceled) {
 		t.Errorf("stopped: %+v", r)
 	}
-}
-
-// broker is a real one, and a connection to its market.
-func broker(t *testing.T) (*bus.Conn, *bus.Server) {
-	t.Helper()
-	dir := t.TempDir()
-	keys, err := bus.EnsureKeys(dir+"/keys", bus.Users([]string{"ch"}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := bus.StartServer(bus.ServerOptions{Addr: "127.0.0.1:0", StoreDir: dir + "/store", Config: bus.ConfigText([]string{"ch"}, keys), Log: zerolog.Nop()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
-	connect := func(user string) *bus.Conn {
-		c, err := bus.Connect(t.Context(), bus.Options{Server: s, User: user, SeedFile: bus.SeedFile(dir+"/keys", user), Log: zerolog.Nop()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(c.Close)
-		return c
-	}
-	if err := bus.Provision(t.Context(), connect("ch-operator"), "ch", bus.Layout{}); err != nil {
-		t.Fatal(err)
-	}
-	return connect("ch-" + subjects.Scanner), s
 }

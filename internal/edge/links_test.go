@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"leadbus/internal/bus"
+	"leadbus/internal/bus/bustest"
 	"leadbus/internal/edge"
 	"leadbus/internal/event"
 	"leadbus/internal/link"
@@ -34,43 +34,18 @@ const leadID = "7k2mq9xe8tr5wz3hnd6y"
 // desk is an edge on a real bus of market ch, reached over HTTP.
 type desk struct {
 	*httptest.Server
-	broker   *bus.Server
-	operator *bus.Conn
-	links    *link.Signer
-	spooled  prometheus.Gatherer
+	bus     *bustest.Bus
+	links   *link.Signer
+	spooled prometheus.Gatherer
 }
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
-	dir := t.TempDir()
-	keys := filepath.Join(dir, "keys")
-	public, err := bus.EnsureKeys(keys, bus.Users([]string{"ch"}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	broker, err := bus.StartServer(bus.ServerOptions{
-		Addr: "127.0.0.1:0", StoreDir: filepath.Join(dir, "store"), Config: bus.ConfigText([]string{"ch"}, public), Log: zerolog.Nop(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { broker.Close() })
-	connect := func(user string) *bus.Conn {
-		c, err := bus.Connect(t.Context(), bus.Options{Server: broker, User: user, SeedFile: bus.SeedFile(keys, user), Log: zerolog.Nop()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(c.Close)
-		return c
-	}
-	d := &desk{broker: broker, operator: connect("ch-operator"), links: link.New("the secret")}
-	if err := bus.Provision(t.Context(), d.operator, "ch", bus.Layout{}); err != nil {
-		t.Fatal(err)
-	}
+	d := &desk{bus: bustest.New(t), links: link.New("the secret")}
 	registry := prometheus.NewRegistry()
 	d.spooled = registry
-	spool, err := bus.OpenSpool(t.Context(), connect(bus.EdgeUser), bus.SpoolOptions{
-		Dir: filepath.Join(dir, "spool"), Markets: []string{"ch"}, Log: zerolog.Nop(), Registry: registry,
+	spool, err := bus.OpenSpool(t.Context(), d.bus.Connect(t, bus.EdgeUser), bus.SpoolOptions{
+		Dir: t.TempDir(), Markets: []string{"ch"}, Log: zerolog.Nop(), Registry: registry,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +86,7 @@ type shown struct {
 
 func (d *desk) do(t *testing.T, method, token string, form url.Values) (shown, string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, d.URL+link.Path+token, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -133,7 +108,7 @@ func (d *desk) do(t *testing.T, method, token string, form url.Values) (shown, s
 // answers are those that the market has.
 func (d *desk) answers(t *testing.T, id string) (all []event.Answered) {
 	t.Helper()
-	there, err := d.operator.Events(t.Context(), subjects.Lead{Market: "ch", Lead: id})
+	there, err := d.bus.Operator.Events(t.Context(), subjects.Lead{Market: "ch", Lead: id})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,7 +229,7 @@ func TestARefusedAnswerChangesNothing(t *testing.T) {
 // might stand already.
 func TestWithoutABusTheOwnerIsAskedToTryAgain(t *testing.T) {
 	d := newDesk(t)
-	d.broker.Close()
+	d.bus.Close()
 	for _, answer := range []string{"confirm", "drop"} {
 		res, body := d.do(t, http.MethodPost, d.token(nil), url.Values{"answer": {answer}})
 		if res.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "try again in a minute") || res.Get("Retry-After") == "" {

@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -34,32 +35,34 @@ func TestSleepIsToldFromWork(t *testing.T) {
 }
 
 func TestEachSleepIsToldOnce(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	tick := make(chan time.Time)
-	var now clocks
-	pass := func(awake, asleep time.Duration) {
-		now.mono += awake
-		now.boot += awake + asleep
-		now.wall += awake + asleep
-	}
-	looked := make(chan clocks)
-	var told []time.Duration
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		watch(ctx, tick, func() clocks { return <-looked }, func(d time.Duration) { told = append(told, d) })
-	}()
-	looked <- now
-	for _, asleep := range []time.Duration{0, time.Hour, 0, 0, 8 * time.Hour, 0} {
-		pass(5*time.Second, asleep)
-		tick <- time.Time{}
+	synctest.Test(t, func(t *testing.T) { // fails as soon as both sides wait
+		ctx, cancel := context.WithCancel(t.Context())
+		tick := make(chan time.Time)
+		var now clocks
+		pass := func(awake, asleep time.Duration) {
+			now.mono += awake
+			now.boot += awake + asleep
+			now.wall += awake + asleep
+		}
+		looked := make(chan clocks)
+		var told []time.Duration
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			watch(ctx, tick, func() clocks { return <-looked }, func(d time.Duration) { told = append(told, d) })
+		}()
 		looked <- now
-	}
-	cancel()
-	<-done
-	if d := cmp.Diff([]time.Duration{time.Hour, 8 * time.Hour}, told); d != "" {
-		t.Error(d)
-	}
+		for _, asleep := range []time.Duration{0, time.Hour, 0, 0, 8 * time.Hour, 0} {
+			pass(5*time.Second, asleep)
+			tick <- time.Time{}
+			looked <- now
+		}
+		cancel()
+		<-done
+		if d := cmp.Diff([]time.Duration{time.Hour, 8 * time.Hour}, told); d != "" {
+			t.Error(d)
+		}
+	})
 }
 
 // The clocks of this machine go together while it is awake.

@@ -53,7 +53,7 @@ func setup(t *testing.T) (*mailgun.Client, *sandbox.Sandbox, <-chan report) {
 func until(t *testing.T, reports <-chan report, vendorID, last string) []lead.Receipt {
 	t.Helper()
 	var all []lead.Receipt
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		select {
 		case r := <-reports:

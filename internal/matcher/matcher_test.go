@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"leadbus/internal/await"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/roster"
@@ -146,10 +147,10 @@ func TestEqualPayloadsAtOnceAreOneLead(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
+	await.Return(t, "the repeats are published", wg.Wait)
 	last := r.receive("conv_2", leak())
-	r.eventually("the lead after it is matched", func() bool { return len(r.story(last.Lead.Lead)) > 0 })
-	r.eventually("matched", func() bool { return len(r.story(e.Lead.Lead)) > 0 })
+	await.True(t, "the lead after it is matched", func() bool { return len(r.story(last.Lead.Lead)) > 0 })
+	await.True(t, "matched", func() bool { return len(r.story(e.Lead.Lead)) > 0 })
 	if n := len(r.events(e.Lead.Lead)); n != 2 || r.offers("lac")+r.offers("rive") != 2 {
 		t.Errorf("%d events, offers %d and %d", n, r.offers("lac"), r.offers("rive"))
 	}
@@ -324,7 +325,7 @@ func TestAnUpdateRacesTheFirstCall(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		wg.Wait()
+		await.Return(t, "both are handled", wg.Wait)
 		story := r.story(first.Lead.Lead)
 		events := r.events(first.Lead.Lead)
 		newest := events[len(events)-1].Body.(*event.Decided)
@@ -378,11 +379,11 @@ func TestCapsHoldOverReplicas(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
+	await.Return(t, "the leads are published", wg.Wait)
 	count := map[string]int{}
 	for i := range leads {
 		id := lead.NewID(domain, conversation(i))
-		r.eventually("decided", func() bool { return len(r.story(id)) > 0 })
+		await.True(t, "decided", func() bool { return len(r.story(id)) > 0 })
 		for _, line := range r.story(id) {
 			count[line]++
 		}
@@ -415,7 +416,7 @@ func TestTurnsAreTakenOverReplicas(t *testing.T) {
 		r.receive(conversation(i), leak())
 	}
 	for i := range leads {
-		r.eventually("decided", func() bool { return len(r.story(lead.NewID(domain, conversation(i)))) > 0 })
+		await.True(t, "decided", func() bool { return len(r.story(lead.NewID(domain, conversation(i)))) > 0 })
 	}
 	for _, id := range ids {
 		if got := r.offers(id); got != leads/len(ids) {
@@ -482,14 +483,14 @@ func TestNobodyIsUnservedBeforeTheRosterIsThere(t *testing.T) {
 	// A roster that is taken away for a moment is no empty roster.
 	r.employ(plumber("lac"))
 	d = r.receive("conv_2", leak())
-	r.eventually("employed", func() bool { all, err := m.list(); return err == nil && len(all) == 1 })
+	await.True(t, "employed", func() bool { all, err := m.list(); return err == nil && len(all) == 1 })
 	if err := r.roster.Delete(t.Context(), "lac"); err != nil {
 		t.Fatal(err)
 	}
-	r.eventually("dismissed", func() bool { _, err := m.list(); return errors.Is(err, errRosterEmpty) })
+	await.True(t, "dismissed", func() bool { _, err := m.list(); return errors.Is(err, errRosterEmpty) })
 	waits(m, 1, 500*time.Millisecond)
 	r.employ(plumber("lac"))
-	r.eventually("employed again", func() bool { _, err := m.list(); return err == nil })
+	await.True(t, "employed again", func() bool { _, err := m.list(); return err == nil })
 	handle(t, m, d)
 	if d := cmp.Diff([]string{"matched lac"}, r.story(d.Lead.Lead)); d != "" {
 		t.Error(d)
@@ -504,13 +505,13 @@ func TestNobodyIsUnservedWhileTheRosterArrives(t *testing.T) {
 	r.employ(plumber("rive", inactive))
 	m, _ := r.start(r.options())
 	r.employ(plumber("rive", inactive), plumber("arve", inactive))
-	r.eventually("two providers", func() bool { all, err := m.list(); return err == nil && len(all) == 2 })
+	await.True(t, "two providers", func() bool { all, err := m.list(); return err == nil && len(all) == 2 })
 	d := r.receive("conv_1", leak())
 	if fate, delay := event.Outcome(m.Handle(t.Context(), d), 1); fate != event.Redeliver || delay != restTime {
 		t.Errorf("fate %v after %s", fate, delay)
 	}
 	r.employ(plumber("lac"))
-	r.eventually("three providers", func() bool { all, err := m.list(); return err == nil && len(all) == 3 })
+	await.True(t, "three providers", func() bool { all, err := m.list(); return err == nil && len(all) == 3 })
 	handle(t, m, d)
 	if d := cmp.Diff([]string{"matched lac"}, r.story(d.Lead.Lead)); d != "" {
 		t.Error(d)
@@ -522,7 +523,7 @@ func TestTheRosterIsFollowed(t *testing.T) {
 	r.employ(plumber("lac"))
 	m, _ := r.start(r.options())
 	r.employ(plumber("lac", func(p *roster.Provider) { p.Active = false }), plumber("rive"))
-	r.eventually("two providers", func() bool { all, err := m.list(); return err == nil && len(all) == 2 })
+	await.True(t, "two providers", func() bool { all, err := m.list(); return err == nil && len(all) == 2 })
 	if _, err := r.roster.Put(t.Context(), "rive", []byte(`{"id":"rive","hours":"never"}`)); err != nil {
 		t.Fatal(err)
 	}
@@ -530,7 +531,7 @@ func TestTheRosterIsFollowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.employ(plumber("zz"))
-	r.eventually("the last change", func() bool { all, err := m.list(); return err == nil && len(all) == 3 })
+	await.True(t, "the last change", func() bool { all, err := m.list(); return err == nil && len(all) == 3 })
 	d := r.receive("conv_1", leak())
 	handle(t, m, d)
 	if d := cmp.Diff([]string{"matched rive"}, r.story(d.Lead.Lead)); d != "" {
@@ -549,7 +550,9 @@ func TestALostRosterEndsTheMatcher(t *testing.T) {
 	r := newRig(t)
 	o := r.options()
 	o.Roster = lostRoster{}
-	if err := New(o).Run(t.Context()); err == nil || err.Error() != "follow the roster: the watch ended" {
+	var err error
+	await.Return(t, "the matcher ends", func() { err = New(o).Run(t.Context()) })
+	if err == nil || err.Error() != "follow the roster: the watch ended" {
 		t.Errorf("run: %v", err)
 	}
 	ended, cancel := context.WithCancel(t.Context())
@@ -566,7 +569,7 @@ func TestLeadsWaitForTheMatcher(t *testing.T) {
 	m, stopRun := r.start(r.options())
 	stop := r.consume(r.matcher, m, 4)
 	r.receive("conv_0", leak())
-	r.eventually("matched", func() bool { return len(r.story(lead.NewID(domain, "conv_0"))) > 0 })
+	await.True(t, "matched", func() bool { return len(r.story(lead.NewID(domain, "conv_0"))) > 0 })
 	stop()
 	stopRun()
 	for i := 1; i <= 20; i++ {
@@ -576,7 +579,7 @@ func TestLeadsWaitForTheMatcher(t *testing.T) {
 	r.consume(r.matcher, m, 4)
 	for i := 1; i <= 20; i++ {
 		id := lead.NewID(domain, conversation(i))
-		r.eventually(fmt.Sprintf("lead %d is matched", i), func() bool { return len(r.story(id)) == 1 })
+		await.True(t, fmt.Sprintf("lead %d is matched", i), func() bool { return len(r.story(id)) == 1 })
 	}
 }
 

@@ -14,7 +14,9 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"leadbus/internal/await"
 	"leadbus/internal/bus"
+	"leadbus/internal/bus/bustest"
 	"leadbus/internal/event"
 	"leadbus/internal/intake"
 	"leadbus/internal/lead"
@@ -65,8 +67,7 @@ func catalog(t testing.TB) *site.Catalog {
 // rig is a real bus with one market, and clocks that tests set.
 type rig struct {
 	t       testing.TB
-	dir     string
-	server  *bus.Server
+	bus     *bustest.Bus
 	catalog *site.Catalog
 	reader  *intake.Reader
 	edge    *bus.Conn
@@ -80,22 +81,8 @@ type rig struct {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir(), catalog: catalog(t), now: monday}
+	r := &rig{t: t, bus: bustest.New(t), catalog: catalog(t), now: monday}
 	r.reader = intake.New(r.catalog)
-	keys, err := bus.EnsureKeys(r.dir+"/keys", bus.Users([]string{"ch"}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.server, err = bus.StartServer(bus.ServerOptions{
-		Addr: "127.0.0.1:0", StoreDir: r.dir + "/store", Config: bus.ConfigText([]string{"ch"}, keys), Log: zerolog.Nop(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(r.server.Close)
-	if err := bus.Provision(t.Context(), r.connect("ch-operator"), "ch", bus.Layout{}); err != nil {
-		t.Fatal(err)
-	}
 	r.edge, r.matcher = r.connect(bus.EdgeUser), r.connect("ch-matcher")
 	r.roster = r.bucket(r.connect("ch-recorder"), subjects.BucketRoster)
 	r.load = r.bucket(r.matcher, subjects.BucketLoad)
@@ -104,21 +91,12 @@ func newRig(t testing.TB) *rig {
 
 func (r *rig) connect(user string) *bus.Conn {
 	r.t.Helper()
-	c, err := bus.Connect(r.t.Context(), bus.Options{Server: r.server, User: user, SeedFile: bus.SeedFile(r.dir+"/keys", user), Log: zerolog.Nop()})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(c.Close)
-	return c
+	return r.bus.Connect(r.t, user)
 }
 
 func (r *rig) bucket(c *bus.Conn, name string) *bus.Bucket {
 	r.t.Helper()
-	b, err := c.Bucket(r.t.Context(), name)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return b
+	return bustest.Bucket(r.t, c, name)
 }
 
 // clock never stands still, so that of two offers one was the later.
@@ -148,47 +126,15 @@ func (r *rig) options() Options {
 func (r *rig) start(o Options) (m *Matcher, stop func()) {
 	r.t.Helper()
 	m = New(o)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- m.Run(ctx) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil {
-			r.t.Errorf("run: %v", err)
-		}
-	})
-	r.t.Cleanup(stop)
-	r.eventually("ready", m.Ready)
+	stop = await.Background(r.t, m.Run)
+	await.True(r.t, "ready", m.Ready)
 	return m, stop
 }
 
 // consume hands the durable's deliveries to a matcher.
 func (r *rig) consume(c *bus.Conn, m *Matcher, workers int) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- c.Consume(ctx, subjects.Matcher, workers, m.Handle) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil {
-			r.t.Errorf("consume: %v", err)
-		}
-	})
-	r.t.Cleanup(stop)
-	return stop
-}
-
-func (r *rig) eventually(what string, ok func() bool) {
 	r.t.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			r.t.Fatalf("never: %s", what)
-		}
-	}
+	return await.Background(r.t, func(ctx context.Context) error { return c.Consume(ctx, subjects.Matcher, workers, m.Handle) })
 }
 
 func plumber(id string, change ...func(*roster.Provider)) roster.Provider {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"leadbus/internal/await"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/roster"
@@ -442,7 +443,7 @@ func TestOneDeliveryOfALeadAtATime(t *testing.T) {
 	}
 	m, _ = r.start(o)
 	handle(t, m, first)
-	if err := <-update; err != nil {
+	if err := await.Value(t, "the update is handled", update); err != nil {
 		t.Error(err)
 	}
 	if d := cmp.Diff([]string{"review-requested: no usable phone number", "matched lac"}, r.story(first.Lead.Lead)); d != "" {

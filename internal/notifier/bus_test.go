@@ -3,7 +3,6 @@ package notifier_test
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -11,7 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 
-	"leadbus/internal/bus"
+	"leadbus/internal/await"
+	"leadbus/internal/bus/bustest"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/notifier"
@@ -20,52 +20,10 @@ import (
 	"leadbus/internal/subjects"
 )
 
-// market is a real broker with one provisioned market.
-type market struct {
-	*bus.Server
-	keys string
-}
-
-func newMarket(t *testing.T) market {
-	t.Helper()
-	dir := t.TempDir()
-	keys := filepath.Join(dir, "keys")
-	public, err := bus.EnsureKeys(keys, bus.Users([]string{"ch"}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := bus.StartServer(bus.ServerOptions{
-		Addr: "127.0.0.1:0", StoreDir: filepath.Join(dir, "store"), Config: bus.ConfigText([]string{"ch"}, public), Log: zerolog.Nop(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
-	m := market{s, keys}
-	if err := bus.Provision(t.Context(), m.connect(t, "ch-operator"), "ch", bus.Layout{Replicas: 1}); err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
-
-func (m market) connect(t *testing.T, user string) *bus.Conn {
-	t.Helper()
-	c, err := bus.Connect(t.Context(), bus.Options{Server: m.Server, User: user, SeedFile: bus.SeedFile(m.keys, user), Log: zerolog.Nop()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	return c
-}
-
 // run starts one more notifier of the market, with the rights it has there.
-func (m market) run(t *testing.T, v notifier.Vendor) {
+func run(t *testing.T, b *bustest.Bus, v notifier.Vendor) {
 	t.Helper()
-	c := m.connect(t, "ch-notifier")
-	ledger, err := c.Bucket(t.Context(), subjects.BucketLedger)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := b.Connect(t, "ch-notifier")
 	journal, err := notifier.OpenJournal(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -84,21 +42,13 @@ func (m market) run(t *testing.T, v notifier.Vendor) {
 			}},
 			Templates: map[string]*site.Template{"HX1": {SID: "HX1", Body: "{{1}} {{2}} {{3}} {{4}} {{5}}"}},
 		},
-		Market: "ch", Stream: c, Ledger: ledger, Now: time.Now, Log: zerolog.Nop(),
+		Market: "ch", Stream: c, Ledger: bustest.Bucket(t, c, subjects.BucketLedger), Now: time.Now, Log: zerolog.Nop(),
 		Vendors: map[string]notifier.Vendor{lead.SMS: v, lead.WhatsApp: v, lead.Email: v},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	stopped := make(chan error, 1)
-	go func() { stopped <- c.Consume(ctx, subjects.Notifier, 16, n.Handle) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-stopped; err != nil {
-			t.Errorf("consume: %v", err)
-		}
-	})
+	await.Background(t, func(ctx context.Context) error { return c.Consume(ctx, subjects.Notifier, 16, n.Handle) })
 }
 
 // counting takes every message and counts how often.
@@ -135,33 +85,32 @@ func matched(i int) event.Event {
 // sent once, and its outcome is on the stream.
 func TestConcurrentNotifiersSendEachMessageOnce(t *testing.T) {
 	const leads, each = 20, 6
-	m := newMarket(t)
+	b := bustest.New(t)
 	v := &counting{got: map[string]int{}}
 	for range 3 {
-		m.run(t, v)
+		run(t, b, v)
 	}
-	operator := m.connect(t, "ch-operator")
 
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	sent := map[string]int{}
 	told := make(chan error, 1)
 	go func() {
-		told <- operator.Follow(ctx, subjects.Lead{Market: "ch"}, time.Now().Add(-time.Minute), func(e event.Event) error {
-			switch b := e.Body.(type) {
+		told <- b.Operator.Follow(ctx, subjects.Lead{Market: "ch"}, time.Now().Add(-time.Minute), func(e event.Event) error {
+			switch body := e.Body.(type) {
 			case *event.Queued:
 				if len(e.ID) > 6 && e.ID[:6] == "again-" {
 					return nil
 				}
 				again := e
 				again.ID = "again-" + e.ID
-				return operator.Publish(ctx, again)
+				return b.Operator.Publish(ctx, again)
 			case *event.Told:
-				switch sent[b.Message]++; len(sent) {
+				switch sent[body.Message]++; len(sent) {
 				case leads * each:
 					// One more lead, behind every repeat: when it is told, the
 					// repeats have had their turn.
-					return operator.Publish(ctx, matched(leads))
+					return b.Operator.Publish(ctx, matched(leads))
 				case (leads + 1) * each:
 					cancel()
 				}
@@ -170,7 +119,7 @@ func TestConcurrentNotifiersSendEachMessageOnce(t *testing.T) {
 		})
 	}()
 	for i := range leads {
-		if err := operator.Publish(t.Context(), matched(i)); err != nil {
+		if err := b.Operator.Publish(t.Context(), matched(i)); err != nil {
 			t.Fatal(err)
 		}
 	}

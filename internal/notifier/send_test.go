@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"leadbus/internal/await"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/subjects"
@@ -286,7 +287,7 @@ func TestALateOutcomeMeetsANewerAttempt(t *testing.T) {
 				if sends++; sends == 1 {
 					w.pass(looks[0])
 					wg.Go(func() { _ = w.handle(fast, event.Delivery{Event: toProvider, Attempt: 2}) })
-					<-underWay
+					await.Value(t, "the faster one asks the vendor", underWay)
 					return lead.Sent{}, c.slow
 				}
 				close(underWay)
@@ -299,7 +300,7 @@ func TestALateOutcomeMeetsANewerAttempt(t *testing.T) {
 				t.Errorf("%d sends while one is under way", sends)
 			}
 			close(late)
-			wg.Wait()
+			await.Return(t, "the faster one ends", wg.Wait)
 			w.send = nil
 			if _, err := w.deliver(t, toProvider); err != nil || len(w.took) != 1 {
 				t.Errorf("took %d, %v", len(w.took), err)

@@ -281,11 +281,13 @@ func TestAbsurdInputIsCheap(t *testing.T) {
 		strings.Repeat("oh 1 ", 32), strings.Repeat("1 a ", 40), strings.Repeat("0 7 a ", 26), strings.Repeat("quatre vingt ", 12),
 		strings.Repeat("9", 1<<20), strings.Repeat("60 10 7 ", 20), strings.Repeat("+4 1 ", 30),
 	} {
-		start := time.Now()
-		for range 10 {
+		took := time.Hour
+		for range 10 { // the quickest: a busy machine slows down some
+			start := time.Now()
 			Resolve(said, frenchMobile, "CH")
+			took = min(took, time.Since(start))
 		}
-		if took := time.Since(start) / 10; took > 100*time.Millisecond {
+		if took > 100*time.Millisecond {
 			t.Errorf("%.20q… took %v", said, took)
 		}
 	}

@@ -8,10 +8,13 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
+
+	"leadbus/internal/await"
 )
 
 func TestPartsStopLastStartedFirst(t *testing.T) {
@@ -26,7 +29,7 @@ func TestPartsStopLastStartedFirst(t *testing.T) {
 			order = append(order, name)
 			return ctx.Err()
 		})
-		<-started
+		await.Value(t, name+" runs", started)
 	}
 	if err := p.Stop(); err != nil {
 		t.Fatal(err)
@@ -44,7 +47,9 @@ func TestALostPartEndsTheProcess(t *testing.T) {
 	for name, lost := range map[string]error{"with an error": errors.New("consumer deleted"), "silently": nil} {
 		p := New(zerolog.Nop())
 		p.Go("matcher", func(context.Context) error { return lost })
-		err := p.Wait(context.Background())
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		err := p.Wait(ctx)
+		cancel()
 		if err == nil || !strings.HasPrefix(err.Error(), "matcher: ") {
 			t.Errorf("%s: %v", name, err)
 		}

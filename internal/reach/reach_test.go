@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
 	"leadbus/internal/alarm"
+	"leadbus/internal/await"
 	"leadbus/internal/bus"
+	"leadbus/internal/bus/bustest"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/subjects"
@@ -30,35 +31,9 @@ type rig struct {
 
 func newRig(t *testing.T) rig {
 	t.Helper()
-	dir := t.TempDir()
-	keys, err := bus.EnsureKeys(dir+"/keys", bus.Users([]string{"ch"}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := bus.StartServer(bus.ServerOptions{
-		Addr: "127.0.0.1:0", StoreDir: dir + "/store", Config: bus.ConfigText([]string{"ch"}, keys), Log: zerolog.Nop(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	connect := func(user string) *bus.Conn {
-		c, err := bus.Connect(t.Context(), bus.Options{Server: server, User: user, SeedFile: bus.SeedFile(dir+"/keys", user), Log: zerolog.Nop()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(c.Close)
-		return c
-	}
-	r := rig{T: t, operator: connect("ch-operator")}
-	if err := bus.Provision(t.Context(), r.operator, "ch", bus.Layout{}); err != nil {
-		t.Fatal(err)
-	}
-	r.scanner = connect("ch-scanner")
-	if r.watch, err = r.scanner.Bucket(t.Context(), subjects.BucketWatch); err != nil {
-		t.Fatal(err)
-	}
-	return r
+	b := bustest.New(t)
+	scanner := b.Connect(t, "ch-scanner")
+	return rig{T: t, operator: b.Operator, scanner: scanner, watch: bustest.Bucket(t, scanner, subjects.BucketWatch)}
 }
 
 func of(id, kind string, minute int, body any) event.Event {
@@ -181,7 +156,7 @@ func TestReportsAtTheSameTime(t *testing.T) {
 			}
 		})
 	}
-	all.Wait()
+	await.Return(t, "the reports are handled", all.Wait)
 	if h := r.health(); len(h.Failures) != 8 || h.State() != Suspect {
 		t.Errorf("%s after %d failures", h, len(h.Failures))
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"leadbus/internal/await"
 	"leadbus/internal/elevenlabs"
 )
 
@@ -107,7 +108,7 @@ func TestAPlayedCallIsToldListedAndFetched(t *testing.T) {
 	s := speak(t, Options{EdgeURL: edge.URL})
 	defer s.Close()
 	id, sid := play(t, s, inbound)
-	hook, err := elevenlabs.Decode(<-bodies)
+	hook, err := elevenlabs.Decode(await.Value(t, "a hook", bodies))
 	if err != nil || hook.Type != elevenlabs.PostCall || hook.ConversationID != id || hook.AgentID != "agent_1" || time.Since(hook.At) > time.Minute {
 		t.Fatalf("%+v %v", hook, err)
 	}
@@ -179,9 +180,9 @@ func TestHooksAreRepeatedAsTheVendorDoes(t *testing.T) {
 			if m.hook() != c.state || count.Load() != c.tries || (m.Error == "") != (c.state == "taken") {
 				t.Errorf("%s (%s) after %d tries", m.hook(), m.Error, count.Load())
 			}
-			first := string(<-bodies)
+			first := string(await.Value(t, "a hook", bodies))
 			for range c.tries - 1 {
-				if again := string(<-bodies); again != first {
+				if again := string(await.Value(t, "a repeat", bodies)); again != first {
 					t.Errorf("a repeat differs: %s", again)
 				}
 			}
@@ -194,12 +195,12 @@ func TestARestartGoesOnWithHooks(t *testing.T) {
 	dir := t.TempDir()
 	s := speak(t, Options{EdgeURL: down.URL, Dir: dir})
 	id, _ := play(t, s, inbound)
-	first := <-bodies
+	first := await.Value(t, "the hook", bodies)
 	s.Close() // before the next try
 	edge, again, _ := receiver(t)
 	s = speak(t, Options{EdgeURL: edge.URL, Dir: dir})
 	defer s.Close()
-	if second := <-again; string(second) != string(first) {
+	if second := await.Value(t, "the hook again", again); string(second) != string(first) {
 		t.Errorf("%s\n%s", first, second)
 	}
 	if m := hooked(t, s, id); m.hook() != "taken" || m.Call.SID != "CA1" {

@@ -7,9 +7,12 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"leadbus/internal/await"
 )
 
 // put sets the sandbox's faults over its API.
@@ -146,20 +149,17 @@ func TestFaultsAreDrawnFromTheSeed(t *testing.T) {
 func TestEveryFaultOfCallbacks(t *testing.T) {
 	target, calls := edge(t)
 	s := begin(t, Options{EdgeURL: target.URL})
-	defer s.Close()
-	statuses := func() []string {
+	stop := sync.OnceFunc(s.Close)
+	defer stop()
+	statuses := func(n int) string {
 		t.Helper()
 		m := create(t, s, sms("+41790000001", target.URL+"/v1/twilio/status"))
 		reaches(t, s, m.SID, "delivered")
-		var got []string
-		for {
-			select {
-			case c := <-calls:
-				got = append(got, c.status)
-			case <-time.After(300 * time.Millisecond):
-				return got
-			}
+		got := []string{}
+		for range n {
+			got = append(got, await.Value(t, "a callback", calls).status)
 		}
+		return strings.Join(got, " ")
 	}
 	for _, c := range []struct {
 		faults CallbackFaults
@@ -170,13 +170,17 @@ func TestEveryFaultOfCallbacks(t *testing.T) {
 		{CallbackFaults{Repeated: 1}, "sent sent delivered delivered"},
 	} {
 		put(t, s, Faults{Callbacks: c.faults})
-		if got := strings.Join(statuses(), " "); got != c.want {
+		if got := statuses(len(strings.Fields(c.want))); got != c.want {
 			t.Errorf("%+v: %q", c.faults, got)
 		}
 	}
 	// Late ones all come, and in any order.
 	put(t, s, Faults{Callbacks: CallbackFaults{Late: 1, DelayMS: 100}})
-	if got := statuses(); len(got) != 2 {
-		t.Errorf("late: %v", got)
+	if got := statuses(2); !strings.Contains(got, "sent") || !strings.Contains(got, "delivered") {
+		t.Errorf("late: %s", got)
+	}
+	stop()
+	if len(calls) > 0 {
+		t.Errorf("%d callbacks too many", len(calls))
 	}
 }

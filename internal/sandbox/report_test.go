@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"leadbus/internal/await"
 )
 
 type call struct{ status, event, idempotency, token, query string }
@@ -112,7 +114,7 @@ func TestNothingLeavesThisMachine(t *testing.T) {
 	if status, err := with.post("https://bus.example.com/x?a=1", "text/plain", nil, http.Header{}, patient); status != 200 || err != nil {
 		t.Fatalf("%d, %v", status, err)
 	}
-	if c := <-calls; c.query != "a=1" {
+	if c := await.Value(t, "the call", calls); c.query != "a=1" {
 		t.Errorf("%+v", c)
 	}
 }

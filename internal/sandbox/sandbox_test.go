@@ -17,13 +17,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
+
+	"leadbus/internal/await"
 )
 
 const (
 	account = "AC11112222333344445555666677778888"
 	token   = "8899aabbccddeeff0011223344556677"
 	mailKey = "key-of-tests"
-	patient = 20 * time.Second
+	patient = time.Minute
 )
 
 func begin(t *testing.T, o Options) *Sandbox {
@@ -279,13 +281,8 @@ func TestARestartGoesOn(t *testing.T) {
 	defer open() // else a failed test waits for its own edge
 	expect := func(status string) {
 		t.Helper()
-		select {
-		case got := <-arrived:
-			if got != status {
-				t.Fatalf("callback %q, want %q", got, status)
-			}
-		case <-time.After(patient):
-			t.Fatalf("no callback %q", status)
+		if got := await.Value(t, "callback "+status, arrived); got != status {
+			t.Fatalf("callback %q, want %q", got, status)
 		}
 	}
 	s := begin(t, Options{Dir: dir})
@@ -401,7 +398,8 @@ func TestThePageIsSafe(t *testing.T) {
 
 func TestThePageIsLive(t *testing.T) {
 	s := begin(t, Options{})
-	res, err := http.Get(s.URL() + "/api/live")
+	live := http.Client{Timeout: patient}
+	res, err := live.Get(s.URL() + "/api/live")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -442,5 +440,8 @@ func TestThePageIsLive(t *testing.T) {
 	}
 	s.Close() // ends the stream
 	for lines.Scan() {
+	}
+	if err := lines.Err(); err != nil {
+		t.Errorf("the stream did not end: %v", err)
 	}
 }

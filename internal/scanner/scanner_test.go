@@ -14,7 +14,9 @@ import (
 	"go.uber.org/goleak"
 
 	"leadbus/internal/alarm"
+	"leadbus/internal/await"
 	"leadbus/internal/bus"
+	"leadbus/internal/bus/bustest"
 	"leadbus/internal/call"
 	"leadbus/internal/digest"
 	"leadbus/internal/elevenlabs"
@@ -37,8 +39,7 @@ var monday = time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
 // rig is a real bus with one market, and a clock that tests set.
 type rig struct {
 	*testing.T
-	dir            string
-	server         *bus.Server
+	bus            *bustest.Bus
 	catalog        *site.Catalog
 	edge, operator *bus.Conn
 	watch          *bus.Bucket
@@ -57,42 +58,11 @@ func newRig(t *testing.T) *rig {
 			delete(c.Sites, domain)
 		}
 	}
-	r := &rig{T: t, dir: t.TempDir(), catalog: c, now: monday}
-	keys, err := bus.EnsureKeys(r.dir+"/keys", bus.Users([]string{"ch"}))
-	if err != nil {
-		t.Fatal(err)
+	b := bustest.New(t)
+	return &rig{
+		T: t, bus: b, catalog: c, now: monday,
+		edge: b.Connect(t, bus.EdgeUser), operator: b.Operator, watch: bustest.Bucket(t, b.Operator, subjects.BucketWatch),
 	}
-	r.server, err = bus.StartServer(bus.ServerOptions{
-		Addr: "127.0.0.1:0", StoreDir: r.dir + "/store", Config: bus.ConfigText([]string{"ch"}, keys), Log: zerolog.Nop(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(r.server.Close)
-	r.operator = r.connect("ch-operator")
-	if err := bus.Provision(t.Context(), r.operator, "ch", bus.Layout{}); err != nil {
-		t.Fatal(err)
-	}
-	r.edge = r.connect(bus.EdgeUser)
-	r.watch = r.bucket(r.operator)
-	return r
-}
-
-func (r *rig) connect(user string) *bus.Conn {
-	c, err := bus.Connect(r.Context(), bus.Options{Server: r.server, User: user, SeedFile: bus.SeedFile(r.dir+"/keys", user), Log: zerolog.Nop()})
-	if err != nil {
-		r.Fatal(err)
-	}
-	r.Cleanup(c.Close)
-	return c
-}
-
-func (r *rig) bucket(c *bus.Conn) *bus.Bucket {
-	b, err := c.Bucket(r.Context(), subjects.BucketWatch)
-	if err != nil {
-		r.Fatal(err)
-	}
-	return b
 }
 
 func (r *rig) clock() time.Time {
@@ -110,18 +80,10 @@ func (r *rig) set(at time.Time) {
 // start runs a scanner with its role's rights, until the test or
 // stop ends it.
 func (r *rig) start(tasks ...Task) (s *Scanner, stop func()) {
-	c := r.connect("ch-scanner")
-	s = New(Options{Catalog: r.catalog, Market: "ch", Stream: c, Watch: r.bucket(c), Reach: reach.New(c, r.bucket(c)).Handle, Tasks: tasks, Now: r.clock, Log: zerolog.Nop()})
-	ctx, cancel := context.WithCancel(r.Context())
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if err := c.Consume(ctx, subjects.Scanner, 4, s.Handle); err != nil && ctx.Err() == nil {
-			r.Error(err)
-		}
-	})
-	stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
-	r.Cleanup(stop)
-	return s, stop
+	c := r.bus.Connect(r, "ch-scanner")
+	watch := bustest.Bucket(r, c, subjects.BucketWatch)
+	s = New(Options{Catalog: r.catalog, Market: "ch", Stream: c, Watch: watch, Reach: reach.New(c, watch).Handle, Tasks: tasks, Now: r.clock, Log: zerolog.Nop()})
+	return s, await.Background(r, func(ctx context.Context) error { return c.Consume(ctx, subjects.Scanner, 4, s.Handle) })
 }
 
 // call makes up a phone call; n tells calls apart.
@@ -183,19 +145,13 @@ func (r *rig) events(kind, id string) []event.Event {
 }
 
 // await waits until a lead, or any, has so many events of a kind.
-func (r *rig) await(kind, id string, n int) []event.Event {
+func (r *rig) await(kind, id string, n int) (got []event.Event) {
 	r.Helper()
-	end := time.After(time.Minute)
-	for {
-		if got := r.events(kind, id); len(got) >= n {
-			return got
-		}
-		select {
-		case <-end:
-			r.Fatalf("no %d %s of %q in a minute", n, kind, id)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
+	await.True(r, fmt.Sprintf("%d %s of %q", n, kind, id), func() bool {
+		got = r.events(kind, id)
+		return len(got) >= n
+	})
+	return got
 }
 
 func (r *rig) scanned(id string) event.Scanned {
@@ -204,7 +160,10 @@ func (r *rig) scanned(id string) event.Scanned {
 
 // settled waits until the scanner's durable has nothing left.
 func (r *rig) settled() {
-	if err := r.operator.Emptied(r.Context(), subjects.Scanner); err != nil {
+	r.Helper()
+	var err error
+	await.Return(r, "nothing is left for the scanner", func() { err = r.operator.Emptied(r.Context(), subjects.Scanner) })
+	if err != nil {
 		r.Fatal(err)
 	}
 }
@@ -338,7 +297,7 @@ func TestStrikesAtTheSameTimeAreOneAlarm(t *testing.T) {
 			}
 		})
 	}
-	all.Wait()
+	await.Return(t, "the strikes are raised", all.Wait)
 	if got := r.events(subjects.AlarmRaised, ""); len(got) != causes {
 		t.Errorf("the owner was called %d times for %d causes", len(got), causes)
 	}
@@ -500,21 +459,16 @@ func TestOneIsOnDuty(t *testing.T) {
 			ran <- n
 			return []alarm.Strike{{Cause: alarm.Canary, ID: "beat", At: monday}}, nil
 		}})
-		ctx, cancel := context.WithCancel(t.Context())
-		var wg sync.WaitGroup
-		wg.Go(func() { _ = s.Run(ctx) })
-		stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
-		t.Cleanup(stop)
-		return stop
+		return await.Background(t, s.Run)
 	}
 	stop := run(1)
-	if first := <-ran; first != 1 {
+	if first := await.Value(t, "the first scanner works", ran); first != 1 {
 		t.Fatalf("scanner %d did the work", first)
 	}
 	run(2)
 	r.await(subjects.AlarmRaised, "", 1)
 	stop()
-	if next := <-ran; next != 2 {
+	if next := await.Value(t, "the other takes over", ran); next != 2 {
 		t.Errorf("scanner %d took over", next)
 	}
 	if len(ran) != 0 {

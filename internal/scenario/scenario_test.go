@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 
+	"leadbus/internal/await"
 	"leadbus/internal/call"
 	"leadbus/internal/elevenlabs"
 	"leadbus/internal/intake"
@@ -206,13 +207,8 @@ func TestTheSandboxPlaysThem(t *testing.T) {
 		}
 	}
 	for range told {
-		select {
-		case id := <-hooks:
-			if !told[id] {
-				t.Errorf("a hook of %q", id)
-			}
-		case <-time.After(20 * time.Second):
-			t.Fatal("a hook is missing")
+		if id := await.Value(t, "every hook", hooks); !told[id] {
+			t.Errorf("a hook of %q", id)
 		}
 	}
 	list, err := elevenlabs.New("key", s.ElevenLabsURL()).List(t.Context(), geneva.AgentID, ended.Add(-time.Hour), ended)

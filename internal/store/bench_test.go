@@ -32,7 +32,7 @@ func BenchmarkRecord(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = c.Stop() })
-	db := open(b, c.URL())
+	db := pgtest.Open(b, c.URL())
 	if err := db.Migrate(b.Context()); err != nil {
 		b.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func BenchmarkRecord(b *testing.B) {
 }
 
 func benchRecord(b *testing.B, url string, leads, writers int) {
-	db := open(b, url)
+	db := pgtest.Open(b, url)
 	share(b, url, writers, db.Close, func(w int) func() error {
 		batches := benchBatches(fmt.Sprintf("%s-%d-%d", strings.ToLower(strings.NewReplacer("/", "-", "=", "-").Replace(b.Name())), b.N, w), leads, b.N/writers+1)
 		return func() error {
@@ -96,6 +96,7 @@ func rowsWritten(b *testing.B, url string) float64 {
 		b.Fatal(err)
 	}
 	defer func() { _ = conn.Close(b.Context()) }()
+	end := time.Now().Add(time.Minute)
 	for last, same := -1.0, 0; ; {
 		var n float64
 		if err := conn.QueryRow(b.Context(), "select tup_inserted + tup_updated from pg_stat_database where datname = current_database()").Scan(&n); err != nil {
@@ -106,6 +107,9 @@ func rowsWritten(b *testing.B, url string) float64 {
 		}
 		if same == 15 {
 			return n
+		}
+		if time.Now().After(end) {
+			b.Fatalf("Postgres still counts, %v by now", n)
 		}
 		<-time.After(100 * time.Millisecond)
 	}

@@ -28,7 +28,7 @@ func example(market string) roster.Provider {
 
 func TestARosterIsReadBackAsItWasImported(t *testing.T) {
 	t.Parallel()
-	db := open(t, pgtest.New(t))
+	db := pgtest.Open(t, pgtest.New(t))
 	if v, err := db.RosterVersion(t.Context(), "ch"); v != 0 || err != nil {
 		t.Errorf("without a roster: version %d, %v", v, err)
 	}
@@ -62,7 +62,7 @@ func TestARosterIsReadBackAsItWasImported(t *testing.T) {
 
 func TestARosterIsImportedWholeOrNotAtAll(t *testing.T) {
 	t.Parallel()
-	db := open(t, pgtest.New(t))
+	db := pgtest.Open(t, pgtest.New(t))
 	if err := db.ImportRoster(t.Context(), []roster.Provider{example("ch")}); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestARosterIsImportedWholeOrNotAtAll(t *testing.T) {
 func TestTheOwnersEdits(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	db := open(t, url)
+	db := pgtest.Open(t, url)
 	if err := db.ImportRoster(t.Context(), []roster.Provider{example("ch"), example("id")}); err != nil {
 		t.Fatal(err)
 	}

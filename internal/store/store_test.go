@@ -16,9 +16,9 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"leadbus/internal/await"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
-	"leadbus/internal/localpg"
 	"leadbus/internal/localpg/pgtest"
 	"leadbus/internal/roster"
 	"leadbus/internal/store"
@@ -26,23 +26,11 @@ import (
 	migrations "leadbus/supabase/migrations"
 )
 
-const patience = 30 * time.Second
+const patience = time.Minute
 
 func TestMain(m *testing.M) {
 	// The cluster of all tests lives until the test binary ends.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("leadbus/internal/localpg.(*server).launch.func1"), goleak.IgnoreAnyFunction("leadbus/internal/localpg.(*server).keep"))
-}
-
-func open(tb testing.TB, url string) *store.Store {
-	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	db, err := store.Open(ctx, url, zerolog.Nop())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(db.Close)
-	return db
 }
 
 var start = time.Date(2024, 11, 23, 8, 0, 0, 0, time.UTC)
@@ -113,36 +101,13 @@ func record(tb testing.TB, db *store.Store, market string, events ...event.Event
 	}
 }
 
-// dump is every row of every table.
-func dump(tb testing.TB, url string) map[string][]string {
-	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	conn, err := pgx.Connect(ctx, url)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = conn.Close(ctx) }()
-	all := map[string][]string{}
-	for _, table := range []string{"lead", "lead_person", "offer", "message", "message_content", "event", "event_body"} {
-		rows, err := conn.Query(ctx, "select t::text from leadbus."+table+" t order by 1")
-		if err != nil {
-			tb.Fatal(err)
-		}
-		if all[table], err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
-			tb.Fatal(err)
-		}
-	}
-	return all
-}
-
 func TestALeadIsReadBackAsItWasRecorded(t *testing.T) {
 	t.Parallel()
 	for name, suffix := range map[string]string{"prepared": "", "as behind a transaction pooler": "&default_query_exec_mode=exec"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := pgtest.New(t)
-			db := open(t, url+suffix)
+			db := pgtest.Open(t, url+suffix)
 			s := stream{market: "ch"}
 			s.whole("lead1", `{"name":"Marta"}`)
 			record(t, db, "ch", s.events...)
@@ -192,7 +157,7 @@ func TestALeadIsReadBackAsItWasRecorded(t *testing.T) {
 // Callers say what they like; nothing of it is lost, runs, or holds up a batch.
 // References are not unique: a person who names one means no test lead.
 func TestAReferenceMeansNoTestLead(t *testing.T) {
-	db := open(t, pgtest.New(t))
+	db := pgtest.Open(t, pgtest.New(t))
 	s := &stream{market: "ch"}
 	for _, id := range []string{"lead1", "canary1"} {
 		l := understood("ch", id)
@@ -214,7 +179,7 @@ func TestAReferenceMeansNoTestLead(t *testing.T) {
 func TestAnyTextIsStored(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	db := open(t, url)
+	db := pgtest.Open(t, url)
 	texts := map[string]string{
 		"emoji":   "👨‍👩‍👧‍👦 🚿",
 		"rtl":     "مرحبا \u202e שלום",
@@ -269,7 +234,7 @@ func TestAnyTextIsStored(t *testing.T) {
 		e.ID, e.Lead.Lead, e.Seq = fmt.Sprintf("straggler-%d", i), s.events[i].Lead.Lead, 0
 		record(t, db, "ch", e)
 	}
-	if n := len(dump(t, url)["lead"]); n != len(texts)+6 {
+	if n := len(pgtest.Rows(t, url)["lead"]); n != len(texts)+6 {
 		t.Errorf("%d leads", n)
 	}
 }
@@ -278,7 +243,7 @@ func TestAnyTextIsStored(t *testing.T) {
 func TestMarketsAreKeptApart(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	db := open(t, url)
+	db := pgtest.Open(t, url)
 	for _, market := range []string{"ch", "id"} {
 		s := stream{market: market}
 		s.whole("lead-"+market, `{}`)
@@ -365,7 +330,7 @@ func TestMarketsAreKeptApart(t *testing.T) {
 func TestAPoisonedRowIsPermanentAndSaysNothingPersonal(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	db := open(t, url)
+	db := pgtest.Open(t, url)
 	pgtest.Exec(t, url, "alter table leadbus.lead_person add constraint no_marta check (name <> 'Poison Ivy')")
 	good, bad := stream{market: "ch"}, stream{market: "ch"}
 	good.whole("good", `{}`)
@@ -380,7 +345,7 @@ func TestAPoisonedRowIsPermanentAndSaysNothingPersonal(t *testing.T) {
 	if strings.Contains(err.Error(), "Ivy") || !strings.Contains(err.Error(), "no_marta") {
 		t.Errorf("the error says %q", err)
 	}
-	if n := len(dump(t, url)["event"]); n != 0 {
+	if n := len(pgtest.Rows(t, url)["event"]); n != 0 {
 		t.Errorf("half of a refused batch is there: %d events", n)
 	}
 	record(t, db, "ch", good.events...)
@@ -403,8 +368,8 @@ func TestAReplayMakesTheSameRows(t *testing.T) {
 	s.events = append(s.events, again)
 
 	at := pgtest.New(t)
-	record(t, open(t, at), "ch", s.events...)
-	want := dump(t, at)
+	record(t, pgtest.Open(t, at), "ch", s.events...)
+	want := pgtest.Rows(t, at)
 	if len(want["lead"]) != 8 || len(want["message"]) != 24 || len(want["event"]) != len(s.events)-1 {
 		t.Fatalf("%d leads, %d messages, %d events", len(want["lead"]), len(want["message"]), len(want["event"]))
 	}
@@ -426,13 +391,13 @@ func TestAReplayMakesTheSameRows(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := pgtest.New(t)
-			db := open(t, url)
+			db := pgtest.Open(t, url)
 			for range 2 {
 				for _, part := range order(slices.Clone(s.events)) {
 					record(t, db, "ch", part...)
 				}
 			}
-			if d := cmp.Diff(want, dump(t, url)); d != "" {
+			if d := cmp.Diff(want, pgtest.Rows(t, url)); d != "" {
 				t.Error(d)
 			}
 		})
@@ -449,8 +414,8 @@ func TestTheSameIDOnTwoLeadsIsTwoEvents(t *testing.T) {
 		s.add(id, subjects.Received, &event.Received{Lead: understood("ch", id)})
 		s.events[len(s.events)-1].ID = "same"
 	}
-	record(t, open(t, url), "ch", s.events...)
-	if n := len(dump(t, url)["event"]); n != 2 {
+	record(t, pgtest.Open(t, url), "ch", s.events...)
+	if n := len(pgtest.Rows(t, url)["event"]); n != 2 {
 		t.Errorf("%d events", n)
 	}
 }
@@ -469,12 +434,12 @@ func TestConcurrentRecordersOfTheSameLeads(t *testing.T) {
 		parts[i%len(parts)] = append(parts[i%len(parts)], e)
 	}
 	calm := pgtest.New(t)
-	record(t, open(t, calm), "ch", s.events...)
+	record(t, pgtest.Open(t, calm), "ch", s.events...)
 
 	url := pgtest.New(t)
 	var wg sync.WaitGroup
 	for i := range recorders {
-		db := open(t, url)
+		db := pgtest.Open(t, url)
 		wg.Go(func() {
 			for j := range parts {
 				part := slices.Clone(parts[(i+j)%len(parts)])
@@ -487,8 +452,8 @@ func TestConcurrentRecordersOfTheSameLeads(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
-	if d := cmp.Diff(dump(t, calm), dump(t, url)); d != "" {
+	await.Return(t, "everything is recorded", wg.Wait)
+	if d := cmp.Diff(pgtest.Rows(t, calm), pgtest.Rows(t, url)); d != "" {
 		t.Error(d)
 	}
 }
@@ -498,16 +463,8 @@ func TestConcurrentRecordersOfTheSameLeads(t *testing.T) {
 func TestTheDatabaseGoesAndComesBack(t *testing.T) {
 	t.Parallel()
 	dir := pgtest.Dir(t)
-	run := func() *localpg.Cluster {
-		c, err := localpg.Start(context.Background(), localpg.Options{Dir: dir, NoSync: true, Log: zerolog.Nop()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = c.Stop() })
-		return c
-	}
-	c := run()
-	db := open(t, c.URL())
+	c := pgtest.Start(t, dir)
+	db := pgtest.Open(t, c.URL())
 	if err := db.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -534,18 +491,13 @@ func TestTheDatabaseGoesAndComesBack(t *testing.T) {
 		}
 		opened <- err
 	}()
-	run()
+	pgtest.Start(t, dir)
 	record(t, db, "ch", s.events[3:]...)
 	if l, err := db.Lead(t.Context(), "ch", "lead1"); err != nil || l.Status != "notified" {
 		t.Errorf("status %q, %v", l.Status, err)
 	}
-	select {
-	case err := <-opened:
-		if err != nil {
-			t.Error(err)
-		}
-	case <-time.After(patience):
-		t.Error("Open still waits")
+	if err := await.Value(t, "Open's end", opened); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -603,7 +555,7 @@ func TestMigrateTogetherAndAgain(t *testing.T) {
 	url := empty(t)
 	var wg sync.WaitGroup
 	for range 4 {
-		db := open(t, url)
+		db := pgtest.Open(t, url)
 		wg.Go(func() {
 			for range 2 {
 				if err := db.Migrate(context.Background()); err != nil {
@@ -612,10 +564,10 @@ func TestMigrateTogetherAndAgain(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
+	await.Return(t, "all have migrated", wg.Wait)
 	s := stream{market: "ch"}
 	s.whole("lead1", `{}`)
-	record(t, open(t, url), "ch", s.events...)
+	record(t, pgtest.Open(t, url), "ch", s.events...)
 }
 
 // The Supabase CLI applied the files; they are not applied again.
@@ -647,7 +599,7 @@ func TestMigrationsOfTheSupabaseCLICount(t *testing.T) {
 		version, name, _ := strings.Cut(strings.TrimSuffix(f.Name(), ".sql"), "_")
 		run(fmt.Sprintf("insert into supabase_migrations.schema_migrations values ('%s', '%s')", version, name))
 	}
-	db := open(t, url)
+	db := pgtest.Open(t, url)
 	if err := db.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -172,7 +172,7 @@ func TestADeadlineLeavesDoubt(t *testing.T) {
 	if f := failure(t, err); f.Class != lead.Doubtful || f.Code != "timeout" {
 		t.Errorf("failure %+v", f)
 	}
-	if d := time.Since(begun); d > 5*time.Second {
+	if d := time.Since(begun); d > 20*time.Second {
 		t.Errorf("answered after %s", d)
 	}
 }

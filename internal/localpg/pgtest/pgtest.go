@@ -53,28 +53,49 @@ func New(tb testing.TB) string {
 	name := fmt.Sprintf("test_%d", count.Add(1))
 	copying.Lock()
 	defer copying.Unlock()
-	execute(tb, rename(base, "postgres"), copyTime, "create database "+name+" template "+template)
+	Exec(tb, rename(base, "postgres"), "create database "+name+" template "+template)
 	return rename(base, name)
 }
 
 // Exec runs one statement on a connection of its own, as the database's owner.
 func Exec(tb testing.TB, url, sql string, args ...any) {
 	tb.Helper()
-	execute(tb, url, copyTime, sql, args...)
+	connected(tb, url, func(ctx context.Context, conn *pgx.Conn) {
+		if _, err := conn.Exec(ctx, sql, args...); err != nil {
+			tb.Fatalf("%s: %v", sql, err)
+		}
+	})
 }
 
-func execute(tb testing.TB, url string, within time.Duration, sql string, args ...any) {
+// Rows is the whole content of the tables that come from events, a text a row.
+func Rows(tb testing.TB, url string) map[string][]string {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), within)
+	all := map[string][]string{}
+	connected(tb, url, func(ctx context.Context, conn *pgx.Conn) {
+		for _, table := range []string{"lead", "lead_person", "offer", "message", "message_content", "event", "event_body"} {
+			rows, err := conn.Query(ctx, "select t::text from leadbus."+table+" t order by 1")
+			if err != nil {
+				tb.Fatal(err)
+			}
+			if all[table], err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+				tb.Fatal(err)
+			}
+		}
+	})
+	return all
+}
+
+// connected lends f a connection.
+func connected(tb testing.TB, url string, f func(context.Context, *pgx.Conn)) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), copyTime)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	if _, err := conn.Exec(ctx, sql, args...); err != nil {
-		tb.Fatalf("%s: %v", sql, err)
-	}
+	f(ctx, conn)
 }
 
 func rename(base, database string) string {
@@ -119,6 +140,32 @@ func Dir(tb testing.TB) string {
 	}
 	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir
+}
+
+// Start starts a cluster there, which runs until it is stopped or the test ends.
+func Start(tb testing.TB, dir string) *localpg.Cluster {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	c, err := localpg.Start(ctx, localpg.Options{Dir: dir, NoSync: true, Log: zerolog.Nop()})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = c.Stop() })
+	return c
+}
+
+// Open connects to a database until the test ends.
+func Open(tb testing.TB, url string) *store.Store {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), copyTime)
+	defer cancel()
+	db, err := store.Open(ctx, url, zerolog.Nop())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(db.Close)
+	return db
 }
 
 func newDir() (string, error) {

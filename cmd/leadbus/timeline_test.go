@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"leadbus/internal/event"
+	"leadbus/internal/lead"
+	"leadbus/internal/subjects"
+)
+
+// The mail on a call and the messages about its lead are queued apart, in any
+// order: a lead was told when both are complete.
+func TestALeadIsDoneWhenEverythingIsTold(t *testing.T) {
+	queued := func(of int, purposes ...string) (events []event.Event) {
+		for i, p := range purposes {
+			m := lead.Message{ID: fmt.Sprint(p, of, i), Purpose: p, Of: of}
+			events = append(events,
+				event.Event{Body: &event.Queued{Message: m}},
+				event.Event{Body: &event.Reported{Receipt: lead.Receipt{Message: m.ID, State: lead.MessageDelivered}}},
+			)
+		}
+		return events
+	}
+	scanned := event.Event{Body: &event.Scanned{Lead: &lead.Lead{}}}
+	none := event.Event{Body: &event.Scanned{}}
+	matched := event.Event{Lead: subjects.Lead{Event: subjects.Matched}, Body: &event.Decided{}}
+	mail, offers := queued(1, "call"), queued(3, "offer", "offer", "confirmation")
+	for name, c := range map[string]struct {
+		parts [][]event.Event
+		done  bool
+	}{
+		"nothing":                         {nil, false},
+		"not decided":                     {[][]event.Event{{scanned}, mail}, false},
+		"the mail on the call alone":      {[][]event.Event{{scanned, matched}, mail}, false},
+		"one message is missing":          {[][]event.Event{{scanned, matched}, mail, offers[:4]}, false},
+		"one message is under way":        {[][]event.Event{{scanned, matched}, mail, offers[:5]}, false},
+		"two mails and one is missing":    {[][]event.Event{{scanned, matched}, queued(2, "call", "call-copy-1"), offers[:4]}, false},
+		"everything":                      {[][]event.Event{{scanned, matched}, mail, offers}, true},
+		"everything, the mail at the end": {[][]event.Event{{scanned, matched}, offers, mail}, true},
+		"a call without a lead":           {[][]event.Event{{none}, mail}, true},
+	} {
+		p := newProgress(time.Now())
+		p.reported = true
+		for _, events := range c.parts {
+			for _, e := range events {
+				p.take(e)
+			}
+		}
+		if p.done() != c.done {
+			t.Errorf("%s: done is %t", name, !c.done)
+		}
+		if !c.done && p.missing() == "" {
+			t.Errorf("%s: nothing is said to be missing", name)
+		}
+	}
+}
