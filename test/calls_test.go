@@ -370,7 +370,7 @@ func TestComparingRecords(t *testing.T) {
 	}
 
 	// A vendor that fails leaves its part out, and says so.
-	s.put(t, s.SandboxURL+"/api/faults", `{"elevenlabs": {"error": 1}}`)
+	s.send(t, http.MethodPut, s.SandboxURL+"/api/faults", `{"elevenlabs": {"error": 1}}`)
 	out, _, err = s.leadbus(t, "reconcile", "--market", "ch")
 	if err == nil || !strings.Contains(out, "not compared: elevenlabs") {
 		t.Errorf("with the voice vendor away: %v\n%s", err, out)
@@ -413,6 +413,38 @@ func TestACallWithoutConversation(t *testing.T) {
 	}
 }
 
+// Somebody changes an agent at the voice vendor: the owner hears what changed,
+// and nothing of what it says.
+func TestAnAgentChangedAtTheVendor(t *testing.T) {
+	cfg := settings(t)
+	cfg.AgentsEvery, cfg.Market = 50*time.Millisecond, []string{"ch"}
+	s := start(t, cfg)
+	looks := func() int {
+		var requests map[string]map[string]int
+		s.getJSON(t, s.SandboxURL+"/api/requests", &requests)
+		return requests["elevenlabs"]["GET /v1/convai/agents/{id}"]
+	}
+	await.True(t, "every agent is on record", func() bool { return looks() > 2*len(s.Catalog.Sites) })
+	s.send(t, http.MethodPatch, s.SandboxURL+"/api/agents/"+s.Catalog.Sites[site1].Agent.ID, `{"conversation_config": {"agent": {"first_message": "Allô ?"}}}`)
+	var heard []sent
+	await.True(t, "the owner hears by mail and SMS", func() bool {
+		heard = slices.DeleteFunc(s.sandboxMessages(t), func(m sent) bool {
+			return m.To != s.Catalog.Sites[site1].Owner.Email && m.To != s.Catalog.Sites[site1].Owner.Phone
+		})
+		return len(heard) == 2
+	})
+	for _, m := range heard {
+		if m.Channel == lead.Email && !strings.Contains(m.Text, "conversation_config.agent.first_message") || strings.Contains(m.Text, "Allô") {
+			t.Errorf("%+v", m)
+		}
+	}
+	before := looks()
+	await.True(t, "two more looks", func() bool { return looks() > before+2*len(s.Catalog.Sites) })
+	if got := s.kinds(t, "ch", subjects.AlarmRaised); len(got) != 1 {
+		t.Errorf("alarms %v", got)
+	}
+}
+
 // play lets the sandbox's voice vendor have a finished call.
 func (s *system) play(tb testing.TB, at, name string, n int) {
 	tb.Helper()
@@ -433,9 +465,9 @@ func (s *system) play(tb testing.TB, at, name string, n int) {
 	}
 }
 
-func (s *system) put(tb testing.TB, url, body string) {
+func (s *system) send(tb testing.TB, method, url, body string) {
 	tb.Helper()
-	req, err := http.NewRequestWithContext(tb.Context(), http.MethodPut, url, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(tb.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -445,6 +477,6 @@ func (s *system) put(tb testing.TB, url, body string) {
 	}
 	_ = res.Body.Close()
 	if res.StatusCode/100 != 2 {
-		tb.Fatalf("PUT %s: %s", url, res.Status)
+		tb.Fatalf("%s %s: %s", method, url, res.Status)
 	}
 }

@@ -12,7 +12,8 @@ import (
 // Causes. One alarm stands for one cause, however often it strikes.
 const (
 	Drift                   = "drift"                     // an agent has become worse at something; About is agent/detector
-	PromiseWithoutDispatch  = "promise-without-dispatch"  // an agent promised and nothing came; About is the agent
+	ConfigDrift             = "config-drift"              // an agent was changed at the vendor; About is the agent
+	NoDisclosure            = "no-disclosure"             // a new version no longer says that it is an AI; About is agent/version
 	ToolError               = "tool-error"                // the agent's tool fails; About is the agent
 	NotRescued              = "not-rescued"               // a missed lead waits for the owner's answer
 	UnknownAgent            = "unknown-agent"             // calls of an agent that no site has; About is the agent

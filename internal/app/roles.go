@@ -259,12 +259,16 @@ func (j *joint) scanner(ctx context.Context, market string, v VendorSettings, w 
 			tasks = append(tasks, task)
 		}
 	}
-	s := scanner.New(scanner.Options{
+	o := scanner.Options{
 		Catalog: j.catalog, Market: market, Stream: c, Watch: watch,
-		Reach: reach.New(c, watch).Handle,
+		Reach: reach.New(c, watch).Handle, AgentsEvery: w.AgentsEvery,
 		Tasks: tasks,
 		Now:   time.Now, Log: j.log(market, subjects.Scanner), Registry: j.Registry,
-	})
+	}
+	if v.ElevenLabsAPIKey != "" {
+		o.Agent = elevenlabs.New(string(v.ElevenLabsAPIKey), v.ElevenLabsURL).Agent
+	}
+	s := scanner.New(o)
 	j.slept = append(j.slept, s.Slept)
 	if !j.replay {
 		j.Go("duty of the scanner "+market, s.Run)

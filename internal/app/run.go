@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"leadbus/internal/bus"
+	"leadbus/internal/call"
 	"leadbus/internal/localpg"
 	"leadbus/internal/process"
 	"leadbus/internal/roster"
@@ -279,8 +280,24 @@ func (j *joint) startSandbox(v VendorSettings, addr, edgeURL string, keep int) (
 		AccountSID: v.TwilioAccountSID, AuthToken: string(v.TwilioAuthToken),
 		MailgunKey: string(v.MailgunAPIKey), MailgunSigningKey: string(v.MailgunSigningKey),
 		ElevenLabsKey: string(v.ElevenLabsAPIKey), ElevenLabsWebhookSecret: string(v.ElevenLabsWebhookSecret),
-		Templates: templates, Log: j.Log.With().Str("role", "sandbox").Logger(),
+		Templates: templates, Agents: sandboxAgents(j.catalog), Log: j.Log.With().Str("role", "sandbox").Logger(),
 	})
+}
+
+// sandboxAgents are the sites' agents as the voice vendor has them.
+func sandboxAgents(c *site.Catalog) map[string]map[string]any {
+	agents := map[string]map[string]any{}
+	for _, s := range c.Sites {
+		a := s.Agent
+		agents[a.ID] = map[string]any{"name": s.Brand, "platform_settings": map[string]any{}, "conversation_config": map[string]any{
+			"agent": map[string]any{
+				"first_message": a.FirstMessage[s.Languages[0]], "language": s.Languages[0],
+				"prompt": map[string]any{"llm": a.Model, "tools": []map[string]any{{"type": "webhook", "name": call.Tool, "execution_mode": "immediate"}}},
+			},
+			"tts": map[string]any{"voice_id": a.Voice},
+		}}
+	}
+	return agents
 }
 
 // exampleRoster fills an empty roster, so that the sandbox has someone to call.

@@ -97,6 +97,7 @@ type WatchSettings struct {
 	HeartbeatURL   Secret        `name:"heartbeat-url" help:"Pinged after each canary of a market that arrived in time, with /start before and /fail otherwise, as healthchecks.io wants it; {market} in it is replaced." env:"LEADBUS_HEARTBEAT_URL" placeholder:"URL"`
 	CanaryEvery    time.Duration `help:"How often a scanner sends its market's test lead; 0 sends none." env:"LEADBUS_CANARY_EVERY" default:"5m" placeholder:"DURATION"`
 	ReconcileEvery time.Duration `help:"How often a scanner compares the vendors' records with ours; default: 5m." env:"LEADBUS_RECONCILE_EVERY" placeholder:"DURATION"`
+	AgentsEvery    time.Duration `help:"How often a scanner looks whether its agents were changed at the voice vendor; default: 1h." env:"LEADBUS_AGENTS_EVERY" placeholder:"DURATION"`
 }
 
 // Secret is a value that never prints itself.

@@ -117,6 +117,15 @@ func (c *Client) Get(ctx context.Context, conversationID string) ([]byte, error)
 	return body, nil
 }
 
+// Agent fetches how an agent is set up. The error is as Get's.
+func (c *Client) Agent(ctx context.Context, id string) ([]byte, error) {
+	body, err := c.get(ctx, "/v1/convai/agents/"+url.PathEscape(id))
+	if err != nil {
+		return nil, fmt.Errorf("get agent %s: %w", id, err)
+	}
+	return body, nil
+}
+
 // get answers the body of a 200. Its errors hold nothing of an answer, which
 // may name a caller.
 func (c *Client) get(ctx context.Context, path string) ([]byte, error) {

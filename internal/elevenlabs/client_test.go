@@ -112,6 +112,9 @@ func TestAConversationIDStaysInItsPlace(t *testing.T) {
 	if got, err := client.Get(t.Context(), "conv/1?x"); err != nil || string(got) != "/v1/convai/conversations/conv%2F1%3Fx?" {
 		t.Errorf("%s %v", got, err)
 	}
+	if got, err := client.Agent(t.Context(), "agent/1?x"); err != nil || string(got) != "/v1/convai/agents/agent%2F1%3Fx?" {
+		t.Errorf("%s %v", got, err)
+	}
 }
 
 func TestACallersDeadlineHolds(t *testing.T) {

@@ -2,9 +2,11 @@ package sandbox
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // elevenLabsKnows checks ElevenLabs' API key.
@@ -106,4 +108,51 @@ func (s *Sandbox) fetchConversation(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, m.Call.Conversation)
+}
+
+// fetchAgent is GET /v1/convai/agents/{id}.
+func (s *Sandbox) fetchAgent(w http.ResponseWriter, r *http.Request) {
+	if !s.elevenLabsKnows(w, r) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, ok := s.o.Agents[r.PathValue("id")]
+	if !ok {
+		elevenLabsRefuses(w, http.StatusNotFound, "agent_not_found", "Agent with id "+r.PathValue("id")+" not found.")
+		return
+	}
+	answer := map[string]any{"agent_id": r.PathValue("id"), "metadata": map[string]any{"updated_at_unix_secs": time.Now().Unix()}}
+	maps.Copy(answer, a)
+	writeJSON(w, http.StatusOK, answer)
+}
+
+// apiAgent changes an agent until the sandbox stops: objects are merged, all
+// else is replaced, as the vendor's PATCH does.
+func (s *Sandbox) apiAgent(w http.ResponseWriter, r *http.Request) {
+	var by map[string]any
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&by); err != nil {
+		http.Error(w, "the body is no JSON object", http.StatusBadRequest)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, ok := s.o.Agents[r.PathValue("id")]
+	if !ok {
+		http.Error(w, "no such agent", http.StatusNotFound)
+		return
+	}
+	merge(a, by)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func merge(into, by map[string]any) {
+	for k, v := range by {
+		inner, ok := v.(map[string]any)
+		if there, both := into[k].(map[string]any); ok && both {
+			merge(there, inner)
+			continue
+		}
+		into[k] = v
+	}
 }

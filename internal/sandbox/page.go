@@ -31,6 +31,7 @@ func (s *Sandbox) pages(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/calls", s.apiCalls)
 	// Another site's page in this browser shall not play calls.
 	mux.Handle("POST /api/calls", http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.play)))
+	mux.HandleFunc("PATCH /api/agents/{id}", s.apiAgent)
 	mux.HandleFunc("GET /api/requests", s.apiRequests)
 	mux.HandleFunc("GET /api/live", s.stream)
 	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {

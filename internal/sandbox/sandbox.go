@@ -12,9 +12,11 @@
 //	GET  /v3/{domain}/events
 //	GET  /v1/convai/conversations                           ElevenLabs
 //	GET  /v1/convai/conversations/{id}
+//	GET  /v1/convai/agents/{id}
 //	POST /api/calls                                         plays a finished call
 //	GET  /api/calls
 //	GET  /, /api/messages, /api/requests, /api/live         people and tests
+//	PATCH /api/agents/{id}                                  changes an agent, as its makers do
 //	GET, PUT, DELETE /api/faults                            what goes wrong (Faults)
 package sandbox
 
@@ -49,7 +51,8 @@ type Options struct {
 	// ElevenLabsWebhookSecret signs post-call webhooks.
 	ElevenLabsWebhookSecret string
 
-	Templates map[string]string // content SID → body with {{1}}, {{2}}, …
+	Templates map[string]string         // content SID → body with {{1}}, {{2}}, …
+	Agents    map[string]map[string]any // id → how it is set up at ElevenLabs
 	Log       zerolog.Logger
 }
 
@@ -148,6 +151,7 @@ func (s *Sandbox) routes() http.Handler {
 	s.vendor(mux, "mailgun", "GET /v3/{domain}/events/{page}", s.listEvents)
 	s.vendor(mux, "elevenlabs", "GET /v1/convai/conversations", s.listConversations)
 	s.vendor(mux, "elevenlabs", "GET /v1/convai/conversations/{id}", s.fetchConversation)
+	s.vendor(mux, "elevenlabs", "GET /v1/convai/agents/{id}", s.fetchAgent)
 	s.pages(mux)
 	return mux
 }

@@ -74,12 +74,14 @@ func (s *Scanner) repeat(ctx context.Context) ([]alarm.Strike, error) {
 // acknowledge makes an alarm quiet, and what it was about begins anew.
 func (s *Scanner) acknowledge(ctx context.Context, id string, at time.Time) error {
 	return s.eachAlarm(ctx, func(st alarm.State) bool { return st.ID == id }, func(st alarm.State) (alarm.State, error) {
-		if agent, detector, ok := strings.Cut(st.About, "/"); ok && st.Cause == alarm.Drift {
-			if err := s.forgive(ctx, agent, detector); err != nil {
-				return st, err
-			}
+		var err error
+		switch agent, detector, _ := strings.Cut(st.About, "/"); st.Cause {
+		case alarm.Drift:
+			err = s.forgive(ctx, agent, detector)
+		case alarm.ConfigDrift:
+			err = s.accept(ctx, agent)
 		}
-		return st.Answer(id, at), nil
+		return st.Answer(id, at), err
 	})
 }
 

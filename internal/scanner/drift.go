@@ -65,6 +65,15 @@ func (s *Scanner) observe(ctx context.Context, st *site.Site, scanned *event.Sca
 		return nil, fmt.Errorf("watch agent %s: %w", c.AgentID, err)
 	}
 	var strikes []alarm.Strike
+	// A version that came after another, and that leaves out what the one
+	// before it may have said.
+	since := after[quality.MissedDispatch]
+	if f, bad := finding(scan, quality.NoDisclosure); bad && since.Config == c.Version && !since.ConfigAt.IsZero() {
+		strikes = append(strikes, alarm.Strike{
+			Site: st.Domain, Cause: alarm.NoDisclosure, About: c.AgentID + "/" + c.Version, ID: id, At: c.StartedAt,
+			Facts: []alarm.Fact{{Label: "agent", Value: c.AgentID}, {Label: "version", Value: c.Version}, {Label: "missing", Value: f.Detail}},
+		})
+	}
 	for _, w := range watched {
 		f, bad := finding(scan, w.detector)
 		if !bad || !w.every && !scan.Eligible {

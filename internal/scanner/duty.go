@@ -1,6 +1,7 @@
 package scanner
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -29,8 +30,12 @@ const (
 	dutyKey     = "duty"
 )
 
-// repeatEvery is how often unanswered alarms are looked at.
-const repeatEvery = 15 * time.Second
+// repeatEvery is how often unanswered alarms are looked at, agentsEvery how the
+// agents are set up.
+const (
+	repeatEvery = 15 * time.Second
+	agentsEvery = time.Hour
+)
 
 // duty says who does the periodic work; N moves with every beat, so nobody has
 // to agree on a clock.
@@ -146,6 +151,9 @@ func (s *Scanner) work(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var all sync.WaitGroup
 	own := []Task{{"repeat of alarms", repeatEvery, s.repeat}, {"digest", digestEvery, s.digest}}
+	if s.Agent != nil {
+		own = append(own, Task{"agents", cmp.Or(s.AgentsEvery, agentsEvery), s.lookAtAgents})
+	}
 	for _, t := range append(own, s.Tasks...) {
 		all.Go(func() { s.periodic(ctx, t) })
 	}

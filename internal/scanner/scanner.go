@@ -80,11 +80,16 @@ type Options struct {
 	Watch   Bucket
 	// Reach follows whether providers can be reached: what a failed message or
 	// a receipt calls for.
-	Reach    func(ctx context.Context, e event.Event) ([]alarm.Strike, error)
-	Tasks    []Task // the periodic work
-	Now      func() time.Time
-	Log      zerolog.Logger
-	Registry prometheus.Registerer
+	Reach func(ctx context.Context, e event.Event) ([]alarm.Strike, error)
+	// Agent is how the voice vendor has an agent set up, as JSON; nil without
+	// access. The error is an event.ErrNotFound when the vendor does not have it.
+	Agent func(ctx context.Context, id string) ([]byte, error)
+	// AgentsEvery is how often agents are looked at; default: an hour.
+	AgentsEvery time.Duration
+	Tasks       []Task // the periodic work beside the scanner's own
+	Now         func() time.Time
+	Log         zerolog.Logger
+	Registry    prometheus.Registerer
 }
 
 // Scanner handles one market's deliveries. It is safe for concurrent use and

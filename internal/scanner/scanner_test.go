@@ -3,6 +3,7 @@ package scanner
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -537,5 +538,101 @@ func TestTheDay(t *testing.T) {
 	r.set(now.Add(48 * time.Hour))
 	if got := day(); len(got) != 2 || got[1].Body.(*event.Digested).Digest.Sites[0].Calls != 0 {
 		t.Errorf("%d digests after an empty day, want 2", len(got))
+	}
+}
+
+// An agent that somebody changed at the vendor calls the owner once; who
+// acknowledges it accepts the agent as it is then.
+func TestAnAgentIsChanged(t *testing.T) {
+	r := newRig(t)
+	s, _ := r.start()
+	const as = `{"agent_id": "a", "name": "Plombiers", "metadata": {"updated_at": %d}, "conversation_config": {"agent": {"first_message": %q, "prompt": {"prompt": "p", "tool_ids": ["t1"]}}}}`
+	var answer string
+	var fails error
+	s.Agent = func(_ context.Context, id string) ([]byte, error) {
+		if id != r.catalog.Sites[domain].Agent.ID {
+			return []byte(`{"name": "another"}`), nil
+		}
+		return []byte(answer), fails
+	}
+	looks := 0
+	look := func() (raised []alarm.Alarm) {
+		looks++
+		strikes, err := s.lookAtAgents(t.Context())
+		if (err != nil) != (fails != nil && !errors.Is(fails, event.ErrNotFound)) {
+			t.Errorf("look %d: %v", looks, err)
+		}
+		if err := s.raise(t.Context(), strikes...); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range r.events(subjects.AlarmRaised, "") {
+			raised = append(raised, e.Body.(*event.Raised).Alarm)
+		}
+		return raised
+	}
+	set := func(text string) { answer = fmt.Sprintf(as, looks, text) }
+
+	set("Bonjour")
+	look()
+	set("Bonjour") // only the vendor's own part moved
+	if got := look(); len(got) != 0 {
+		t.Fatalf("alarms without a change: %+v", got)
+	}
+	fails = errors.New("the vendor failed (status 500)")
+	if got := look(); len(got) != 0 {
+		t.Fatalf("alarms while the vendor fails: %+v", got)
+	}
+	fails = nil
+	set("Salut")
+	got := look()
+	if got = append(got, look()...); len(got) != 2 || got[0].ID != got[1].ID || got[0].Cause != alarm.ConfigDrift || got[0].Site != domain ||
+		got[0].Facts[1].Value != "conversation_config.agent.first_message" {
+		t.Fatalf("after a change: %+v", got)
+	}
+	acknowledge := func(a alarm.Alarm) {
+		r.publish(subjects.OwnerAnswered, a.ID, "owner-answered-"+a.ID, &event.Answered{Answer: event.Acknowledge})
+		r.settled()
+	}
+	acknowledge(got[0])
+	if got := look(); len(got) != 1 {
+		t.Errorf("an accepted change: %d alarms, want the first alone", len(got))
+	}
+	set("Bonjour")
+	if got = look(); len(got) != 2 {
+		t.Fatalf("changed back after that: %d alarms, want 2", len(got))
+	}
+	acknowledge(got[1])
+	fails = fmt.Errorf("get agent: %w", event.ErrNotFound)
+	look()
+	if got = look(); len(got) != 3 || got[2].Facts[1].Value != "the vendor does not have this agent" {
+		t.Errorf("a deleted agent: %+v", got)
+	}
+}
+
+// A new version that no longer says that it is an AI calls the owner; an agent
+// that never did is in the digest.
+func TestANewVersionHidesThatItIsAnAI(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	n := 0
+	silent := func(version string) func(*call.Call) {
+		n++
+		return func(c *call.Call) {
+			c.Version, c.StartedAt = version, monday.Add(time.Duration(n)*time.Minute)
+			c.Turns[0].Text = "Bonjour, que puis-je faire pour vous ?"
+		}
+	}
+	for _, version := range []string{"v1", "v1", "v2", "v2"} {
+		if s := r.scanned(r.end(r.call(scenario.Normal, n+1, silent(version)))); !slices.Contains(detectors(s), quality.NoDisclosure) {
+			t.Fatalf("findings %v", detectors(s))
+		}
+	}
+	r.settled()
+	var about []string
+	for _, e := range r.events(subjects.AlarmRaised, "") {
+		about = append(about, e.Body.(*event.Raised).Alarm.Cause+" "+e.Body.(*event.Raised).Alarm.About)
+	}
+	if want := []string{alarm.NoDisclosure + " " + r.catalog.Sites[domain].Agent.ID + "/v2"}; !slices.Equal(about, want) {
+		t.Errorf("alarms %v, want %v", about, want)
 	}
 }
