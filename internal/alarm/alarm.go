@@ -18,6 +18,7 @@ const (
 	NotRescued              = "not-rescued"               // a missed lead waits for the owner's answer
 	UnknownAgent            = "unknown-agent"             // calls of an agent that no site has; About is the agent
 	CallWithoutConversation = "call-without-conversation" // the agent never answered a call
+	CallWithoutEnd          = "call-without-end"          // the voice vendor never finished a call
 	LeadWithoutOffer        = "lead-without-offer"        // a lead is stuck
 	MessageWithoutReceipt   = "message-without-receipt"   // nobody knows whether people were told
 	Unreachable             = "unreachable"               // a provider's address is wrong; About is provider/channel

@@ -38,7 +38,7 @@ const failedPasses = 3
 // process works for: an agent of another market is not unknown.
 func (j *joint) reconciling(whole *site.Catalog, market string, v VendorSettings, grace time.Duration, s reconcile.Stream) reconcile.Options {
 	o := reconcile.Options{
-		Catalog: whole, Market: market, Stream: s, Grace: grace, Now: time.Now, Log: j.log(market, subjects.Scanner),
+		Catalog: whole, Market: market, Stream: s, Grace: grace, Now: time.Now,
 	}
 	if v.ElevenLabsAPIKey != "" {
 		o.Voice = voice{elevenlabs.New(string(v.ElevenLabsAPIKey), v.ElevenLabsURL)}
@@ -54,6 +54,7 @@ func (j *joint) reconcileTask(market string, v VendorSettings, w WatchSettings, 
 	whole := sync.OnceValues(func() (*site.Catalog, error) { return site.Load(j.settings.Config) })
 	every := cmp.Or(w.ReconcileEvery, reconcileEvery)
 	failed := map[string]int{}
+	open := map[string]bool{} // gaps that were told in the log
 	return scanner.Task{Name: "reconcile", Every: every, Run: func(ctx context.Context) ([]alarm.Strike, error) {
 		c, err := whole()
 		if err != nil {
@@ -64,6 +65,7 @@ func (j *joint) reconcileTask(market string, v VendorSettings, w WatchSettings, 
 		if err != nil {
 			return nil, err
 		}
+		open = logGaps(j.log(market, subjects.Scanner), report.Gaps, open)
 		strikes := report.Strikes()
 		for _, vendor := range []string{reconcile.VoiceVendor, reconcile.CarrierLog} {
 			why := report.Missing[vendor]
@@ -82,6 +84,18 @@ func (j *joint) reconcileTask(market string, v VendorSettings, w WatchSettings, 
 		}
 		return strikes, nil
 	}}
+}
+
+// logGaps tells each gap once while it is open.
+func logGaps(l zerolog.Logger, gaps []reconcile.Gap, known map[string]bool) (open map[string]bool) {
+	open = map[string]bool{}
+	for _, g := range gaps {
+		key := g.Kind + "/" + g.Lead + "/" + g.Ref
+		if open[key] = true; !known[key] {
+			l.Warn().Str("gap", g.Kind).Str("site", g.Site).Str("lead", g.Lead).Str("ref", g.Ref).Time("of", g.At).Msg("records differ")
+		}
+	}
+	return open
 }
 
 // Reconcile compares a market's records once, for an operator.

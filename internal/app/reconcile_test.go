@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"leadbus/internal/alarm"
 	"leadbus/internal/await"
 	"leadbus/internal/bus"
 	"leadbus/internal/event"
@@ -532,6 +534,39 @@ func TestCallsWithoutConversation(t *testing.T) {
 	}
 	if n := len(report.Strikes()); n != 2 {
 		t.Errorf("the owner is called for %d calls, want 2", n)
+	}
+}
+
+// A call that the voice vendor never finishes would be missed in silence.
+func TestACallThatNeverEnds(t *testing.T) {
+	r := newRecords(t, "")
+	r.play(played{ago: time.Hour, status: "processing"}, r.voices, r.phones)
+	stuck, _ := r.play(played{ago: 3 * time.Hour, status: "processing"}, r.voices, r.phones)
+	for range 2 {
+		report := r.passAt("ch", time.Now(), time.Now().Add(-4*time.Hour))
+		r.want(report, reconcile.Unfinished+" "+stuck)
+		if strikes := report.Strikes(); len(strikes) != 1 || strikes[0].Cause != alarm.CallWithoutEnd {
+			t.Errorf("strikes %+v", strikes)
+		}
+	}
+	if got := r.stored("ch", subjects.CallEnded); len(got) != 0 {
+		t.Errorf("reports on calls that go on: %v", got)
+	}
+}
+
+// A gap that stays open is told in the log once.
+func TestAGapIsLoggedOnce(t *testing.T) {
+	var out bytes.Buffer
+	log, open := zerolog.New(&out), map[string]bool(nil)
+	gap := reconcile.Gap{Kind: reconcile.Stuck, Lead: "l1"}
+	for _, c := range []struct {
+		gaps  []reconcile.Gap
+		lines int
+	}{{[]reconcile.Gap{gap}, 1}, {[]reconcile.Gap{gap, {Kind: reconcile.Stuck, Lead: "l2"}}, 2}, {nil, 2}, {[]reconcile.Gap{gap}, 3}} {
+		open = logGaps(log, c.gaps, open)
+		if n := strings.Count(out.String(), "\n"); n != c.lines {
+			t.Errorf("%d lines, want %d:\n%s", n, c.lines, out.String())
+		}
 	}
 }
 

@@ -15,8 +15,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"leadbus/internal/alarm"
 	"leadbus/internal/call"
 	"leadbus/internal/event"
@@ -28,6 +26,7 @@ import (
 // Gaps.
 const (
 	WebhookLost    = "conversation_without_webhook" // fetched now
+	Unfinished     = "conversation_without_end"     // the voice vendor never finished it: what was said is not known
 	Unanswered     = "call_without_conversation"    // the agent never answered: call the customer back
 	NotDispatched  = "eligible_without_lead"        // neither dispatched nor rescued
 	Stuck          = "lead_without_offer"           // nothing was decided
@@ -37,6 +36,7 @@ const (
 // Actions say what to do about a gap.
 var Actions = map[string]string{
 	WebhookLost:    "fetched, unless it says why not; look at the voice vendor's webhook settings when there are many",
+	Unfinished:     "listen to it at the voice vendor, and call the customer if there was a request",
 	Unanswered:     "call the customer back; look at the number's settings at the carrier",
 	NotDispatched:  "read the call, then call the customer",
 	Stuck:          "is the market's matcher running? see leadbus trace and leadbus dlq list",
@@ -49,6 +49,7 @@ const (
 	// Grace is how long after its end a call's webhook has had its chance.
 	Grace = 2 * time.Minute
 
+	endTime     = 2 * time.Hour // the longest call that the voice vendor allows
 	offerTime   = 5 * time.Minute
 	receiptTime = 30 * time.Minute
 	abandoned   = 5 // seconds; who hung up sooner dialled by mistake
@@ -121,7 +122,6 @@ type Options struct {
 	Carrier Carrier
 	Grace   time.Duration // before a webhook counts as lost
 	Now     func() time.Time
-	Log     zerolog.Logger
 }
 
 // Gap is something that one record has and the next has not.
@@ -322,6 +322,9 @@ func (p *pass) conversations(ctx context.Context) (unheard map[string]bool, err 
 			continue
 		}
 		p.heard[domain] = append(p.heard[domain], talk{began: c.Began})
+		if !c.Over && p.now.Sub(c.Began) > endTime {
+			p.gap(Gap{Kind: Unfinished, Site: domain, Lead: id, Ref: c.ID, At: c.Began})
+		}
 		if !over || errors.Is(err, event.ErrNotFound) { // deleted since
 			continue
 		}
@@ -478,14 +481,11 @@ func (p *pass) leadsAndMessages() {
 	}
 }
 
-func (p *pass) gap(g Gap) {
-	p.report.Gaps = append(p.report.Gaps, g)
-	p.Log.Warn().Str("gap", g.Kind).Str("site", g.Site).Str("lead", g.Lead).Str("ref", g.Ref).Time("of", g.At).Msg("records differ")
-}
+func (p *pass) gap(g Gap) { p.report.Gaps = append(p.report.Gaps, g) }
 
 // causes are the alarms that gaps raise.
 var causes = map[string]string{
-	Unanswered: alarm.CallWithoutConversation, NotDispatched: alarm.NotRescued,
+	Unfinished: alarm.CallWithoutEnd, Unanswered: alarm.CallWithoutConversation, NotDispatched: alarm.NotRescued,
 	Stuck: alarm.LeadWithoutOffer, NobodyReported: alarm.MessageWithoutReceipt,
 }
 
