@@ -149,7 +149,7 @@ func publishes(market, role string) []string {
 	case subjects.Recorder:
 		p = append(p, bucketRights(subjects.BucketRoster)...)
 	case subjects.Matcher:
-		p = append(p, "$JS.API.STREAM.INFO.LEADS", "$JS.API.DIRECT.GET.LEADS", "$JS.API.DIRECT.GET.LEADS.lead.>")
+		p = append(p, leadRights...)
 		p = append(p, bucketRights(subjects.BucketLoad)...)
 		p = append(p, bucketReadRights(subjects.BucketRoster)...)
 	case subjects.Scanner:
@@ -158,12 +158,16 @@ func publishes(market, role string) []string {
 		p = append(p, bucketRights(subjects.BucketWatch)...)
 		p = append(p, bucketReadRights(subjects.BucketRoster)...)
 	case subjects.Notifier:
+		p = append(p, leadRights...)
 		p = append(p, bucketRights(subjects.BucketLedger)...)
 		p = append(p, "$JS.API.STREAM.INFO."+subjects.StreamDLQ)
 		p = append(p, durableRights(subjects.StreamDLQ, role)...)
 	}
 	return p
 }
+
+// leadRights are those to read the events of one lead.
+var leadRights = []string{"$JS.API.STREAM.INFO.LEADS", "$JS.API.DIRECT.GET.LEADS", "$JS.API.DIRECT.GET.LEADS.lead.>"}
 
 // notItsOwn are the durables that a role which makes consumers of its own, to
 // read the past, must neither take deliveries from nor change.

@@ -51,6 +51,8 @@ type Stream interface {
 	Publish(ctx context.Context, e event.Event) error
 	// PublishAll keeps the order.
 	PublishAll(ctx context.Context, events []event.Event) error
+	// Events are the stored events of a lead, or of one kind of them.
+	Events(ctx context.Context, filter subjects.Lead) ([]event.Event, error)
 }
 
 // Ledger is the market's bucket of sends, with compare-and-set. Errors are

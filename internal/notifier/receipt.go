@@ -26,8 +26,8 @@ func (n *Notifier) receipt(ctx context.Context, d event.Delivery, r lead.Receipt
 		return nil
 	case sent:
 		// The receipt may have written it just before a crash.
-		if d.Attempt > 1 {
-			err = n.finish(ctx, d.Lead, r.Message, e)
+		if d.Attempt > 1 || e.Sent.At.Equal(r.At) {
+			err = n.finishOnce(ctx, d, r.Message, e)
 		}
 	case claimed, doubtful, free:
 		e.State, e.At, e.Failure = sent, n.now(), nil

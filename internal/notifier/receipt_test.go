@@ -132,7 +132,14 @@ func TestAReceiptSettlesADoubtfulMessage(t *testing.T) {
 // A receipt comes after the message was given up, and the process ends before
 // it could say so: the receipt's redelivery does.
 func TestALateReceiptIsNotLostInACrash(t *testing.T) {
+	for _, forgets := range []bool{false, true} {
+		lateReceipt(t, forgets)
+	}
+}
+
+func lateReceipt(t *testing.T, forgets bool) {
 	w := newWorld(t)
+	w.forgets = forgets
 	never(w)
 	failing(lead.Doubtful, 1, true)(w)
 	if _, err := w.deliver(t, toCustomer); err != nil {

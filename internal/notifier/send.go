@@ -68,12 +68,7 @@ func (n *Notifier) send(ctx context.Context, d event.Delivery, m lead.Message) e
 	}
 	switch e.State {
 	case sent, failed:
-		// A first delivery is a replay; the outcome was published long ago.
-		// A later one may follow a crash just before that.
-		if d.Attempt == 1 {
-			return nil
-		}
-		return n.finish(ctx, d.Lead, m.ID, e)
+		return n.finishOnce(ctx, d, m.ID, e)
 	case claimed:
 		if wait := e.At.Add(lease).Sub(n.now()); wait > 0 {
 			return event.After(wait, errClaimed)
@@ -265,6 +260,29 @@ func (n *Notifier) resolve(ctx context.Context, d event.Delivery, m lead.Message
 		return nil
 	}
 	return event.After(e.Claimed.Add(looks[e.Looks]).Sub(n.now()), errDoubtful)
+}
+
+// finishOnce publishes a final state that stood in the ledger before this
+// delivery. A first delivery is a replay, and says nothing again; unless a
+// crash came just before the publishing, and the bus lost its count of
+// deliveries in the same.
+func (n *Notifier) finishOnce(ctx context.Context, d event.Delivery, id string, e entry) error {
+	if d.Attempt == 1 {
+		of := d.Lead
+		if of.Event = subjects.MessageSent; e.State == failed {
+			of.Event = subjects.MessageFailed
+		}
+		events, err := n.stream.Events(ctx, of)
+		if err != nil {
+			return err
+		}
+		for _, there := range events {
+			if b, ok := there.Body.(*event.Told); ok && b.Message == id {
+				return nil
+			}
+		}
+	}
+	return n.finish(ctx, d.Lead, id, e)
 }
 
 // finish publishes a final state; that a provider was not reached, to the owner

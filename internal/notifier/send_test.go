@@ -108,11 +108,14 @@ func TestOneMessageEndsInOneState(t *testing.T) {
 // it makes. What people get is the same, and the stream ends up knowing it.
 func TestACrashAnywhereNeitherLosesNorDoubles(t *testing.T) {
 	for name, message := range map[string]event.Event{"provider": toProvider, "customer": toCustomer, "owner": ownersCopy, "alarm": ownerAlarm} {
-		for _, around := range []struct{ receipts, lag bool }{{false, false}, {true, false}, {false, true}, {true, true}} {
+		for _, around := range []struct{ receipts, lag, forgets bool }{
+			{false, false, false}, {true, false, false}, {false, true, false}, {true, true, false}, {false, false, true}, {true, false, true},
+		} {
 			for crashAt := 1; ; crashAt++ {
 				crashed := ""
 				for _, effectFirst := range []bool{false, true} {
 					w := newWorld(t)
+					w.forgets = around.forgets
 					if around.lag {
 						never(w)
 					}

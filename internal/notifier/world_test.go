@@ -129,6 +129,7 @@ type world struct {
 	took  []lead.Message                                          // what the vendor took
 	since time.Time                                               // of the last look
 
+	forgets bool                             // the bus counts deliveries anew after a crash
 	dir     string                           // of the journals
 	step    func(name string, effect func()) // around every call out of the notifier
 	catalog *site.Catalog
@@ -190,6 +191,19 @@ func (w *world) PublishAll(ctx context.Context, events []event.Event) error {
 		}
 	}
 	return nil
+}
+
+func (w *world) Events(_ context.Context, of subjects.Lead) (found []event.Event, err error) {
+	w.step("events", func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for _, e := range w.events {
+			if e.Lead == of {
+				found = append(found, e)
+			}
+		}
+	})
+	return found, nil
 }
 
 func (w *world) Get(_ context.Context, key string) (e event.Entry, err error) {
@@ -286,6 +300,9 @@ func (w *world) deliver(tb testing.TB, e event.Event) (attempts int, err error) 
 				tb.Fatal(err)
 			}
 			w.pass(ackWait)
+			if w.forgets {
+				attempt = 0
+			}
 			continue
 		}
 		fate, delay := event.Outcome(err, attempt)
