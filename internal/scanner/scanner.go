@@ -16,7 +16,9 @@
 // again, in a replica or in a replay, adds nothing.
 //
 // Of a market's scanners one at a time does the periodic work (Task); another
-// takes over when it falls silent.
+// takes over when it falls silent. Besides what it is given, that is the repeat
+// of alarms, the digest, and a look at the agents: one that was changed at the
+// voice vendor is an alarm.
 package scanner
 
 import (
