@@ -120,7 +120,7 @@ func BenchmarkFullLeads(b *testing.B) {
 		if time.Now().After(deadline) {
 			b.Fatalf("%d leads of %d, %d messages sent", leads, b.N, sent)
 		}
-		<-time.After(50 * time.Millisecond)
+		<-time.After(250 * time.Millisecond)
 		if err := conn.QueryRow(ctx, `select (select count(*) from leadbus.lead where status = 'notified'),
 			(select count(*) from leadbus.message where state in ('sent', 'delivered', 'read'))`).Scan(&leads, &sent); err != nil {
 			b.Fatal(err)

@@ -39,7 +39,7 @@ import (
 // on vendors most of the time, a matcher on the broker.
 const (
 	matcherWorkers  = 16
-	notifierWorkers = 128
+	notifierWorkers = 256
 	scannerWorkers  = 8
 )
 
