@@ -285,16 +285,16 @@ func (n *Notifier) finishOnce(ctx context.Context, d event.Delivery, id string, 
 	return n.finish(ctx, d.Lead, id, e)
 }
 
-// finish publishes a final state; that a provider was not reached, to the owner
-// too.
+// finish publishes a final state; before it, that a provider was not reached, to
+// the owner: once the state is there, nobody finishes the message again.
 func (n *Notifier) finish(ctx context.Context, l subjects.Lead, id string, e entry) error {
 	if e.State == sent {
 		return n.publish(ctx, l, subjects.MessageSent, id, e)
 	}
-	if err := n.publish(ctx, l, subjects.MessageFailed, id, e); err != nil {
+	if err := n.alarmUndelivered(ctx, l, e, *e.Failure); err != nil {
 		return err
 	}
-	return n.alarmUndelivered(ctx, l, e, *e.Failure)
+	return n.publish(ctx, l, subjects.MessageFailed, id, e)
 }
 
 // publish tells the stream where a message stands. The id repeats with the

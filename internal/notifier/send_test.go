@@ -57,8 +57,8 @@ func TestOneMessageEndsInOneState(t *testing.T) {
 	}{
 		"taken":                      {message: toProvider, took: 1, events: []string{s}},
 		"wrong number of a customer": {message: toCustomer, world: []func(*world){failing(lead.BadRecipient, 9, false)}, events: []string{f}},
-		"wrong number of a provider alarms the owner":       {message: toProvider, world: []func(*world){failing(lead.BadRecipient, 9, false)}, events: []string{f, q}},
-		"a provider that opted out":                         {message: toProvider, world: []func(*world){failing(lead.OptedOut, 9, false)}, events: []string{f, q}},
+		"wrong number of a provider alarms the owner":       {message: toProvider, world: []func(*world){failing(lead.BadRecipient, 9, false)}, events: []string{q, f}},
+		"a provider that opted out":                         {message: toProvider, world: []func(*world){failing(lead.OptedOut, 9, false)}, events: []string{q, f}},
 		"a vendor in trouble is asked again":                {message: toCustomer, world: []func(*world){failing(lead.Transient, 4, false)}, took: 1, events: []string{s}, atMost: 30 * time.Second},
 		"a fault of ours waits for its correction":          {message: toCustomer, world: []func(*world){failing(lead.OurFault, 6, false)}, took: 1, events: []string{s}, atLeast: 15 * time.Minute},
 		"and reaches the owner when it lasts":               {message: toProvider, world: []func(*world){failing(lead.OurFault, 6, false)}, took: 1, events: []string{q, s}},
@@ -172,36 +172,47 @@ func TestACrashAnywhereNeitherLosesNorDoubles(t *testing.T) {
 	}
 }
 
-// The owner hears that a customer may not have been told, wherever the process
-// ends meanwhile.
-func TestTheAlarmOfDoubtSurvivesACrash(t *testing.T) {
-	for crashAt := 1; ; crashAt++ {
-		crashed := false
-		for _, effectFirst := range []bool{false, true} {
-			w := newWorld(t)
-			never(w)
-			failing(lead.Doubtful, 9, false)(w)
-			steps := 0
-			w.step = func(_ string, effect func()) {
-				if steps++; steps != crashAt {
-					effect()
-					return
+// The owner hears that a customer may not have been told, and that a provider
+// was not, wherever the process ends meanwhile.
+func TestTheAlarmSurvivesACrash(t *testing.T) {
+	for purpose, c := range map[string]struct {
+		message event.Event
+		class   lead.FailureClass
+	}{
+		"alarm-uncertain-sms":   {toCustomer, lead.Doubtful},
+		"alarm-undelivered-sms": {toProvider, lead.BadRecipient},
+	} {
+		for _, forgets := range []bool{false, true} {
+			for crashAt := 1; ; crashAt++ {
+				crashed := false
+				for _, effectFirst := range []bool{false, true} {
+					w := newWorld(t)
+					w.forgets = forgets
+					never(w)
+					failing(c.class, 9, false)(w)
+					steps := 0
+					w.step = func(_ string, effect func()) {
+						if steps++; steps != crashAt {
+							effect()
+							return
+						}
+						crashed = true
+						if effectFirst {
+							effect()
+						}
+						panic(errCrash)
+					}
+					if _, err := w.deliver(t, c.message); err != nil {
+						t.Fatal(err)
+					}
+					if q := w.queued(); len(q) != 1 || q[0].Purpose != purpose {
+						t.Errorf("crash at step %d, forgotten %v: alarms %v, want one %s", crashAt, forgets, q, purpose)
+					}
 				}
-				crashed = true
-				if effectFirst {
-					effect()
+				if !crashed {
+					break
 				}
-				panic(errCrash)
 			}
-			if _, err := w.deliver(t, toCustomer); err != nil {
-				t.Fatal(err)
-			}
-			if q := w.queued(); len(q) != 1 || q[0].Purpose != "alarm-uncertain-sms" {
-				t.Errorf("crash at step %d: %d alarms", crashAt, len(q))
-			}
-		}
-		if !crashed {
-			return
 		}
 	}
 }
