@@ -17,13 +17,18 @@ const (
 	longRest  = time.Minute
 )
 
+// mostLooks bounds how many messages a vendor is asked for at the same time, on
+// one channel: listing is slow there, and counts as much as sending.
+const mostLooks = 8
+
 var errAway = errors.New("the vendor does not work at the moment")
 
 // breaker is the state of one channel. It is safe for concurrent use.
 type breaker struct {
-	mu    sync.Mutex
-	fails int
-	until time.Time
+	mu      sync.Mutex
+	fails   int
+	until   time.Time
+	looking int
 }
 
 // wait is how long a message has to wait before it may try; 0: now.
@@ -37,6 +42,27 @@ func (b *breaker) wait(now time.Time) time.Duration {
 		b.until = now.Add(b.rest()) // this one tries, the others wait for it
 	}
 	return 0
+}
+
+// look is how long a message of unknown outcome has to wait before the vendor
+// may be asked for it, and why; 0: now, until looked.
+func (b *breaker) look(now time.Time) (time.Duration, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if d := b.until.Sub(now); d > 0 {
+		return d + rand.N(time.Second), errAway
+	}
+	if b.looking == mostLooks {
+		return time.Second + rand.N(time.Second), errDoubtful
+	}
+	b.looking++
+	return 0, nil
+}
+
+func (b *breaker) looked() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.looking--
 }
 
 func (b *breaker) rest() time.Duration {

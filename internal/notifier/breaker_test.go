@@ -1,11 +1,13 @@
 package notifier
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"leadbus/internal/await"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/subjects"
@@ -88,6 +90,77 @@ func TestRetryAfterHoldsTheChannel(t *testing.T) {
 	w.pass(41 * time.Second)
 	if _, err := w.deliver(t, toCustomer); err != nil || len(w.took) != 1 {
 		t.Errorf("took %d, %v", len(w.took), err)
+	}
+}
+
+// Many sends end without an answer at once. A vendor lists slowly, so it is
+// asked for a few at a time, and not at all while it does not work; the others
+// keep no worker waiting.
+func TestTheVendorIsAskedForFewAtATime(t *testing.T) {
+	const messages = 3 * mostLooks
+	w := newWorld(t)
+	n := w.notifier(t)
+	w.send = func(lead.Message, string) (lead.Sent, error) {
+		return lead.Sent{}, &lead.Failure{Vendor: "twilio", Code: "timeout", Class: lead.Doubtful}
+	}
+	var line []event.Event
+	for i := range messages {
+		e := queuedEvent(lead.ToCustomer, lead.SMS, "confirmation")
+		m := &e.Body.(*event.Queued).Message
+		m.ID = lead.MessageID(m.Lead, "confirmation", strings.Repeat("x", i), m.Channel, "")
+		line = append(line, e)
+		if _, delay := event.Outcome(w.handle(n, event.Delivery{Event: e, Attempt: 1, Stored: w.now()}), 1); i >= tripAfter {
+			w.pass(delay + longRest) // it is being left alone
+			_ = w.handle(n, event.Delivery{Event: e, Attempt: 2, Stored: start})
+		}
+	}
+
+	w.find = func(lead.Message) (lead.Sent, bool, error) {
+		t.Error("the vendor was asked while it does not work")
+		return lead.Sent{}, false, nil
+	}
+	if err := w.handle(n, event.Delivery{Event: line[0], Attempt: 2, Stored: start}); !errors.Is(err, errAway) {
+		t.Error(err)
+	}
+
+	w.pass(2 * longRest)
+	release, asked := make(chan struct{}), make(chan struct{}, messages)
+	w.find = func(lead.Message) (lead.Sent, bool, error) {
+		asked <- struct{}{}
+		<-release
+		return lead.Sent{VendorID: "SM1", At: w.now()}, true, nil
+	}
+	done := make(chan error, messages)
+	for _, e := range line {
+		go func() { done <- w.handle(n, event.Delivery{Event: e, Attempt: 3, Stored: start}) }()
+	}
+	for range messages - mostLooks {
+		if err := await.Value(t, "those beyond the few are put off", done); !errors.Is(err, errDoubtful) {
+			t.Error(err)
+		}
+	}
+	close(release)
+	for range mostLooks {
+		if err := await.Value(t, "the few are settled", done); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(asked) != mostLooks {
+		t.Errorf("asked for %d at once", len(asked))
+	}
+	for _, e := range line {
+		if _, err := w.deliver(t, e); err != nil {
+			t.Error(err)
+		}
+	}
+	sent := 0
+	for _, kind := range w.kinds() {
+		if kind == subjects.MessageSent {
+			sent++
+		}
+	}
+	if sent != messages {
+		t.Errorf("%d of %d settled", sent, messages)
 	}
 }
 

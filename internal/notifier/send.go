@@ -228,12 +228,10 @@ func (n *Notifier) resolve(ctx context.Context, d event.Delivery, m lead.Message
 	if wait := e.Claimed.Add(looks[e.Looks]).Sub(n.now()); wait > 0 {
 		return event.After(wait, errDoubtful)
 	}
-	look, cancel := context.WithTimeout(ctx, findTime)
-	taken, found, err := n.vendors[m.Channel].Find(look, m, e.Attempt, e.Since)
-	cancel()
+	taken, found, err := n.find(ctx, m, e)
 	switch {
 	case err != nil:
-		return fmt.Errorf("look for the message at the vendor: %w", err)
+		return err
 	case found:
 		e.State, e.At, e.Sent = sent, n.now(), &taken
 		if e, err = n.ledger.settle(ctx, m.ID, e, rev); err != nil {
@@ -260,6 +258,20 @@ func (n *Notifier) resolve(ctx context.Context, d event.Delivery, m lead.Message
 		return nil
 	}
 	return event.After(e.Claimed.Add(looks[e.Looks]).Sub(n.now()), errDoubtful)
+}
+
+// find asks the vendor for a message.
+func (n *Notifier) find(ctx context.Context, m lead.Message, e entry) (taken lead.Sent, found bool, err error) {
+	if wait, why := n.away[m.Channel].look(n.now()); why != nil {
+		return taken, false, event.After(wait, why)
+	}
+	defer n.away[m.Channel].looked()
+	ctx, cancel := context.WithTimeout(ctx, findTime)
+	defer cancel()
+	if taken, found, err = n.vendors[m.Channel].Find(ctx, m, e.Attempt, e.Since); err != nil {
+		err = fmt.Errorf("look for the message at the vendor: %w", err)
+	}
+	return taken, found, err
 }
 
 // finishOnce publishes a final state that stood in the ledger before this

@@ -172,7 +172,9 @@ func (w *world) Publish(ctx context.Context, e event.Event) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	w.mu.Lock()
 	w.published++
+	w.mu.Unlock()
 	w.step("publish "+e.Lead.Event, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -265,7 +267,9 @@ func (w *world) take(m lead.Message) lead.Sent {
 }
 
 func (w *world) Find(_ context.Context, m lead.Message, _ string, since time.Time) (s lead.Sent, found bool, err error) {
+	w.mu.Lock()
 	w.since = since
+	w.mu.Unlock()
 	w.step("find", func() {
 		if w.find != nil {
 			s, found, err = w.find(m)
