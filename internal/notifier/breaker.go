@@ -1,11 +1,13 @@
 package notifier
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
 
+	"leadbus/internal/event"
 	"leadbus/internal/lead"
 )
 
@@ -17,11 +19,19 @@ const (
 	longRest  = time.Minute
 )
 
-// mostLooks bounds how many messages a vendor is asked for at the same time, on
-// one channel: listing is slow there, and counts as much as sending.
-const mostLooks = 8
+// Requests under way at the same time on one channel. So many sends end in
+// doubt when a vendor stops answering. Listing is slow at a vendor, and counts
+// there as much as sending.
+const (
+	mostSends = 64
+	mostLooks = 8
+	placeTime = time.Second
+)
 
-var errAway = errors.New("the vendor does not work at the moment")
+var (
+	errAway = errors.New("the vendor does not work at the moment")
+	errBusy = errors.New("as many sends as may be are under way on the channel")
+)
 
 // breaker is the state of one channel. It is safe for concurrent use.
 type breaker struct {
@@ -29,19 +39,46 @@ type breaker struct {
 	fails   int
 	until   time.Time
 	looking int
+	sends   chan struct{} // a place for each
+}
+
+func newBreaker() *breaker { return &breaker{sends: make(chan struct{}, mostSends)} }
+
+// enter waits a little for a place among the sends, which leave gives back.
+// The error says when to come back: nobody holds a worker for longer that
+// another channel could use.
+func (b *breaker) enter(ctx context.Context, now func() time.Time) (leave func(), err error) {
+	bounded, cancel := context.WithTimeout(ctx, placeTime)
+	defer cancel()
+	select {
+	case b.sends <- struct{}{}:
+	case <-bounded.Done():
+		return nil, event.After(time.Second+rand.N(time.Second), errBusy)
+	}
+	leave = func() { <-b.sends }
+	if wait := b.wait(now()); wait > 0 {
+		leave()
+		return nil, event.After(wait, errAway)
+	}
+	return leave, nil
 }
 
 // wait is how long a message has to wait before it may try; 0: now.
 func (b *breaker) wait(now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if d := b.until.Sub(now); d > 0 {
-		return d + rand.N(time.Second)
-	}
-	if b.fails >= tripAfter {
+	wait := b.resting(now)
+	if wait == 0 && b.fails >= tripAfter {
 		b.until = now.Add(b.rest()) // this one tries, the others wait for it
 	}
-	return 0
+	return wait
+}
+
+// rests is how long the channel is left alone from now on; 0: it is not.
+func (b *breaker) rests(now time.Time) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.resting(now)
 }
 
 // look is how long a message of unknown outcome has to wait before the vendor
@@ -49,8 +86,8 @@ func (b *breaker) wait(now time.Time) time.Duration {
 func (b *breaker) look(now time.Time) (time.Duration, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if d := b.until.Sub(now); d > 0 {
-		return d + rand.N(time.Second), errAway
+	if d := b.resting(now); d > 0 {
+		return d, errAway
 	}
 	if b.looking == mostLooks {
 		return time.Second + rand.N(time.Second), errDoubtful
@@ -63,6 +100,13 @@ func (b *breaker) looked() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.looking--
+}
+
+func (b *breaker) resting(now time.Time) time.Duration {
+	if d := b.until.Sub(now); d > 0 {
+		return d + rand.N(time.Second)
+	}
+	return 0
 }
 
 func (b *breaker) rest() time.Duration {

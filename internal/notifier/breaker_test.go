@@ -33,10 +33,7 @@ func TestAVendorThatIsDownIsLeftAlone(t *testing.T) {
 		at      time.Time
 	}
 	var line []waiting
-	for i := range messages {
-		e := queuedEvent(lead.ToCustomer, lead.SMS, "confirmation")
-		m := &e.Body.(*event.Queued).Message
-		m.ID = lead.MessageID(m.Lead, "confirmation", string(rune('a'+i%26)), m.Channel, strings.Repeat("x", i))
+	for _, e := range confirmations(messages) {
 		line = append(line, waiting{e, 0, start})
 	}
 	for len(line) > 0 {
@@ -93,6 +90,55 @@ func TestRetryAfterHoldsTheChannel(t *testing.T) {
 	}
 }
 
+// A vendor stops answering while many wait to be sent: no more than a bounded
+// number ends in doubt, and the others wait until it works again.
+func TestFewSendsEndInDoubt(t *testing.T) {
+	const messages = mostSends + 30
+	w := newWorld(t)
+	n := w.notifier(t)
+	release, asked := make(chan struct{}), make(chan struct{}, messages)
+	w.send = func(lead.Message, string) (lead.Sent, error) {
+		asked <- struct{}{}
+		<-release
+		return lead.Sent{}, &lead.Failure{Vendor: "twilio", Code: "timeout", Class: lead.Doubtful}
+	}
+	done := make(chan error, messages)
+	for _, e := range confirmations(messages) {
+		go func() { done <- w.handle(n, event.Delivery{Event: e, Attempt: 1, Stored: start}) }()
+	}
+	for range messages - mostSends {
+		if err := await.Value(t, "those without a place come back later", done); !errors.Is(err, errBusy) {
+			t.Error(err)
+		}
+	}
+	mail := queuedEvent(lead.ToOwner, lead.Email, "copy")
+	go func() { done <- w.handle(n, event.Delivery{Event: mail, Attempt: 1, Stored: start}) }()
+	await.True(t, "another channel's message is at its vendor", func() bool { return len(asked) == mostSends+1 })
+	close(release)
+	for range mostSends + 1 {
+		if err := await.Value(t, "those under way end", done); !errors.Is(err, errDoubtful) {
+			t.Error(err)
+		}
+	}
+	for _, e := range confirmations(messages)[:mostSends/2] {
+		_ = w.handle(n, event.Delivery{Event: e, Attempt: 2, Stored: start})
+	}
+	if len(asked) > mostSends+1 {
+		t.Errorf("%d were handed to a vendor that does not answer", len(asked))
+	}
+}
+
+// confirmations are as many messages to customers.
+func confirmations(many int) (line []event.Event) {
+	for i := range many {
+		e := queuedEvent(lead.ToCustomer, lead.SMS, "confirmation")
+		m := &e.Body.(*event.Queued).Message
+		m.ID = lead.MessageID(m.Lead, "confirmation", strings.Repeat("x", i), m.Channel, "")
+		line = append(line, e)
+	}
+	return line
+}
+
 // Many sends end without an answer at once. A vendor lists slowly, so it is
 // asked for a few at a time, and not at all while it does not work; the others
 // keep no worker waiting.
@@ -103,12 +149,8 @@ func TestTheVendorIsAskedForFewAtATime(t *testing.T) {
 	w.send = func(lead.Message, string) (lead.Sent, error) {
 		return lead.Sent{}, &lead.Failure{Vendor: "twilio", Code: "timeout", Class: lead.Doubtful}
 	}
-	var line []event.Event
-	for i := range messages {
-		e := queuedEvent(lead.ToCustomer, lead.SMS, "confirmation")
-		m := &e.Body.(*event.Queued).Message
-		m.ID = lead.MessageID(m.Lead, "confirmation", strings.Repeat("x", i), m.Channel, "")
-		line = append(line, e)
+	line := confirmations(messages)
+	for i, e := range line {
 		if _, delay := event.Outcome(w.handle(n, event.Delivery{Event: e, Attempt: 1, Stored: w.now()}), 1); i >= tripAfter {
 			w.pass(delay + longRest) // it is being left alone
 			_ = w.handle(n, event.Delivery{Event: e, Attempt: 2, Stored: start})

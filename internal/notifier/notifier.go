@@ -124,7 +124,7 @@ func New(o Options) (*Notifier, error) {
 		vendors: o.Vendors, journal: o.Journal, away: map[string]*breaker{}, rates: newRates(o.Catalog, o.Market), now: o.Now, log: o.Log,
 	}
 	for channel := range o.Vendors {
-		n.away[channel] = new(breaker)
+		n.away[channel] = newBreaker()
 	}
 	var faults []error
 	for domain, s := range o.Catalog.Sites {

@@ -102,12 +102,17 @@ func (n *Notifier) attempt(ctx context.Context, d event.Delivery, m lead.Message
 		}
 		return event.Permanent(fmt.Errorf("not sent within %s, and too old now", stale))
 	}
-	if wait := n.away[m.Channel].wait(n.now()); wait > 0 {
+	if wait := n.away[m.Channel].rests(n.now()); wait > 0 {
 		return event.After(wait, errAway)
 	}
 	if err := n.rates.wait(ctx, m); err != nil {
 		return err
 	}
+	leave, err := n.away[m.Channel].enter(ctx, n.now)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	now := n.now()
 	e := entry{
 		State: claimed, At: now, Attempt: strings.ToLower(rand.Text()), Claimed: now, Since: now, Repeats: before.Repeats,
@@ -120,7 +125,7 @@ func (n *Notifier) attempt(ctx context.Context, d event.Delivery, m lead.Message
 		return fmt.Errorf("note the attempt: %w", err)
 	}
 	claim, cancel := context.WithTimeout(ctx, claimTime)
-	rev, err := n.ledger.put(claim, m.ID, e, rev)
+	rev, err = n.ledger.put(claim, m.ID, e, rev)
 	cancel()
 	if errors.Is(err, event.ErrConflict) {
 		n.journal.end(e.Attempt)
