@@ -136,6 +136,9 @@ func (c *callCmd) place(ctx context.Context, watch *watcher) error {
 		g.Go(func() error {
 			conversation := "conv_" + strings.ToLower(rand.Text())
 			id := lead.NewID(c.site.Domain, conversation)
+			if c.Count == 1 {
+				fmt.Printf("calling %s: lead %s, reference %s\n", c.site.Domain, id, lead.Ref(id))
+			}
 			start := time.Now()
 			watch.expect(id, start)
 			reply, err := c.talk(ctx, conversation, i)
@@ -147,7 +150,6 @@ func (c *callCmd) place(ctx context.Context, watch *watcher) error {
 				return err
 			}
 			if c.Count == 1 {
-				fmt.Printf("called %s: lead %s, reference %s\n", c.site.Domain, id, lead.Ref(id))
 				if reply.Say != "" {
 					fmt.Printf("  %6d ms  answered   say: %s\n", time.Since(start).Milliseconds(), reply.Say)
 				}
