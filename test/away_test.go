@@ -10,10 +10,10 @@ import (
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/app"
-	"leadbus/internal/await"
+	"leadbus/internal/engine/localpg/pgtest"
+	"leadbus/internal/engine/process"
 	"leadbus/internal/lead"
-	"leadbus/internal/localpg/pgtest"
-	"leadbus/internal/process"
+	"leadbus/internal/local/await"
 	"leadbus/internal/subjects"
 )
 

@@ -12,9 +12,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"leadbus/internal/edge"
-	"leadbus/internal/intake"
 	"leadbus/internal/lead"
+	"leadbus/internal/role/edge"
+	"leadbus/internal/understand/intake"
 )
 
 func execSQL(ctx context.Context, url, sql string, args ...any) error {

@@ -13,9 +13,9 @@ import (
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/app"
-	"leadbus/internal/bus"
-	"leadbus/internal/bus/bustest"
-	"leadbus/internal/process"
+	"leadbus/internal/engine/bus"
+	"leadbus/internal/engine/bus/bustest"
+	"leadbus/internal/engine/process"
 	"leadbus/internal/subjects"
 )
 

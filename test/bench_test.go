@@ -19,8 +19,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"leadbus/internal/await"
 	"leadbus/internal/event"
+	"leadbus/internal/local/await"
 	"leadbus/internal/subjects"
 )
 

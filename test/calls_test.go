@@ -21,16 +21,16 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"leadbus/internal/alarm"
 	"leadbus/internal/app"
-	"leadbus/internal/await"
-	"leadbus/internal/elevenlabs"
 	"leadbus/internal/event"
+	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
-	"leadbus/internal/reconcile"
-	"leadbus/internal/sandbox"
-	"leadbus/internal/scenario"
+	"leadbus/internal/local/await"
+	"leadbus/internal/local/sandbox"
+	"leadbus/internal/local/scenario"
+	"leadbus/internal/role/watch/reconcile"
 	"leadbus/internal/subjects"
+	"leadbus/internal/vendors/elevenlabs"
 )
 
 // report posts a body as the voice vendor's webhook, signed at a time.
@@ -58,7 +58,7 @@ func (s *system) report(tb testing.TB, body []byte, at time.Time) int {
 // reports are the shapes that the vendor's webhook is known to have.
 func reports(tb testing.TB) map[string]map[string]any {
 	tb.Helper()
-	files, err := filepath.Glob("../internal/elevenlabs/testdata/*.json")
+	files, err := filepath.Glob("../internal/vendors/elevenlabs/testdata/*.json")
 	if err != nil || len(files) < 3 {
 		tb.Fatal(err, files)
 	}

@@ -17,13 +17,13 @@ import (
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/app"
-	"leadbus/internal/await"
-	"leadbus/internal/bus"
-	"leadbus/internal/canary"
+	"leadbus/internal/engine/bus"
+	"leadbus/internal/engine/store"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
+	"leadbus/internal/local/await"
+	"leadbus/internal/role/watch/canary"
 	"leadbus/internal/roster"
-	"leadbus/internal/store"
 	"leadbus/internal/subjects"
 )
 

@@ -7,7 +7,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/app"
-	"leadbus/internal/process"
+	"leadbus/internal/engine/process"
 )
 
 // gauge is the value of a metric without labels.

@@ -12,9 +12,9 @@ import (
 	"go.uber.org/goleak"
 
 	"leadbus/internal/app"
+	"leadbus/internal/engine/process"
+	"leadbus/internal/engine/store"
 	"leadbus/internal/lead"
-	"leadbus/internal/process"
-	"leadbus/internal/store"
 )
 
 // The whole program starts and stops, with work under way, and is stopped at

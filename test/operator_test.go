@@ -19,12 +19,12 @@ import (
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/app"
-	"leadbus/internal/edge"
+	"leadbus/internal/engine/process"
+	"leadbus/internal/engine/store"
 	"leadbus/internal/lead"
-	"leadbus/internal/process"
-	"leadbus/internal/reach"
+	"leadbus/internal/role/edge"
+	"leadbus/internal/role/watch/reach"
 	"leadbus/internal/roster"
-	"leadbus/internal/store"
 	"leadbus/internal/subjects"
 )
 

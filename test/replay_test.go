@@ -12,11 +12,11 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"leadbus/internal/await"
+	"leadbus/internal/engine/localpg/pgtest"
+	"leadbus/internal/engine/store"
 	"leadbus/internal/lead"
-	"leadbus/internal/localpg/pgtest"
+	"leadbus/internal/local/await"
 	"leadbus/internal/roster"
-	"leadbus/internal/store"
 	"leadbus/internal/subjects"
 )
 

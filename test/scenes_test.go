@@ -11,11 +11,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"leadbus/internal/await"
+	"leadbus/internal/engine/store"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
+	"leadbus/internal/local/await"
 	"leadbus/internal/site"
-	"leadbus/internal/store"
 	"leadbus/internal/subjects"
 )
 

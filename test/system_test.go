@@ -20,15 +20,15 @@ import (
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/app"
-	"leadbus/internal/await"
-	"leadbus/internal/edge"
+	"leadbus/internal/engine/localpg/pgtest"
+	"leadbus/internal/engine/process"
+	"leadbus/internal/engine/store"
 	"leadbus/internal/event"
-	"leadbus/internal/intake"
 	"leadbus/internal/lead"
-	"leadbus/internal/localpg/pgtest"
-	"leadbus/internal/process"
-	"leadbus/internal/store"
+	"leadbus/internal/local/await"
+	"leadbus/internal/role/edge"
 	"leadbus/internal/subjects"
+	"leadbus/internal/understand/intake"
 )
 
 // patience bounds every wait on a condition; a wait that needs it has failed.

@@ -18,14 +18,14 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"leadbus/internal/app"
-	"leadbus/internal/edge"
+	"leadbus/internal/engine/store"
 	"leadbus/internal/event"
-	"leadbus/internal/intake"
 	"leadbus/internal/lead"
-	"leadbus/internal/scenario"
+	"leadbus/internal/local/scenario"
+	"leadbus/internal/role/edge"
 	"leadbus/internal/site"
-	"leadbus/internal/store"
 	"leadbus/internal/subjects"
+	"leadbus/internal/understand/intake"
 )
 
 type callCmd struct {

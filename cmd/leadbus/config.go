@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"leadbus/internal/app"
-	"leadbus/internal/process"
+	"leadbus/internal/engine/process"
 	"leadbus/internal/site"
 )
 

@@ -13,7 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/app"
-	"leadbus/internal/bus"
+	"leadbus/internal/engine/bus"
 	"leadbus/internal/event"
 	"leadbus/internal/site"
 )

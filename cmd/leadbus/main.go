@@ -12,7 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"leadbus/internal/scenario"
+	"leadbus/internal/local/scenario"
 )
 
 type cli struct {

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"leadbus/internal/app"
-	"leadbus/internal/reconcile"
+	"leadbus/internal/role/watch/reconcile"
 )
 
 type reconcileCmd struct {

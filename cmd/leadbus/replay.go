@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"leadbus/internal/app"
-	"leadbus/internal/bus"
+	"leadbus/internal/engine/bus"
 	"leadbus/internal/subjects"
 )
 

@@ -13,12 +13,12 @@ import (
 	"time"
 
 	"leadbus/internal/app"
-	"leadbus/internal/bus"
+	"leadbus/internal/engine/bus"
+	"leadbus/internal/engine/store"
 	"leadbus/internal/event"
-	"leadbus/internal/reach"
+	"leadbus/internal/role/watch/reach"
 	"leadbus/internal/roster"
 	"leadbus/internal/site"
-	"leadbus/internal/store"
 	"leadbus/internal/subjects"
 )
 

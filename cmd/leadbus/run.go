@@ -12,7 +12,7 @@ import (
 	"text/tabwriter"
 
 	"leadbus/internal/app"
-	"leadbus/internal/process"
+	"leadbus/internal/engine/process"
 )
 
 type runCmd struct{ app.RunSettings }

@@ -7,7 +7,7 @@ import (
 	"os"
 
 	"leadbus/internal/app"
-	"leadbus/internal/process"
+	"leadbus/internal/engine/process"
 )
 
 type sandboxCmd struct{ app.SandboxSettings }

@@ -13,10 +13,10 @@ import (
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/app"
+	"leadbus/internal/engine/store"
 	"leadbus/internal/event"
 	"leadbus/internal/roster"
 	"leadbus/internal/site"
-	"leadbus/internal/store"
 	"leadbus/internal/subjects"
 )
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"leadbus/internal/process"
+	"leadbus/internal/engine/process"
 )
 
 // RoleSettings are the flags of a role that runs on its own.

@@ -6,9 +6,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"leadbus/internal/alarm"
-	"leadbus/internal/canary"
-	"leadbus/internal/scanner"
+	"leadbus/internal/event/alarm"
+	"leadbus/internal/role/scanner"
+	"leadbus/internal/role/watch/canary"
 	"leadbus/internal/subjects"
 )
 

@@ -9,13 +9,13 @@ import (
 	"strings"
 	"time"
 
-	"leadbus/internal/bus"
+	"leadbus/internal/engine/bus"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
-	"leadbus/internal/place"
 	"leadbus/internal/roster"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
+	"leadbus/internal/understand/place"
 )
 
 // HandOn gives a matched lead, told by its events, to the first provider who

@@ -8,8 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"leadbus/internal/host"
-	"leadbus/internal/process"
+	"leadbus/internal/engine/process"
+	"leadbus/internal/local/host"
 )
 
 // fit says on which machine the process runs, and refuses one that production

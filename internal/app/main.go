@@ -7,7 +7,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/rs/zerolog"
 
-	"leadbus/internal/process"
+	"leadbus/internal/engine/process"
 )
 
 // Alone is the whole of a role's command: it parses flags and environment into

@@ -8,13 +8,13 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"leadbus/internal/alarm"
-	"leadbus/internal/bus"
-	"leadbus/internal/phone"
-	"leadbus/internal/process"
+	"leadbus/internal/engine/bus"
+	"leadbus/internal/engine/process"
+	"leadbus/internal/engine/store"
+	"leadbus/internal/event/alarm"
 	"leadbus/internal/roster"
 	"leadbus/internal/site"
-	"leadbus/internal/store"
+	"leadbus/internal/understand/phone"
 )
 
 // What the operator's commands need.

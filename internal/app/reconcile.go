@@ -11,16 +11,16 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"leadbus/internal/alarm"
 	"leadbus/internal/call"
-	"leadbus/internal/elevenlabs"
+	"leadbus/internal/engine/process"
+	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
-	"leadbus/internal/process"
-	"leadbus/internal/reconcile"
-	"leadbus/internal/scanner"
+	"leadbus/internal/role/scanner"
+	"leadbus/internal/role/watch/reconcile"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
-	"leadbus/internal/twilio"
+	"leadbus/internal/vendors/elevenlabs"
+	"leadbus/internal/vendors/twilio"
 )
 
 // reconcileEvery is how often a market's records are compared.

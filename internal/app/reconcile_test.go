@@ -19,14 +19,14 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"leadbus/internal/alarm"
-	"leadbus/internal/await"
-	"leadbus/internal/bus"
+	"leadbus/internal/engine/bus"
+	"leadbus/internal/engine/process"
 	"leadbus/internal/event"
+	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
-	"leadbus/internal/process"
-	"leadbus/internal/reconcile"
-	"leadbus/internal/sandbox"
+	"leadbus/internal/local/await"
+	"leadbus/internal/local/sandbox"
+	"leadbus/internal/role/watch/reconcile"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
 )

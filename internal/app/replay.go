@@ -5,9 +5,9 @@ import (
 	"errors"
 	"time"
 
-	"leadbus/internal/bus"
+	"leadbus/internal/engine/bus"
 	"leadbus/internal/event"
-	"leadbus/internal/notifier"
+	"leadbus/internal/role/notifier"
 	"leadbus/internal/subjects"
 )
 

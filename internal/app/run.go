@@ -14,14 +14,14 @@ import (
 	"sync"
 	"time"
 
-	"leadbus/internal/bus"
 	"leadbus/internal/call"
-	"leadbus/internal/localpg"
-	"leadbus/internal/process"
+	"leadbus/internal/engine/bus"
+	"leadbus/internal/engine/localpg"
+	"leadbus/internal/engine/process"
+	"leadbus/internal/engine/store"
+	"leadbus/internal/local/sandbox"
 	"leadbus/internal/roster"
-	"leadbus/internal/sandbox"
 	"leadbus/internal/site"
-	"leadbus/internal/store"
 	"leadbus/internal/subjects"
 )
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"leadbus/internal/process"
+	"leadbus/internal/engine/process"
 )
 
 // SandboxSettings are the flags of the sandbox on its own. The credentials are

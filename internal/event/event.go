@@ -16,9 +16,9 @@ import (
 	"fmt"
 	"time"
 
-	"leadbus/internal/alarm"
 	"leadbus/internal/call"
-	"leadbus/internal/digest"
+	"leadbus/internal/event/alarm"
+	"leadbus/internal/event/digest"
 	"leadbus/internal/lead"
 	"leadbus/internal/roster"
 	"leadbus/internal/subjects"

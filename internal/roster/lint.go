@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"leadbus/internal/alarm"
+	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
 )
 

@@ -7,8 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"leadbus/internal/alarm"
-	"leadbus/internal/phone"
+	"leadbus/internal/event/alarm"
+	"leadbus/internal/understand/phone"
 )
 
 var geneva = Surroundings{

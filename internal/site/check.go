@@ -12,8 +12,8 @@ import (
 
 	"github.com/nyaruka/phonenumbers"
 
-	"leadbus/internal/fold"
 	"leadbus/internal/subjects"
+	"leadbus/internal/text"
 )
 
 // site reads and checks one site file. Values the schema has refused are mostly

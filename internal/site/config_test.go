@@ -13,11 +13,11 @@ import (
 
 	"github.com/nyaruka/phonenumbers"
 
-	"leadbus/internal/intake"
 	"leadbus/internal/lead"
-	"leadbus/internal/place"
 	"leadbus/internal/roster"
 	"leadbus/internal/site"
+	"leadbus/internal/understand/intake"
+	"leadbus/internal/understand/place"
 )
 
 // The configuration in config/ is part of the program: these tests are about

@@ -14,7 +14,7 @@ import (
 	"sync"
 	_ "time/tzdata" // zones load alike on every machine
 
-	"leadbus/internal/fold"
+	"leadbus/internal/text"
 )
 
 // Load reads and checks a configuration directory. An error is either the

@@ -5,7 +5,7 @@ import (
 
 	"github.com/nyaruka/phonenumbers"
 
-	"leadbus/internal/fold"
+	"leadbus/internal/text"
 )
 
 func (l *loader) market(name, stem string) {

@@ -24,7 +24,7 @@ import (
 	"strings"
 	"time"
 
-	"leadbus/internal/place"
+	"leadbus/internal/understand/place"
 )
 
 // Catalog is the whole configuration, checked.

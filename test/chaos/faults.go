@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"leadbus/internal/sandbox"
+	"leadbus/internal/local/sandbox"
 )
 
 // fault is one thing that goes wrong for a while.

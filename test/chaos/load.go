@@ -13,11 +13,11 @@ import (
 	"sync"
 	"time"
 
-	"leadbus/internal/edge"
 	"leadbus/internal/lead"
-	"leadbus/internal/place"
-	"leadbus/internal/scenario"
+	"leadbus/internal/local/scenario"
+	"leadbus/internal/role/edge"
 	"leadbus/internal/site"
+	"leadbus/internal/understand/place"
 )
 
 // webhook is one tool call of the plan.

@@ -22,7 +22,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"leadbus/internal/localpg"
+	"leadbus/internal/engine/localpg"
 	"leadbus/internal/site"
 )
 

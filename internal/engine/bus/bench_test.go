@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"leadbus/internal/await"
 	"leadbus/internal/event"
+	"leadbus/internal/local/await"
 	"leadbus/internal/subjects"
 )
 

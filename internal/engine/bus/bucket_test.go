@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"leadbus/internal/await"
 	"leadbus/internal/event"
+	"leadbus/internal/local/await"
 	"leadbus/internal/subjects"
 )
 

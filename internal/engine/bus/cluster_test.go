@@ -11,10 +11,10 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"leadbus/internal/await"
-	"leadbus/internal/bus"
-	"leadbus/internal/bus/bustest"
+	"leadbus/internal/engine/bus"
+	"leadbus/internal/engine/bus/bustest"
 	"leadbus/internal/event"
+	"leadbus/internal/local/await"
 	"leadbus/internal/subjects"
 )
 

@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
 
-	"leadbus/internal/await"
 	"leadbus/internal/event"
+	"leadbus/internal/local/await"
 	"leadbus/internal/subjects"
 )
 

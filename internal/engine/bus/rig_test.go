@@ -11,9 +11,9 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
-	"leadbus/internal/await"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
+	"leadbus/internal/local/await"
 	"leadbus/internal/subjects"
 )
 

@@ -16,8 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
-	"leadbus/internal/await"
 	"leadbus/internal/event"
+	"leadbus/internal/local/await"
 	"leadbus/internal/subjects"
 )
 

@@ -18,7 +18,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
-	"leadbus/internal/await"
+	"leadbus/internal/local/await"
 )
 
 const patience = time.Minute

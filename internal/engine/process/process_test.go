@@ -14,7 +14,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
-	"leadbus/internal/await"
+	"leadbus/internal/local/await"
 )
 
 func TestPartsStopLastStartedFirst(t *testing.T) {

@@ -13,10 +13,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
 
+	"leadbus/internal/engine/localpg"
+	"leadbus/internal/engine/localpg/pgtest"
+	"leadbus/internal/engine/store"
 	"leadbus/internal/event"
-	"leadbus/internal/localpg"
-	"leadbus/internal/localpg/pgtest"
-	"leadbus/internal/store"
 )
 
 const benchBatch = 256

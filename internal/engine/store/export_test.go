@@ -6,7 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"leadbus/internal/event"
-	"leadbus/internal/projection"
+	"leadbus/internal/story"
 )
 
 // Prepared are the statements that write what Record writes of batches that

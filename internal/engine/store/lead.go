@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"leadbus/internal/event"
-	"leadbus/internal/projection"
+	"leadbus/internal/story"
 )
 
 // Lead is all that Postgres has of a lead.

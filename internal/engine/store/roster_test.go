@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
-	"leadbus/internal/localpg/pgtest"
+	"leadbus/internal/engine/localpg/pgtest"
 	"leadbus/internal/roster"
 )
 

@@ -16,12 +16,12 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
-	"leadbus/internal/await"
+	"leadbus/internal/engine/localpg/pgtest"
+	"leadbus/internal/engine/store"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
-	"leadbus/internal/localpg/pgtest"
+	"leadbus/internal/local/await"
 	"leadbus/internal/roster"
-	"leadbus/internal/store"
 	"leadbus/internal/subjects"
 	migrations "leadbus/supabase/migrations"
 )
@@ -30,7 +30,7 @@ const patience = time.Minute
 
 func TestMain(m *testing.M) {
 	// The cluster of all tests lives until the test binary ends.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("leadbus/internal/localpg.(*server).launch.func1"), goleak.IgnoreAnyFunction("leadbus/internal/localpg.(*server).keep"))
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("leadbus/internal/engine/localpg.(*server).launch.func1"), goleak.IgnoreAnyFunction("leadbus/internal/engine/localpg.(*server).keep"))
 }
 
 var start = time.Date(2024, 11, 23, 8, 0, 0, 0, time.UTC)

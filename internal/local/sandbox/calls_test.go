@@ -13,8 +13,8 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"leadbus/internal/await"
-	"leadbus/internal/elevenlabs"
+	"leadbus/internal/local/await"
+	"leadbus/internal/vendors/elevenlabs"
 )
 
 const (

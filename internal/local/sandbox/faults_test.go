@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"leadbus/internal/await"
+	"leadbus/internal/local/await"
 )
 
 // put sets the sandbox's faults over its API.

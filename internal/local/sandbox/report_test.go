@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"leadbus/internal/await"
+	"leadbus/internal/local/await"
 )
 
 type call struct{ status, event, idempotency, token, query string }

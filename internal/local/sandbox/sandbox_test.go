@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 
-	"leadbus/internal/await"
+	"leadbus/internal/local/await"
 )
 
 const (

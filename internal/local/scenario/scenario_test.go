@@ -14,12 +14,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 
-	"leadbus/internal/await"
 	"leadbus/internal/call"
-	"leadbus/internal/elevenlabs"
-	"leadbus/internal/intake"
-	"leadbus/internal/sandbox"
-	"leadbus/internal/scenario"
+	"leadbus/internal/local/await"
+	"leadbus/internal/local/sandbox"
+	"leadbus/internal/local/scenario"
+	"leadbus/internal/understand/intake"
+	"leadbus/internal/vendors/elevenlabs"
 )
 
 var (

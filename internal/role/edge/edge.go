@@ -29,11 +29,11 @@ import (
 
 	"leadbus/internal/call"
 	"leadbus/internal/event"
-	"leadbus/internal/intake"
 	"leadbus/internal/lead"
-	"leadbus/internal/link"
+	"leadbus/internal/lead/link"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
+	"leadbus/internal/understand/intake"
 )
 
 // SecretHeader carries the site's secret in a tool call. ElevenLabs does not

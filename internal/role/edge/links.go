@@ -17,11 +17,11 @@ import (
 
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
-	"leadbus/internal/link"
-	"leadbus/internal/phone"
-	"leadbus/internal/place"
+	"leadbus/internal/lead/link"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
+	"leadbus/internal/understand/phone"
+	"leadbus/internal/understand/place"
 )
 
 //go:embed links

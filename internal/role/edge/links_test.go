@@ -15,14 +15,14 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
-	"leadbus/internal/bus"
-	"leadbus/internal/bus/bustest"
-	"leadbus/internal/edge"
+	"leadbus/internal/engine/bus"
+	"leadbus/internal/engine/bus/bustest"
 	"leadbus/internal/event"
-	"leadbus/internal/link"
-	"leadbus/internal/place"
+	"leadbus/internal/lead/link"
+	"leadbus/internal/role/edge"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
+	"leadbus/internal/understand/place"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
-	"leadbus/internal/intake"
+	"leadbus/internal/understand/intake"
 )
 
 // refusal is an answer other than success; its reason is for the sender and

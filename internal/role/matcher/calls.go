@@ -5,10 +5,10 @@ import (
 	"time"
 
 	"leadbus/internal/event"
-	"leadbus/internal/fold"
 	"leadbus/internal/lead"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
+	"leadbus/internal/text"
 )
 
 // understand reads a lead from its calls (received events in stream order), of

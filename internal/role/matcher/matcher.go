@@ -36,11 +36,11 @@ import (
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/event"
-	"leadbus/internal/intake"
-	"leadbus/internal/place"
 	"leadbus/internal/roster"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
+	"leadbus/internal/understand/intake"
+	"leadbus/internal/understand/place"
 )
 
 // Stream holds the market's events.

@@ -14,16 +14,16 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
-	"leadbus/internal/await"
-	"leadbus/internal/bus"
-	"leadbus/internal/bus/bustest"
+	"leadbus/internal/engine/bus"
+	"leadbus/internal/engine/bus/bustest"
 	"leadbus/internal/event"
-	"leadbus/internal/intake"
 	"leadbus/internal/lead"
-	"leadbus/internal/place"
+	"leadbus/internal/local/await"
 	"leadbus/internal/roster"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
+	"leadbus/internal/understand/intake"
+	"leadbus/internal/understand/place"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

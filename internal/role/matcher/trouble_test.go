@@ -11,9 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"leadbus/internal/await"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
+	"leadbus/internal/local/await"
 	"leadbus/internal/roster"
 	"leadbus/internal/subjects"
 )

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"leadbus/internal/await"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
+	"leadbus/internal/local/await"
 	"leadbus/internal/subjects"
 )
 

@@ -10,7 +10,7 @@ import (
 	"leadbus/internal/call"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
-	"leadbus/internal/link"
+	"leadbus/internal/lead/link"
 	"leadbus/internal/site"
 )
 

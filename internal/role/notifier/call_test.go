@@ -13,8 +13,8 @@ import (
 	"leadbus/internal/call"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
-	"leadbus/internal/link"
-	"leadbus/internal/quality"
+	"leadbus/internal/lead/link"
+	"leadbus/internal/role/scanner/quality"
 	"leadbus/internal/subjects"
 )
 

@@ -14,7 +14,7 @@ import (
 // every language: a plain SMS of one segment in which nothing that matters was
 // cut, and a WhatsApp message that its template allows.
 func TestShippedSitesReadWell(t *testing.T) {
-	c, err := site.Load("../../config")
+	c, err := site.Load("../../../config")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ import (
 
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
-	"leadbus/internal/link"
+	"leadbus/internal/lead/link"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
 )

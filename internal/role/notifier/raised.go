@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"strings"
 
-	"leadbus/internal/alarm"
 	"leadbus/internal/event"
+	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
-	"leadbus/internal/link"
+	"leadbus/internal/lead/link"
 )
 
 // raised calls the owner for an alarm; from the second call on the site's

@@ -8,11 +8,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"leadbus/internal/alarm"
-	"leadbus/internal/digest"
 	"leadbus/internal/event"
+	"leadbus/internal/event/alarm"
+	"leadbus/internal/event/digest"
 	"leadbus/internal/lead"
-	"leadbus/internal/link"
+	"leadbus/internal/lead/link"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
 )

@@ -12,9 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"leadbus/internal/await"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
+	"leadbus/internal/local/await"
 	"leadbus/internal/subjects"
 )
 

@@ -12,7 +12,7 @@ import (
 
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
-	"leadbus/internal/link"
+	"leadbus/internal/lead/link"
 	"leadbus/internal/roster"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"

@@ -9,7 +9,7 @@ import (
 
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
-	"leadbus/internal/link"
+	"leadbus/internal/lead/link"
 	"leadbus/internal/site"
 )
 

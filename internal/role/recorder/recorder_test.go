@@ -13,15 +13,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 
-	"leadbus/internal/await"
-	"leadbus/internal/bus"
-	"leadbus/internal/bus/bustest"
+	"leadbus/internal/engine/bus"
+	"leadbus/internal/engine/bus/bustest"
+	"leadbus/internal/engine/localpg/pgtest"
+	"leadbus/internal/engine/store"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
-	"leadbus/internal/localpg/pgtest"
-	"leadbus/internal/recorder"
+	"leadbus/internal/local/await"
+	"leadbus/internal/role/recorder"
 	"leadbus/internal/roster"
-	"leadbus/internal/store"
 	"leadbus/internal/subjects"
 )
 

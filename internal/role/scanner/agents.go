@@ -10,8 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"leadbus/internal/alarm"
 	"leadbus/internal/event"
+	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
 )
 

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"leadbus/internal/alarm"
 	"leadbus/internal/event"
+	"leadbus/internal/event/alarm"
 	"leadbus/internal/subjects"
 )
 

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"leadbus/internal/alarm"
-	"leadbus/internal/daily"
-	"leadbus/internal/digest"
 	"leadbus/internal/event"
+	"leadbus/internal/event/alarm"
+	"leadbus/internal/event/digest"
+	"leadbus/internal/role/watch/daily"
 	"leadbus/internal/subjects"
 )
 

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"time"
 
-	"leadbus/internal/alarm"
-	"leadbus/internal/drift"
 	"leadbus/internal/event"
+	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
-	"leadbus/internal/quality"
+	"leadbus/internal/role/scanner/quality"
+	"leadbus/internal/role/watch/drift"
 	"leadbus/internal/site"
 )
 

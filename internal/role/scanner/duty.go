@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"leadbus/internal/alarm"
 	"leadbus/internal/event"
+	"leadbus/internal/event/alarm"
 )
 
 // Task is a piece of periodic work; what it finds alarming is raised. It may

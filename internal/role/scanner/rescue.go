@@ -11,10 +11,10 @@ import (
 
 	"leadbus/internal/call"
 	"leadbus/internal/event"
-	"leadbus/internal/intake"
 	"leadbus/internal/lead"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
+	"leadbus/internal/understand/intake"
 )
 
 // maxSummary is as long as a tool call's summary may be, in bytes.

@@ -32,14 +32,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
-	"leadbus/internal/alarm"
 	"leadbus/internal/call"
 	"leadbus/internal/event"
-	"leadbus/internal/intake"
+	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
-	"leadbus/internal/quality"
+	"leadbus/internal/role/scanner/quality"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
+	"leadbus/internal/understand/intake"
 )
 
 // confirmed is the flag of a rebuilt lead that the owner confirmed.

@@ -14,21 +14,21 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
-	"leadbus/internal/alarm"
-	"leadbus/internal/await"
-	"leadbus/internal/bus"
-	"leadbus/internal/bus/bustest"
 	"leadbus/internal/call"
-	"leadbus/internal/digest"
-	"leadbus/internal/elevenlabs"
+	"leadbus/internal/engine/bus"
+	"leadbus/internal/engine/bus/bustest"
 	"leadbus/internal/event"
-	"leadbus/internal/intake"
+	"leadbus/internal/event/alarm"
+	"leadbus/internal/event/digest"
 	"leadbus/internal/lead"
-	"leadbus/internal/quality"
-	"leadbus/internal/reach"
-	"leadbus/internal/scenario"
+	"leadbus/internal/local/await"
+	"leadbus/internal/local/scenario"
+	"leadbus/internal/role/scanner/quality"
+	"leadbus/internal/role/watch/reach"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
+	"leadbus/internal/understand/intake"
+	"leadbus/internal/vendors/elevenlabs"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -50,7 +50,7 @@ type rig struct {
 }
 
 func newRig(t *testing.T) *rig {
-	c, err := site.Load("../../config")
+	c, err := site.Load("../../../config")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -479,7 +479,7 @@ func TestOneIsOnDuty(t *testing.T) {
 
 // Whatever an authentic report holds, the scanner lives on.
 func FuzzReport(f *testing.F) {
-	c, err := site.Load("../../config")
+	c, err := site.Load("../../../config")
 	if err != nil {
 		f.Fatal(err)
 	}

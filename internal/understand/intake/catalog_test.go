@@ -1,8 +1,8 @@
 package intake
 
 import (
-	"leadbus/internal/place"
 	"leadbus/internal/site"
+	"leadbus/internal/understand/place"
 )
 
 // Three sites in two markets: one with several places and services, one with a

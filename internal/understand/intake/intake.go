@@ -15,11 +15,11 @@ import (
 	"strings"
 	"time"
 
-	"leadbus/internal/fold"
 	"leadbus/internal/lead"
-	"leadbus/internal/phone"
-	"leadbus/internal/place"
 	"leadbus/internal/site"
+	"leadbus/internal/text"
+	"leadbus/internal/understand/phone"
+	"leadbus/internal/understand/place"
 )
 
 // Flags that Reply asks about.

@@ -5,7 +5,7 @@ import (
 
 	"golang.org/x/text/language"
 
-	"leadbus/internal/fold"
+	"leadbus/internal/text"
 )
 
 // languageNames are languages as models and callers name them, folded.

@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"leadbus/internal/lead"
-	"leadbus/internal/phone"
 	"leadbus/internal/site"
+	"leadbus/internal/understand/phone"
 )
 
 // Reply is what the agent hears back from its tool call.

@@ -13,8 +13,8 @@ import (
 
 	"github.com/nyaruka/phonenumbers"
 
-	"leadbus/internal/fold"
 	"leadbus/internal/lead"
+	"leadbus/internal/text"
 )
 
 // misheard is the edit distance up to which a dictated number is taken for the

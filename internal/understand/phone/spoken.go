@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"leadbus/internal/fold"
+	"leadbus/internal/text"
 )
 
 // Bounds on one dictation. Text longer than anyone needs to say a number twice

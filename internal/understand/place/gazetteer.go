@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"leadbus/internal/fold"
 	"leadbus/internal/lead"
+	"leadbus/internal/text"
 )
 
 // Thresholds of the match by sound, measured on the traps in the tests: a

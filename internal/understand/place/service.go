@@ -6,7 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"leadbus/internal/fold"
+	"leadbus/internal/text"
 )
 
 // Offered is a service of a site with what callers call it: names and phrases

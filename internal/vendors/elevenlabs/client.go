@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"leadbus/internal/event"
-	"leadbus/internal/exchange"
+	"leadbus/internal/vendors/exchange"
 )
 
 const (

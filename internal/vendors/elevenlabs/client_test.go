@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"leadbus/internal/elevenlabs"
 	"leadbus/internal/event"
+	"leadbus/internal/vendors/elevenlabs"
 )
 
 const caller = "+41781240001" // in every answer, in no error

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"leadbus/internal/call"
-	"leadbus/internal/elevenlabs"
+	"leadbus/internal/vendors/elevenlabs"
 )
 
 func sample(t testing.TB, name string) []byte {

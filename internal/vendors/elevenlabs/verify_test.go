@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"leadbus/internal/elevenlabs"
 	"leadbus/internal/event"
+	"leadbus/internal/vendors/elevenlabs"
 )
 
 func TestVerify(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"leadbus/internal/exchange"
 	"leadbus/internal/lead"
+	"leadbus/internal/vendors/exchange"
 )
 
 const (

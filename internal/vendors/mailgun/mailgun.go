@@ -19,8 +19,8 @@ import (
 
 	"github.com/mailgun/mailgun-go/v4"
 
-	"leadbus/internal/exchange"
 	"leadbus/internal/lead"
+	"leadbus/internal/vendors/exchange"
 )
 
 const vendor = "mailgun"

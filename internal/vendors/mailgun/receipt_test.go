@@ -19,8 +19,8 @@ import (
 
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
-	"leadbus/internal/mailgun"
 	"leadbus/internal/subjects"
+	"leadbus/internal/vendors/mailgun"
 )
 
 const hookToken = "00112233445566778899aabbccddeeff00112233445566778899"

@@ -16,8 +16,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/lead"
-	"leadbus/internal/mailgun"
-	"leadbus/internal/sandbox"
+	"leadbus/internal/local/sandbox"
+	"leadbus/internal/vendors/mailgun"
 )
 
 type report struct {

@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"leadbus/internal/lead"
-	"leadbus/internal/mailgun"
+	"leadbus/internal/vendors/mailgun"
 )
 
 const (

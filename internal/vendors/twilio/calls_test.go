@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"leadbus/internal/lead"
-	"leadbus/internal/sandbox"
-	"leadbus/internal/twilio"
+	"leadbus/internal/local/sandbox"
+	"leadbus/internal/vendors/twilio"
 )
 
 func play(t *testing.T, s *sandbox.Sandbox, sid, direction string, start time.Time) {

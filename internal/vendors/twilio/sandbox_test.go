@@ -14,9 +14,9 @@ import (
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/lead"
-	"leadbus/internal/sandbox"
+	"leadbus/internal/local/sandbox"
 	"leadbus/internal/subjects"
-	"leadbus/internal/twilio"
+	"leadbus/internal/vendors/twilio"
 )
 
 type report struct {

@@ -21,8 +21,8 @@ import (
 	"github.com/twilio/twilio-go/client"
 	api "github.com/twilio/twilio-go/rest/api/v2010"
 
-	"leadbus/internal/exchange"
 	"leadbus/internal/lead"
+	"leadbus/internal/vendors/exchange"
 )
 
 const (

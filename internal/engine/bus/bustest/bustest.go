@@ -8,7 +8,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"leadbus/internal/bus"
+	"leadbus/internal/engine/bus"
 )
 
 const patience = time.Minute

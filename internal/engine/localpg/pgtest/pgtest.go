@@ -21,8 +21,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 
-	"leadbus/internal/localpg"
-	"leadbus/internal/store"
+	"leadbus/internal/engine/localpg"
+	"leadbus/internal/engine/store"
 )
 
 const (

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 
 	"leadbus/internal/call"
-	"leadbus/internal/fold"
+	"leadbus/internal/text"
 )
 
 // detectors in the order of their findings. The detector's name and severity

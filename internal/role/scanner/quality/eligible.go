@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"leadbus/internal/call"
-	"leadbus/internal/fold"
+	"leadbus/internal/text"
 )
 
 // Eligible reports whether the call should have ended in a lead, and if not,

@@ -11,7 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"leadbus/internal/fold"
+	"leadbus/internal/text"
 )
 
 //go:embed phrases.yaml

@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"leadbus/internal/call"
-	"leadbus/internal/fold"
+	"leadbus/internal/text"
 )
 
 // Detectors of a call.

@@ -11,17 +11,17 @@ import (
 	"testing"
 	"time"
 
-	"leadbus/internal/bus/bustest"
+	"leadbus/internal/engine/bus/bustest"
 	"leadbus/internal/event"
-	"leadbus/internal/intake"
 	"leadbus/internal/lead"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
+	"leadbus/internal/understand/intake"
 )
 
 func catalog(t *testing.T) *site.Catalog {
 	t.Helper()
-	c, err := site.Load("../../config")
+	c, err := site.Load("../../../../config")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"leadbus/internal/call"
-	"leadbus/internal/digest"
 	"leadbus/internal/event"
+	"leadbus/internal/event/digest"
 	"leadbus/internal/lead"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"

@@ -8,10 +8,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"leadbus/internal/alarm"
 	"leadbus/internal/call"
-	"leadbus/internal/digest"
 	"leadbus/internal/event"
+	"leadbus/internal/event/alarm"
+	"leadbus/internal/event/digest"
 	"leadbus/internal/lead"
 	"leadbus/internal/roster"
 	"leadbus/internal/site"

@@ -24,8 +24,8 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"leadbus/internal/alarm"
 	"leadbus/internal/event"
+	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
 	"leadbus/internal/roster"
 	"leadbus/internal/subjects"

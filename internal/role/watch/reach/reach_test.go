@@ -11,12 +11,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"leadbus/internal/alarm"
-	"leadbus/internal/await"
-	"leadbus/internal/bus"
-	"leadbus/internal/bus/bustest"
+	"leadbus/internal/engine/bus"
+	"leadbus/internal/engine/bus/bustest"
 	"leadbus/internal/event"
+	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
+	"leadbus/internal/local/await"
 	"leadbus/internal/subjects"
 )
 

@@ -15,9 +15,9 @@ import (
 	"slices"
 	"time"
 
-	"leadbus/internal/alarm"
 	"leadbus/internal/call"
 	"leadbus/internal/event"
+	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
