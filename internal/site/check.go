@@ -131,7 +131,7 @@ func (l *loader) offered(d *document, s *Site) {
 			}
 		}
 		for _, words := range said(service, offer) {
-			folded := fold.Text(words)
+			folded := text.Normal(words)
 			if other := means[folded]; other != "" && other != offer.ID {
 				d.fault(at, "%q means service %q as well; a phrase means one service of a site", words, other)
 			}

@@ -128,7 +128,7 @@ func sorted(faults []Fault) []Fault {
 func didYouMean[V any](name string, known map[string]V) string {
 	best, distance := "", 3
 	for _, k := range slices.Sorted(maps.Keys(known)) {
-		if d := fold.Distance(name, k); d < distance && d < len(name) {
+		if d := text.Distance(name, k); d < distance && d < len(name) {
 			best, distance = k, d
 		}
 	}

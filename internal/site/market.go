@@ -60,7 +60,7 @@ func places(d *document, m *Market) {
 	}
 	means := map[string]string{}
 	say := func(at where, words, id string) {
-		folded := fold.Text(words)
+		folded := text.Normal(words)
 		if folded == "" {
 			return
 		}
@@ -86,11 +86,11 @@ func places(d *document, m *Market) {
 		}
 	}
 	for i, decoy := range m.Decoys {
-		if id, served := means[fold.Text(decoy.Name)]; served {
+		if id, served := means[text.Normal(decoy.Name)]; served {
 			d.fault(where{"decoys", i, "name"}, "%q means place %q; a decoy is out of area", decoy.Name, id)
 		}
 		for j, a := range decoy.Aliases {
-			if id, served := means[fold.Text(a)]; served {
+			if id, served := means[text.Normal(a)]; served {
 				d.fault(where{"decoys", i, "aliases", j}, "%q means place %q; a decoy is out of area", a, id)
 			}
 		}

@@ -23,8 +23,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"leadbus/internal/understand/place"
 )
 
 // Catalog is the whole configuration, checked.
@@ -71,17 +69,32 @@ func (c *Catalog) Faults() []Fault {
 // Market is one country area with its own calendar and places: a tenant, the
 // unit of isolation.
 type Market struct {
-	ID        string        `yaml:"id"`
-	Name      string        `yaml:"name"`
-	Country   string        `yaml:"country"` // ISO 3166 alpha-2; the region dictated numbers are read in
-	Zone      string        `yaml:"zone"`    // IANA
-	Languages []string      `yaml:"languages"`
-	Holidays  []Holiday     `yaml:"holidays"`
-	Places    []place.Place `yaml:"places"`
-	Decoys    []place.Decoy `yaml:"decoys"`
-	Canary    Canary        `yaml:"canary,omitempty"`
+	ID        string    `yaml:"id"`
+	Name      string    `yaml:"name"`
+	Country   string    `yaml:"country"` // ISO 3166 alpha-2; the region dictated numbers are read in
+	Zone      string    `yaml:"zone"`    // IANA
+	Languages []string  `yaml:"languages"`
+	Holidays  []Holiday `yaml:"holidays"`
+	Places    []Place   `yaml:"places"`
+	Decoys    []Decoy   `yaml:"decoys"`
+	Canary    Canary    `yaml:"canary,omitempty"`
 
 	Location *time.Location `yaml:"-"`
+}
+
+// Place is one row of a market's working list.
+type Place struct {
+	ID        string   `yaml:"id"`
+	Name      string   `yaml:"name"`
+	Parent    string   `yaml:"parent,omitempty"` // the place it is part of
+	Postcodes []string `yaml:"postcodes,omitempty"`
+	Aliases   []string `yaml:"aliases,omitempty"`
+}
+
+// Decoy is a place that is known and out of area; it stops a fuzzy match.
+type Decoy struct {
+	Name    string   `yaml:"name"`
+	Aliases []string `yaml:"aliases,omitempty"`
 }
 
 // Canary is where the market's test leads go.

@@ -1,11 +1,11 @@
-// Package projection folds the events of a lead, in stream order, into the rows
+// Package story folds the events of a lead, in stream order, into the rows
 // that Postgres keeps of it. It is pure: the same events make the same rows,
 // whether they come at once, one by one, repeatedly or after years, and nothing
 // else ever changes a row.
 //
 // Statuses move only along the tables of package lead. A move that an event
 // asks for and the table refuses is noted in the row and changes nothing.
-package projection
+package story
 
 import (
 	"cmp"

@@ -1,4 +1,4 @@
-package projection
+package story
 
 import (
 	"math/rand/v2"

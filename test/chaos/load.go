@@ -17,7 +17,6 @@ import (
 	"leadbus/internal/local/scenario"
 	"leadbus/internal/role/edge"
 	"leadbus/internal/site"
-	"leadbus/internal/understand/place"
 )
 
 // webhook is one tool call of the plan.
@@ -87,7 +86,7 @@ func call(c *site.Catalog, s *site.Site, seed uint64, n int, r *rand.Rand) map[s
 	language := s.Languages[r.IntN(len(s.Languages))]
 	service := c.Services[s.Services[r.IntN(len(s.Services))].ID]
 	market := c.Markets[s.Market]
-	served := slices.DeleteFunc(slices.Clone(market.Places), func(p place.Place) bool { return !slices.Contains(s.Places, p.ID) })
+	served := slices.DeleteFunc(slices.Clone(market.Places), func(p site.Place) bool { return !slices.Contains(s.Places, p.ID) })
 	caller := scenario.Mobile(market.Country, n)
 	return map[string]any{
 		"schema_version": "1", "source": "elevenlabs",

@@ -12,7 +12,7 @@ import (
 // Prepared are the statements that write what Record writes of batches that
 // come in order, with their values: no row is read and nothing is worked out.
 func Prepared(market string, batches [][]event.Event) ([]*pgx.Batch, error) {
-	known := map[string]*projection.Record{}
+	known := map[string]*story.Record{}
 	var out []*pgx.Batch
 	for _, events := range batches {
 		b, err := newBatch(market, events)
@@ -24,7 +24,7 @@ func Prepared(market string, batches [][]event.Event) ([]*pgx.Batch, error) {
 		}
 		for id, r := range known {
 			if b.records[id] != nil {
-				b.records[id] = &projection.Record{Lead: r.Lead, Person: r.Person, Offers: slices.Clone(r.Offers), Messages: slices.Clone(r.Messages)}
+				b.records[id] = &story.Record{Lead: r.Lead, Person: r.Person, Offers: slices.Clone(r.Offers), Messages: slices.Clone(r.Messages)}
 			}
 		}
 		if err := b.fold(nil, nil); err != nil { //nolint:staticcheck // nothing straggles, nothing is asked

@@ -17,15 +17,15 @@ import (
 // Lead is all that Postgres has of a lead.
 type Lead struct {
 	Market string `json:"market"`
-	projection.Lead
-	Person   projection.Person  `json:"person"`
-	Offers   []projection.Offer `json:"offers"`
-	Messages []Message          `json:"messages"`
-	Events   []Event            `json:"events"`
+	story.Lead
+	Person   story.Person  `json:"person"`
+	Offers   []story.Offer `json:"offers"`
+	Messages []Message     `json:"messages"`
+	Events   []Event       `json:"events"`
 }
 
 // Message is one message of a lead, with what it said.
-type Message = projection.Message
+type Message = story.Message
 
 // Event is one event of a lead as it stands in Postgres, without its body.
 type Event struct {
@@ -70,12 +70,12 @@ func (s *Store) Lead(ctx context.Context, market, idOrRef string) (Lead, error) 
 
 func (l *Lead) read(ctx context.Context, conn *pgx.Conn, id string) error {
 	q := &pgx.Batch{}
-	records := map[string]*projection.Record{id: {}}
-	said := map[string]*projection.Content{}
+	records := map[string]*story.Record{id: {}}
+	said := map[string]*story.Content{}
 	ids := []string{id}
-	leads.read(q, leads.find, l.Market, ids, func(row projection.Lead) { l.Lead = row })
+	leads.read(q, leads.find, l.Market, ids, func(row story.Lead) { l.Lead = row })
 	readParts(q, l.Market, ids, records)
-	contents.read(q, contents.find, l.Market, ids, func(c projection.Content) { said[c.Message] = &c })
+	contents.read(q, contents.find, l.Market, ids, func(c story.Content) { said[c.Message] = &c })
 	q.Queue("select seq, id, kind, at from leadbus.event where market = $1 and lead = $2 order by seq", l.Market, id).
 		Query(func(rows pgx.Rows) (err error) {
 			l.Events, err = pgx.CollectRows(rows, pgx.RowToStructByName[Event])
@@ -88,7 +88,7 @@ func (l *Lead) read(ctx context.Context, conn *pgx.Conn, id string) error {
 	r := records[id]
 	l.Person, l.Offers, l.Messages = r.Person, r.Offers, r.Messages
 	slices.SortFunc(l.Messages, func(a, b Message) int { return cmp.Or(a.QueuedAt.Compare(b.QueuedAt), cmp.Compare(a.ID, b.ID)) })
-	slices.SortFunc(l.Offers, func(a, b projection.Offer) int { return a.OfferedAt.Compare(b.OfferedAt) })
+	slices.SortFunc(l.Offers, func(a, b story.Offer) int { return a.OfferedAt.Compare(b.OfferedAt) })
 	for i := range l.Messages {
 		l.Messages[i].Content = said[l.Messages[i].ID]
 	}

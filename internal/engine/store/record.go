@@ -16,18 +16,18 @@ import (
 )
 
 var (
-	leads    = newTable[projection.Lead]("lead", "id")
-	persons  = newTable[projection.Person]("lead_person", "lead")
-	offers   = newTable[projection.Offer]("offer", "lead", "id")
-	messages = newTable[projection.Message]("message", "lead", "id")
-	contents = newTable[projection.Content]("message_content", "lead", "message")
+	leads    = newTable[story.Lead]("lead", "id")
+	persons  = newTable[story.Person]("lead_person", "lead")
+	offers   = newTable[story.Offer]("offer", "lead", "id")
+	messages = newTable[story.Message]("message", "lead", "id")
+	contents = newTable[story.Content]("message_content", "lead", "message")
 
-	calls       = newTable[projection.Call]("call", "lead")
-	callPersons = newTable[projection.CallPerson]("call_person", "lead")
-	callTurns   = newTable[projection.Turn]("call_turn", "lead", "n")
-	callTools   = newTable[projection.Tool]("call_tool", "lead", "n")
-	callScans   = newTable[projection.Scan]("call_scan", "lead")
-	findings    = newTable[projection.Finding]("finding", "lead", "n")
+	calls       = newTable[story.Call]("call", "lead")
+	callPersons = newTable[story.CallPerson]("call_person", "lead")
+	callTurns   = newTable[story.Turn]("call_turn", "lead", "n")
+	callTools   = newTable[story.Tool]("call_tool", "lead", "n")
+	callScans   = newTable[story.Scan]("call_scan", "lead")
+	findings    = newTable[story.Finding]("finding", "lead", "n")
 )
 
 // Record writes events of one market and the rows that follow from them, in
@@ -67,9 +67,9 @@ type batch struct {
 	leads  []string // ids, sorted: the order in which rows are locked
 
 	fresh   map[key]bool // events that were not there
-	records map[string]*projection.Record
-	stored  map[string]projection.Record // as records were in Postgres
-	calls   projection.Calls
+	records map[string]*story.Record
+	stored  map[string]story.Record // as records were in Postgres
+	calls   story.Calls
 }
 
 // key is what makes two events the same fact.
@@ -78,7 +78,7 @@ type key struct{ lead, id string }
 func keyOf(e event.Event) key { return key{e.Lead.Lead, e.ID} }
 
 func newBatch(market string, events []event.Event) (*batch, error) {
-	b := &batch{market: market, fresh: map[key]bool{}, records: map[string]*projection.Record{}, stored: map[string]projection.Record{}}
+	b := &batch{market: market, fresh: map[key]bool{}, records: map[string]*story.Record{}, stored: map[string]story.Record{}}
 	b.events = slices.Clone(events)
 	slices.SortStableFunc(b.events, func(a, b event.Event) int { return cmp.Compare(a.Seq, b.Seq) })
 	seen := map[key]bool{}
@@ -100,8 +100,8 @@ func newBatch(market string, events []event.Event) (*batch, error) {
 		}
 		b.bodies = append(b.bodies, clean(string(body)))
 		// A call or an alarm makes no lead's row.
-		if b.records[e.Lead.Lead] == nil && !projection.NoLead(e.Body) {
-			b.records[e.Lead.Lead] = &projection.Record{}
+		if b.records[e.Lead.Lead] == nil && !story.NoLead(e.Body) {
+			b.records[e.Lead.Lead] = &story.Record{}
 			b.leads = append(b.leads, e.Lead.Lead)
 		}
 	}
@@ -145,7 +145,7 @@ func (b *batch) insert(ctx context.Context, conn *pgx.Conn) error {
 	q := &pgx.Batch{}
 	become(q, b.market)
 	q.Queue(insertStubs, b.market, b.leads, sites)
-	leads.read(q, leads.lock, b.market, b.leads, func(l projection.Lead) { b.records[l.ID].Lead = l })
+	leads.read(q, leads.lock, b.market, b.leads, func(l story.Lead) { b.records[l.ID].Lead = l })
 	b.queueEvents(q).Query(func(rows pgx.Rows) error {
 		var k key
 		_, err := pgx.ForEachRow(rows, []any{&k.lead, &k.id}, func() error { b.fresh[k] = true; return nil })
@@ -171,13 +171,13 @@ func (b *batch) queueEvents(q *pgx.Batch) *pgx.QueuedQuery {
 }
 
 // readParts queues the reading of what belongs to leads into their records.
-func readParts(q *pgx.Batch, market string, ids []string, records map[string]*projection.Record) {
-	persons.read(q, persons.find, market, ids, func(p projection.Person) { records[p.Lead].Person = p })
-	offers.read(q, offers.find, market, ids, func(o projection.Offer) {
+func readParts(q *pgx.Batch, market string, ids []string, records map[string]*story.Record) {
+	persons.read(q, persons.find, market, ids, func(p story.Person) { records[p.Lead].Person = p })
+	offers.read(q, offers.find, market, ids, func(o story.Offer) {
 		r := records[o.Lead]
 		r.Offers = append(r.Offers, o)
 	})
-	messages.read(q, messages.find, market, ids, func(m projection.Message) {
+	messages.read(q, messages.find, market, ids, func(m story.Message) {
 		r := records[m.Lead]
 		r.Messages = append(r.Messages, m)
 	})
@@ -189,7 +189,7 @@ func readParts(q *pgx.Batch, market string, ids []string, records map[string]*pr
 func (b *batch) fold(ctx context.Context, conn *pgx.Conn) error {
 	straggling := map[string]bool{}
 	for _, e := range b.events {
-		if projection.NoLead(e.Body) {
+		if story.NoLead(e.Body) {
 			if b.fresh[keyOf(e)] {
 				b.calls.Add(e)
 			}
@@ -202,10 +202,10 @@ func (b *batch) fold(ctx context.Context, conn *pgx.Conn) error {
 	}
 	touched := map[string]bool{}
 	for id, r := range b.records {
-		b.stored[id] = projection.Record{Person: r.Person, Offers: slices.Clone(r.Offers), Messages: slices.Clone(r.Messages)}
+		b.stored[id] = story.Record{Person: r.Person, Offers: slices.Clone(r.Offers), Messages: slices.Clone(r.Messages)}
 	}
 	for _, e := range b.events {
-		if b.fresh[keyOf(e)] && !projection.NoLead(e.Body) {
+		if b.fresh[keyOf(e)] && !story.NoLead(e.Body) {
 			touched[e.Lead.Lead] = true
 			if !straggling[e.Lead.Lead] {
 				b.records[e.Lead.Lead].Apply(e)
@@ -237,7 +237,7 @@ func (b *batch) refold(ctx context.Context, conn *pgx.Conn, straggling map[strin
 		if err != nil {
 			return event.Permanent(fmt.Errorf("read event %d back: %w", seq, err))
 		}
-		if !projection.NoLead(e.Body) {
+		if !story.NoLead(e.Body) {
 			all[id] = append(all[id], e)
 		}
 		return nil
@@ -246,7 +246,7 @@ func (b *batch) refold(ctx context.Context, conn *pgx.Conn, straggling map[strin
 		return err
 	}
 	for id, events := range all {
-		*b.records[id] = projection.Of(events)
+		*b.records[id] = story.Of(events)
 		delete(b.stored, id) // all of it is written
 	}
 	return nil
@@ -263,11 +263,11 @@ func (b *batch) write(ctx context.Context, conn *pgx.Conn) error {
 }
 
 func (b *batch) queueRows(q *pgx.Batch) error {
-	var l []*projection.Lead
-	var p []*projection.Person
-	var o []*projection.Offer
-	var m []*projection.Message
-	var c []*projection.Content
+	var l []*story.Lead
+	var p []*story.Person
+	var o []*story.Offer
+	var m []*story.Message
+	var c []*story.Content
 	for _, id := range b.leads {
 		r, stored := b.records[id], b.stored[id]
 		l = append(l, &r.Lead)

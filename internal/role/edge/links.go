@@ -21,7 +21,6 @@ import (
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
 	"leadbus/internal/understand/phone"
-	"leadbus/internal/understand/place"
 )
 
 //go:embed links
@@ -202,7 +201,7 @@ func (e *edge) answer(l link.Link, s *site.Site, form url.Values) (a event.Answe
 	if a.Service != "" && !slices.ContainsFunc(s.Services, func(o site.SiteService) bool { return o.ID == a.Service }) {
 		return a, "choose"
 	}
-	if a.Place != "" && !slices.ContainsFunc(m.Places, func(at place.Place) bool { return at.ID == a.Place }) {
+	if a.Place != "" && !slices.ContainsFunc(m.Places, func(at site.Place) bool { return at.ID == a.Place }) {
 		return a, "choose"
 	}
 	return a, ""

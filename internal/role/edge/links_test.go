@@ -22,7 +22,6 @@ import (
 	"leadbus/internal/role/edge"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
-	"leadbus/internal/understand/place"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -55,7 +54,7 @@ func newDesk(t *testing.T) *desk {
 	d.Server = httptest.NewServer(edge.New(edge.Options{
 		Catalog: &site.Catalog{
 			Markets: map[string]*site.Market{
-				"ch": {ID: "ch", Country: "CH", Places: []place.Place{{ID: "carouge", Name: "Carouge"}, {ID: "champel", Name: "Champel"}}},
+				"ch": {ID: "ch", Country: "CH", Places: []site.Place{{ID: "carouge", Name: "Carouge"}, {ID: "champel", Name: "Champel"}}},
 			},
 			Sites: map[string]*site.Site{
 				"a.ch": {Domain: "a.ch", Market: "ch", Brand: "Plombiers & Cie", Owner: owner, Services: []site.SiteService{{ID: "plumbing.leak"}}},

@@ -83,14 +83,14 @@ func tells(l lead.Lead) told {
 	r := l.Request
 	t := told{
 		Service: l.Service.ID, Place: l.Place.ID, Phone: l.Phone.E164, Second: l.Phone.Second, Check: l.Phone.Check, Language: l.Language,
-		Name: fold.Text(r.CustomerName), Details: fold.Text(r.IssueSummary), Urgency: fold.Text(r.Urgency),
-		Window: fold.Text(r.PreferredWindow), AddressLine: fold.Text(r.AddressLine), PostalCode: fold.Text(r.PostalCode),
+		Name: text.Normal(r.CustomerName), Details: text.Normal(r.IssueSummary), Urgency: text.Normal(r.Urgency),
+		Window: text.Normal(r.PreferredWindow), AddressLine: text.Normal(r.AddressLine), PostalCode: text.Normal(r.PostalCode),
 	}
 	if t.Service == "" {
-		t.Service = "? " + fold.Text(l.Service.Raw)
+		t.Service = "? " + text.Normal(l.Service.Raw)
 	}
 	if t.Place == "" {
-		t.Place = "? " + fold.Text(l.Place.Raw)
+		t.Place = "? " + text.Normal(l.Place.Raw)
 	}
 	return t
 }

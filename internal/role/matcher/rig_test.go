@@ -23,7 +23,6 @@ import (
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
 	"leadbus/internal/understand/intake"
-	"leadbus/internal/understand/place"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -46,12 +45,12 @@ func catalog(t testing.TB) *site.Catalog {
 		Markets: map[string]*site.Market{"ch": {
 			ID: "ch", Country: "CH", Zone: "Europe/Zurich", Location: zurich, Languages: []string{"fr", "en"},
 			Holidays: []site.Holiday{{Date: "2026-12-25", Name: "Noël"}, {Date: "2026-12-31", Name: "Nyepi", Closed: true}},
-			Places: []place.Place{
+			Places: []site.Place{
 				{ID: "geneve", Name: "Genève", Postcodes: []string{"1204"}},
 				{ID: "eaux-vives", Name: "Eaux-Vives", Parent: "geneve", Postcodes: []string{"1207"}},
 				{ID: "carouge", Name: "Carouge", Postcodes: []string{"1227"}},
 			},
-			Decoys: []place.Decoy{{Name: "Lausanne"}},
+			Decoys: []site.Decoy{{Name: "Lausanne"}},
 		}},
 		Sites: map[string]*site.Site{domain: {
 			Domain: domain, URL: "https://" + domain, Market: "ch", DID: "+41225394512",

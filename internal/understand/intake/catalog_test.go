@@ -2,7 +2,6 @@ package intake
 
 import (
 	"leadbus/internal/site"
-	"leadbus/internal/understand/place"
 )
 
 // Three sites in two markets: one with several places and services, one with a
@@ -11,7 +10,7 @@ var catalog = &site.Catalog{
 	Markets: map[string]*site.Market{
 		"ch": {
 			ID: "ch", Country: "CH",
-			Places: []place.Place{
+			Places: []site.Place{
 				{ID: "geneve", Name: "Genève", Postcodes: []string{"1204"}, Aliases: []string{"Geneva", "Genf"}},
 				{ID: "champel", Name: "Champel", Parent: "geneve", Postcodes: []string{"1206"}},
 				{ID: "carouge", Name: "Carouge", Postcodes: []string{"1227"}},
@@ -19,16 +18,16 @@ var catalog = &site.Catalog{
 				{ID: "bernex", Name: "Bernex", Postcodes: []string{"1233"}},
 				{ID: "eaux-vives", Name: "Eaux-Vives", Parent: "geneve", Postcodes: []string{"1207"}},
 			},
-			Decoys: []place.Decoy{{Name: "Lausanne"}, {Name: "Berne", Aliases: []string{"Bern"}}},
+			Decoys: []site.Decoy{{Name: "Lausanne"}, {Name: "Berne", Aliases: []string{"Bern"}}},
 		},
 		"id": {
 			ID: "id", Country: "ID",
-			Places: []place.Place{
+			Places: []site.Place{
 				{ID: "south-bali", Name: "Bali Selatan"},
 				{ID: "canggu", Name: "Canggu", Parent: "south-bali"},
 				{ID: "seminyak", Name: "Seminyak", Parent: "south-bali"},
 			},
-			Decoys: []place.Decoy{{Name: "Jakarta"}},
+			Decoys: []site.Decoy{{Name: "Jakarta"}},
 		},
 	},
 	Services: map[string]*site.Service{

@@ -49,7 +49,7 @@ func Decode(body []byte) (lead.Request, []string, error) {
 	test := fields["test"] == true
 	if inner, ok := fields["parameters"].(map[string]any); ok {
 		for k, v := range fields {
-			if text(inner[k]) == "" {
+			if asText(inner[k]) == "" {
 				inner[k] = v
 			}
 		}
@@ -143,10 +143,10 @@ type decoder struct {
 	flags  []string
 }
 
-// text is the first of the fields that holds anything, cleaned and cut.
+// asText is the first of the fields that holds anything, cleaned and cut.
 func (d *decoder) text(limit int, names ...string) string {
 	for _, name := range names {
-		if s := clean(text(d.fields[name])); s != "" {
+		if s := clean(asText(d.fields[name])); s != "" {
 			return d.cut(s, limit)
 		}
 	}
@@ -168,7 +168,7 @@ func (d *decoder) cut(s string, limit int) string {
 // vendorID is a field that holds an id of the voice platform or the carrier;
 // anything else in it counts as nothing.
 func (d *decoder) vendorID(name, flag string) string {
-	id := strings.TrimSpace(text(d.fields[name]))
+	id := strings.TrimSpace(asText(d.fields[name]))
 	switch {
 	case vendorIDs.MatchString(id):
 		return id
@@ -199,9 +199,9 @@ func (d *decoder) clicks() map[string]string {
 	return out
 }
 
-// text is a JSON value as text: a list becomes its items with commas, an object
+// asText is a JSON value as text: a list becomes its items with commas, an object
 // nothing.
-func text(v any) string {
+func asText(v any) string {
 	switch v := v.(type) {
 	case string:
 		return v
@@ -215,7 +215,7 @@ func text(v any) string {
 	case []any:
 		var items []string
 		for _, item := range v {
-			if s := text(item); s != "" {
+			if s := asText(item); s != "" {
 				items = append(items, s)
 			}
 		}

@@ -95,7 +95,7 @@ func (r *Reader) Understand(s *site.Site, id string, req lead.Request, at time.T
 	l.Service.ID, l.Service.Method = ix.services.Resolve(req.ServiceType, req.IssueSummary)
 	l.Service.Name = r.serviceName(l.Service.ID, l.Language)
 
-	name := fold.Text(req.CustomerName)
+	name := text.Normal(req.CustomerName)
 	l.Flags = slices.Clone(flags)
 	for _, f := range []struct {
 		flag string

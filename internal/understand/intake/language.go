@@ -44,7 +44,7 @@ func newLanguages(codes []string) languages {
 // match takes a tag ("fr-CH", "gsw", "in") or a name ("bahasa Indonesia").
 func (l languages) match(said string) string {
 	tag := language.Und
-	for _, w := range strings.Fields(fold.Text(said)) {
+	for _, w := range strings.Fields(text.Normal(said)) {
 		if t, ok := languageNames[w]; ok {
 			tag = t
 			break

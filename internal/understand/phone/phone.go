@@ -57,7 +57,7 @@ func Resolve(dictated, callerID, region string) lead.Phone {
 	switch {
 	case hasCaller && slices.Contains(said, caller):
 		take(caller, "both", "high")
-	case len(said) == 1 && said[0].kind != "special" && (!hasCaller || fold.Distance(said[0].e164, caller.e164) > misheard):
+	case len(said) == 1 && said[0].kind != "special" && (!hasCaller || text.Distance(said[0].e164, caller.e164) > misheard):
 		take(said[0], "dictated", "medium")
 		p.Second = caller.e164
 	case hasCaller && dictated == "":

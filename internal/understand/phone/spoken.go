@@ -30,22 +30,22 @@ type atom struct {
 // fresh reports whether a number may begin anew here.
 func (a atom) fresh() bool { return a.kind == plus || strings.HasPrefix(a.digits, "0") }
 
-// atoms are the parts of the text that may belong to a number, in the order
+// atoms are the parts of what was said that may belong to a number, in the order
 // they were said. A token that mixes letters and digits, or an e-mail address,
 // is no number.
-func atoms(text string) []atom {
+func atoms(said string) []atom {
 	var out []atom
 	gap := false
 	add := func(a atom) {
 		a.gap, gap = gap, false
 		out = append(out, a)
 	}
-	for _, chunk := range strings.Fields(text) {
+	for _, chunk := range strings.Fields(said) {
 		if strings.Contains(chunk, "@") {
 			gap = true
 			continue
 		}
-		for _, token := range strings.Fields(fold.Text(strings.ReplaceAll(chunk, "+", " plus "))) {
+		for _, token := range strings.Fields(text.Normal(strings.ReplaceAll(chunk, "+", " plus "))) {
 			if isDigits(token) {
 				v, err := strconv.Atoi(token)
 				if err != nil || len(token) > 3 || token[0] == '0' {

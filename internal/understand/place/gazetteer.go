@@ -1,3 +1,5 @@
+// Package place turns what a caller said about where and what into the ids the
+// roster uses: a place of the site's market, a service of the site.
 package place
 
 import (
@@ -6,6 +8,7 @@ import (
 	"strings"
 
 	"leadbus/internal/lead"
+	"leadbus/internal/site"
 	"leadbus/internal/text"
 )
 
@@ -25,7 +28,7 @@ const maxDepth = 16
 // Gazetteer resolves what callers say about where, within one market. It is
 // built once and safe for concurrent use.
 type Gazetteer struct {
-	places    map[string]Place
+	places    map[string]site.Place
 	postcodes map[string][]string // place ids
 	exact     map[string]named    // by folded name or alias
 	longest   int                 // words in the longest name
@@ -45,8 +48,8 @@ type sounding struct {
 
 // NewGazetteer indexes a market's places and decoys. Of two equal names the
 // earlier one stands, and a place before a decoy.
-func NewGazetteer(places []Place, decoys []Decoy) *Gazetteer {
-	g := &Gazetteer{places: map[string]Place{}, postcodes: map[string][]string{}, exact: map[string]named{}}
+func NewGazetteer(places []site.Place, decoys []site.Decoy) *Gazetteer {
+	g := &Gazetteer{places: map[string]site.Place{}, postcodes: map[string][]string{}, exact: map[string]named{}}
 	for _, p := range places {
 		g.places[p.ID] = p
 		for _, code := range p.Postcodes {
@@ -271,7 +274,7 @@ func inStreet(words []string, from, to int) bool {
 // foldWords are the words of a text without fillers; text of nothing but
 // fillers keeps them.
 func foldWords(s string) []string {
-	all := strings.Fields(fold.Text(s))
+	all := strings.Fields(text.Normal(s))
 	kept := slices.DeleteFunc(slices.Clone(all), func(w string) bool { return fillers[w] })
 	if len(kept) == 0 {
 		return all

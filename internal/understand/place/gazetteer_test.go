@@ -1,6 +1,8 @@
 package place
 
 import (
+	"leadbus/internal/site"
+
 	"math"
 	"strings"
 	"sync"
@@ -207,7 +209,7 @@ func TestLikenessFigures(t *testing.T) {
 }
 
 func TestCovers(t *testing.T) {
-	loop := NewGazetteer([]Place{{ID: "a", Name: "A", Parent: "b"}, {ID: "b", Name: "B", Parent: "a"}}, nil)
+	loop := NewGazetteer([]site.Place{{ID: "a", Name: "A", Parent: "b"}, {ID: "b", Name: "B", Parent: "a"}}, nil)
 	for _, c := range []struct {
 		g    *Gazetteer
 		ids  []string

@@ -35,11 +35,10 @@ type phrase struct {
 func NewServices(offered []Offered) *Services {
 	s := &Services{ids: map[string]string{}}
 	for _, o := range offered {
-		s.ids[fold.Text(o.ID)] = o.ID
-		for _, text := range o.Phrases {
-			text = fold.Text(text)
-			if text != "" {
-				s.phrases = append(s.phrases, phrase{strings.Fields(text), utf8.RuneCountInString(text), o.ID})
+		s.ids[text.Normal(o.ID)] = o.ID
+		for _, said := range o.Phrases {
+			if words := text.Normal(said); words != "" {
+				s.phrases = append(s.phrases, phrase{strings.Fields(words), utf8.RuneCountInString(words), o.ID})
 			}
 		}
 	}
@@ -56,12 +55,12 @@ func NewServices(offered []Offered) *Services {
 // site offers nothing else) or "unknown". Likeness in sound or spelling is never
 // enough.
 func (s *Services) Resolve(texts ...string) (id, method string) {
-	for _, text := range texts {
-		text = fold.Text(text)
-		if id := s.ids[text]; id != "" {
+	for _, said := range texts {
+		said = text.Normal(said)
+		if id := s.ids[said]; id != "" {
 			return id, "id"
 		}
-		words := strings.Fields(text)
+		words := strings.Fields(said)
 		for _, p := range s.phrases {
 			if p.in(words) {
 				return p.id, "phrase"

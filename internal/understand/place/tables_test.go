@@ -1,8 +1,10 @@
 package place
 
+import "leadbus/internal/site"
+
 // Small tables of two markets, enough to hold the traps that were measured.
 
-var geneva = NewGazetteer([]Place{
+var geneva = NewGazetteer([]site.Place{
 	{ID: "ge", Name: "canton de Genève"},
 	{ID: "geneve", Name: "Genève", Parent: "ge", Postcodes: []string{"1200", "1204", "1211"}, Aliases: []string{"Geneva", "Genf", "Ginevra", "Jenewa", "ville de Genève"}},
 	{ID: "plainpalais", Name: "Plainpalais", Parent: "geneve", Postcodes: []string{"1205"}},
@@ -19,7 +21,7 @@ var geneva = NewGazetteer([]Place{
 	{ID: "meyrin", Name: "Meyrin", Parent: "ge", Postcodes: []string{"1217"}},
 	{ID: "thonex", Name: "Thônex", Parent: "ge", Postcodes: []string{"1226"}},
 	{ID: "nyon", Name: "Nyon", Postcodes: []string{"1260"}},
-}, []Decoy{
+}, []site.Decoy{
 	{Name: "Berne", Aliases: []string{"Bern", "Berna"}},
 	{Name: "Lyon", Aliases: []string{"Lione"}},
 	{Name: "Lausanne", Aliases: []string{"Losanna"}},
@@ -28,7 +30,7 @@ var geneva = NewGazetteer([]Place{
 	{Name: "Carouge (Vaud)"},
 })
 
-var bali = NewGazetteer([]Place{
+var bali = NewGazetteer([]site.Place{
 	{ID: "bali", Name: "Bali"},
 	{ID: "badung", Name: "Badung", Parent: "bali"},
 	{ID: "canggu", Name: "Canggu", Parent: "badung", Postcodes: []string{"80361", "80351"}},
@@ -39,7 +41,7 @@ var bali = NewGazetteer([]Place{
 	{ID: "uluwatu", Name: "Uluwatu", Parent: "badung", Postcodes: []string{"80364"}, Aliases: []string{"Pecatu"}},
 	{ID: "sanur", Name: "Sanur", Parent: "bali", Postcodes: []string{"80227", "80228"}},
 	{ID: "ubud", Name: "Ubud", Parent: "bali", Postcodes: []string{"80571"}},
-}, []Decoy{
+}, []site.Decoy{
 	{Name: "Jakarta"},
 	{Name: "Yogyakarta", Aliases: []string{"Jogja", "Jogjakarta"}},
 	{Name: "Kuta, Lombok"},

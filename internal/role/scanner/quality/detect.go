@@ -82,7 +82,7 @@ func closed(v view) (call.Finding, bool) {
 
 func (v view) farewell(folded string) bool {
 	for _, own := range v.ctx.Closings {
-		if strings.Contains(" "+folded+" ", " "+fold.Text(own)+" ") {
+		if strings.Contains(" "+folded+" ", " "+text.Normal(own)+" ") {
 			return true
 		}
 	}
@@ -236,7 +236,7 @@ func flag(name string, fields ...string) func(view) (call.Finding, bool) {
 		said := v.by(call.Caller)
 		slices.Reverse(said)
 		for _, field := range fields {
-			for _, word := range strings.Fields(fold.Text(sent[field])) {
+			for _, word := range strings.Fields(text.Normal(sent[field])) {
 				i := slices.IndexFunc(said, func(s sentence) bool { return len(word) > 3 && strings.Contains(s.folded, word) })
 				if i >= 0 {
 					return said[i].finding(sent[field]), true
@@ -254,7 +254,7 @@ func noDisclosure(v view) (call.Finding, bool) {
 	if first < 0 || v.callerTurns(0) == 0 {
 		return call.Finding{}, false
 	}
-	text := fold.Text(v.Turns[first].Text)
+	text := text.Normal(v.Turns[first].Text)
 	lists := v.lists
 	if code := tongue(text); code != "" { // "j'ai" and Italian "ai" are no AI
 		lists = []*language{languages()[code]}
@@ -281,7 +281,7 @@ func short(v view) (call.Finding, bool) {
 // deadAir estimates from the length of a turn when it ended, as the vendor
 // tells only when it began.
 func deadAir(v view) (call.Finding, bool) {
-	said := slices.DeleteFunc(slices.Clone(v.Turns), func(t call.Turn) bool { return fold.Text(t.Text) == "" })
+	said := slices.DeleteFunc(slices.Clone(v.Turns), func(t call.Turn) bool { return text.Normal(t.Text) == "" })
 	for i, t := range said {
 		const perSecond, perDigit = 13, 4 // characters
 		length := utf8.RuneCountInString(t.Text) + (perDigit-1)*len(digits(t.Text))
@@ -312,7 +312,7 @@ func loop(v view) (call.Finding, bool) {
 func wrongLanguage(v view) (call.Finding, bool) {
 	caller, wrong, first := "", 0, v.firstAgent()
 	for i, t := range v.Turns {
-		switch code := tongue(fold.Text(t.Text)); {
+		switch code := tongue(text.Normal(t.Text)); {
 		case code == "" || i == first:
 		case t.Who == call.Caller:
 			caller = code
@@ -344,7 +344,7 @@ func doubleDispatch(v view) (call.Finding, bool) {
 			return ""
 		}
 		for k, value := range fields {
-			fields[k] = fold.Text(value)
+			fields[k] = text.Normal(value)
 		}
 		key, _ := json.Marshal(fields) // keys are sorted; texts always encode
 		if seen[string(key)] {

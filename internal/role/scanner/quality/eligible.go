@@ -51,7 +51,7 @@ func (v view) kind() string {
 	if v.leftNumber() {
 		return ""
 	}
-	if k := kinds[fold.Text(v.Collected["call_kind"])]; k != "" {
+	if k := kinds[text.Normal(v.Collected["call_kind"])]; k != "" {
 		return k
 	}
 	// Who goes on talking wants something after all.
@@ -73,7 +73,7 @@ func (v view) leftNumber() bool {
 		if t.Who != call.Caller {
 			return false
 		}
-		folded, most := fold.Text(t.Text), 0
+		folded, most := text.Normal(t.Text), 0
 		for _, l := range v.lists {
 			most = max(most, l.Numerals.count(folded))
 		}

@@ -97,7 +97,7 @@ var placeholder = regexp.MustCompile(`^(unknown|n a|na|none|null|nil|undefined|t
 
 // blank reports whether a value, though not empty, says nothing.
 func blank(value string) bool {
-	folded := fold.Text(value)
+	folded := text.Normal(value)
 	digits := strings.ReplaceAll(folded, " ", "")
 	repeated := len(digits) > 3 && strings.Trim(digits, digits[:1]) == "" && digits[0] <= '9'
 	return folded == "" || placeholder.MatchString(folded) || repeated

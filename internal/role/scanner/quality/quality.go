@@ -98,9 +98,9 @@ func newView(c call.Call, ctx Context) view {
 	}
 	for i, t := range c.Turns {
 		v.seconds = max(v.seconds, t.Second)
-		for _, text := range split(t.Text) {
-			if folded := fold.Text(text); folded != "" {
-				v.sentences = append(v.sentences, sentence{t.Who, i, t.Second, text, folded, strings.Contains(text, "?")})
+		for _, said := range split(t.Text) {
+			if folded := text.Normal(said); folded != "" {
+				v.sentences = append(v.sentences, sentence{t.Who, i, t.Second, said, folded, strings.Contains(said, "?")})
 			}
 		}
 	}

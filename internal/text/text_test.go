@@ -1,8 +1,8 @@
-package fold
+package text
 
 import "testing"
 
-func TestText(t *testing.T) {
+func TestNormal(t *testing.T) {
 	for in, want := range map[string]string{
 		"  Près  de l’Étang, ":   "pres de l etang",
 		"Plan-les-Ouates":        "plan les ouates",
@@ -16,11 +16,11 @@ func TestText(t *testing.T) {
 		"a\u0301\u0302\u0303 b.": "a b",
 		"\xff\xfe":               "",
 	} {
-		if got := Text(in); got != want {
-			t.Errorf("Text(%q) = %q, want %q", in, got, want)
+		if got := Normal(in); got != want {
+			t.Errorf("Normal(%q) = %q, want %q", in, got, want)
 		}
-		if again := Text(want); again != want {
-			t.Errorf("Text(%q) = %q: folding twice differs", want, again)
+		if again := Normal(want); again != want {
+			t.Errorf("Normal(%q) = %q: folding twice differs", want, again)
 		}
 	}
 }

@@ -1,6 +1,6 @@
-// Package fold brings text into the one form in which spoken words, names and
+// Package text brings text into the one form in which spoken words, names and
 // aliases are compared.
-package fold
+package text
 
 import (
 	"strings"
@@ -14,10 +14,10 @@ var letters = map[rune]string{
 	'ß': "ss", 'æ': "ae", 'œ': "oe", 'ø': "o", 'ł': "l", 'đ': "d", 'ð': "d", 'þ': "th", 'ı': "i",
 }
 
-// Text is s in lower case, without diacritics, with everything but letters and
+// Normal is s in lower case, without diacritics, with everything but letters and
 // digits as single spaces, and trimmed: "Plan-les-Ouates" and "plan les ouates"
 // are one. Full-width and raised characters become plain ones.
-func Text(s string) string {
+func Normal(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
 	space := false
