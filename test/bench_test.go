@@ -168,8 +168,8 @@ func BenchmarkWholeWay(b *testing.B) {
 				switch {
 				case e.Lead.Event == subjects.Matched:
 					matched = e.At
-				case e.Lead.Event == subjects.MessageSent && (sent.IsZero() || e.Body.(*event.Told).Sent.At.Before(sent)):
-					sent = e.Body.(*event.Told).Sent.At
+				case e.Lead.Event == subjects.MessageSent && (sent.IsZero() || e.Body.(*event.Attempted).Sent.At.Before(sent)):
+					sent = e.Body.(*event.Attempted).Sent.At
 				}
 			}
 			if sent.IsZero() {

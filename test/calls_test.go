@@ -407,9 +407,9 @@ func TestACallWithoutConversation(t *testing.T) {
 	if err != nil || len(report.Missing) > 0 {
 		t.Fatal(err, report.Missing)
 	}
-	strikes := report.Strikes()
-	if len(report.Gaps) != 1 || report.Gaps[0].Kind != reconcile.Unanswered || report.Gaps[0].Site != site1 || len(strikes) != 1 || strikes[0].Cause != alarm.CallWithoutConversation {
-		t.Errorf("gaps %+v, strikes %+v", report.Gaps, strikes)
+	occurrences := report.Occurrences()
+	if len(report.Gaps) != 1 || report.Gaps[0].Kind != reconcile.Unanswered || report.Gaps[0].Site != site1 || len(occurrences) != 1 || occurrences[0].Cause != alarm.CallWithoutConversation {
+		t.Errorf("gaps %+v, occurrences %+v", report.Gaps, occurrences)
 	}
 }
 

@@ -58,7 +58,7 @@ func (p *progress) take(e event.Event) string {
 	case *event.Queued:
 		p.messages[b.Message.ID] = &told{Message: b.Message, state: lead.MessageQueued}
 		return ""
-	case *event.Told:
+	case *event.Attempted:
 		next := map[string]lead.MessageState{
 			subjects.MessageSent: lead.MessageSent, subjects.MessageFailed: lead.MessageFailed, subjects.MessageDoubtful: lead.MessageDoubtful,
 		}[e.Lead.Event]

@@ -75,7 +75,7 @@ func Edge(ctx context.Context, p *process.Process, s EdgeSettings) error {
 
 // Recorder runs one market's recorder alone.
 func Recorder(ctx context.Context, p *process.Process, s RoleSettings) error {
-	return role(ctx, p, s, func(j *joint) error {
+	return role(ctx, p, s, func(j *wiring) error {
 		url, err := s.databaseURL()
 		if err != nil {
 			return err
@@ -90,7 +90,7 @@ func Recorder(ctx context.Context, p *process.Process, s RoleSettings) error {
 
 // Matcher runs one market's matcher alone.
 func Matcher(ctx context.Context, p *process.Process, s RoleSettings) error {
-	return role(ctx, p, s, func(j *joint) error { return j.matcher(ctx, s.Market) })
+	return role(ctx, p, s, func(j *wiring) error { return j.matcher(ctx, s.Market) })
 }
 
 // Notifier runs one market's notifier alone.
@@ -101,7 +101,7 @@ func Notifier(ctx context.Context, p *process.Process, s NotifierSettings) error
 	if err := s.links(); err != nil {
 		return err
 	}
-	return role(ctx, p, s.RoleSettings, func(j *joint) error {
+	return role(ctx, p, s.RoleSettings, func(j *wiring) error {
 		j.vendors(s.VendorSettings)
 		return j.notifier(ctx, s.Market)
 	})
@@ -112,13 +112,13 @@ func Scanner(ctx context.Context, p *process.Process, s ScannerSettings) error {
 	if err := s.production(); err != nil {
 		return err
 	}
-	return role(ctx, p, s.RoleSettings, func(j *joint) error {
+	return role(ctx, p, s.RoleSettings, func(j *wiring) error {
 		j.vendors(s.VendorSettings)
 		return j.scanner(ctx, s.Market, s.VendorSettings, s.WatchSettings)
 	})
 }
 
-func role(ctx context.Context, p *process.Process, s RoleSettings, start func(*joint) error) error {
+func role(ctx context.Context, p *process.Process, s RoleSettings, start func(*wiring) error) error {
 	if _, err := fit(ctx, p, s.HostSettings, true); err != nil {
 		return err
 	}
@@ -139,10 +139,10 @@ func role(ctx context.Context, p *process.Process, s RoleSettings, start func(*j
 	return nil
 }
 
-func alone(p *process.Process, s Settings, markets []string) (*joint, error) {
+func alone(p *process.Process, s Settings, markets []string) (*wiring, error) {
 	c, err := load(s.Config, markets)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	return &joint{Process: p, settings: s, catalog: c}, nil
+	return &wiring{Process: p, settings: s, catalog: c}, nil
 }

@@ -19,7 +19,7 @@ const canaryRest = 30 * time.Second
 // canaryTask sends a market's test lead again and again, and calls the owner
 // for one that is late or lost; after each that is not, the heartbeat tells
 // whoever watches from outside. A market without a mailbox for it has none.
-func (j *joint) canaryTask(market string, w WatchSettings, s canary.Stream) (scanner.Task, error) {
+func (j *wiring) canaryTask(market string, w WatchSettings, s canary.Stream) (scanner.Task, error) {
 	c, err := canary.New(canary.Options{
 		Catalog: j.catalog, Market: market, URL: j.public, Secret: j.settings.siteSecrets(j.catalog), Stream: s, Now: time.Now,
 	})
@@ -36,7 +36,7 @@ func (j *joint) canaryTask(market string, w WatchSettings, s canary.Stream) (sca
 	}, []string{"outcome"})
 	j.Registry.MustRegister(beats)
 	began := time.Now()
-	return scanner.Task{Name: "canary", Every: w.CanaryEvery, Run: func(ctx context.Context) ([]alarm.Strike, error) {
+	return scanner.Task{Name: "canary", Every: w.CanaryEvery, Run: func(ctx context.Context) ([]alarm.Occurrence, error) {
 		select {
 		case <-time.After(min(canaryRest, w.CanaryEvery) - time.Since(began)):
 		case <-ctx.Done():
@@ -64,7 +64,7 @@ func (j *joint) canaryTask(market string, w WatchSettings, s canary.Stream) (sca
 			return nil, nil
 		}
 		j.Log.Error().Str("market", market).Str("lead", r.Lead).Str("outcome", outcome).Str("reason", why).Msg("canary did not arrive in time")
-		return []alarm.Strike{{
+		return []alarm.Occurrence{{
 			Site: r.Site, Cause: alarm.Canary, ID: r.Lead, At: r.Sent, Leads: []string{r.Lead},
 			Facts: []alarm.Fact{{Label: "market", Value: market}, {Label: "stage", Value: outcome}, {Label: "reason", Value: why}},
 		}}, nil

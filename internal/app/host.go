@@ -38,7 +38,7 @@ func fit(ctx context.Context, p *process.Process, s HostSettings, production boo
 
 // watchSleep tells of each sleep of the machine. It comes after all who want
 // to hear of one have added themselves to j.slept.
-func (j *joint) watchSleep() {
+func (j *wiring) watchSleep() {
 	name, _ := os.Hostname()
 	count := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "leadbus_host_slept_total", Help: "Times this machine was found to have slept.",

@@ -102,12 +102,12 @@ func LintRoster(c *site.Catalog, market string, providers []roster.Provider) []r
 	return roster.Lint(s, providers)
 }
 
-// RosterStrikes looks for what is wrong with the providers that the matcher
+// RosterOccurrences looks for what is wrong with the providers that the matcher
 // sees, and says what the owner is to be called for.
-func RosterStrikes(ctx context.Context, c *site.Catalog, market string, bucket *bus.Bucket, at time.Time) ([]alarm.Strike, error) {
+func RosterOccurrences(ctx context.Context, c *site.Catalog, market string, bucket *bus.Bucket, at time.Time) ([]alarm.Occurrence, error) {
 	providers, err := readRoster(ctx, bucket)
 	if err != nil {
 		return nil, err
 	}
-	return roster.Strikes(LintRoster(c, market, providers), at), nil
+	return roster.Occurrences(LintRoster(c, market, providers), at), nil
 }

@@ -36,7 +36,7 @@ const failedPasses = 3
 // reconciling is what a pass over a market works with. A vendor without
 // credentials is left out. The catalog is the whole one, whichever markets this
 // process works for: an agent of another market is not unknown.
-func (j *joint) reconciling(whole *site.Catalog, market string, v VendorSettings, grace time.Duration, s reconcile.Stream) reconcile.Options {
+func (j *wiring) reconciling(whole *site.Catalog, market string, v VendorSettings, grace time.Duration, s reconcile.Stream) reconcile.Options {
 	o := reconcile.Options{
 		Catalog: whole, Market: market, Stream: s, Grace: grace, Now: time.Now,
 	}
@@ -50,12 +50,12 @@ func (j *joint) reconciling(whole *site.Catalog, market string, v VendorSettings
 }
 
 // reconcileTask compares a market's records again and again.
-func (j *joint) reconcileTask(market string, v VendorSettings, w WatchSettings, s reconcile.Stream) scanner.Task {
+func (j *wiring) reconcileTask(market string, v VendorSettings, w WatchSettings, s reconcile.Stream) scanner.Task {
 	whole := sync.OnceValues(func() (*site.Catalog, error) { return site.Load(j.settings.Config) })
 	every := cmp.Or(w.ReconcileEvery, reconcileEvery)
 	failed := map[string]int{}
 	open := map[string]bool{} // gaps that were told in the log
-	return scanner.Task{Name: "reconcile", Every: every, Run: func(ctx context.Context) ([]alarm.Strike, error) {
+	return scanner.Task{Name: "reconcile", Every: every, Run: func(ctx context.Context) ([]alarm.Occurrence, error) {
 		c, err := whole()
 		if err != nil {
 			return nil, err
@@ -66,7 +66,7 @@ func (j *joint) reconcileTask(market string, v VendorSettings, w WatchSettings, 
 			return nil, err
 		}
 		open = logGaps(j.log(market, subjects.Scanner), report.Gaps, open)
-		strikes := report.Strikes()
+		occurrences := report.Occurrences()
 		for _, vendor := range []string{reconcile.VoiceVendor, reconcile.CarrierLog} {
 			why := report.Missing[vendor]
 			if why == nil || vendor == reconcile.VoiceVendor && o.Voice == nil {
@@ -76,13 +76,13 @@ func (j *joint) reconcileTask(market string, v VendorSettings, w WatchSettings, 
 			j.Log.Warn().Err(why).Str("market", market).Str("vendor", vendor).Msg("a vendor's records could not be compared")
 			if failed[vendor]++; failed[vendor] >= failedPasses {
 				now := time.Now()
-				strikes = append(strikes, alarm.Strike{
+				occurrences = append(occurrences, alarm.Occurrence{
 					Cause: alarm.Reconcile, About: vendor, ID: vendor + now.UTC().Format("2006010215"), At: now,
 					Facts: []alarm.Fact{{Label: "vendor", Value: vendor}, {Label: "reason", Value: why.Error()}},
 				})
 			}
 		}
-		return strikes, nil
+		return occurrences, nil
 	}}
 }
 
@@ -120,7 +120,7 @@ func Reconcile(ctx context.Context, s Settings, v VendorSettings, market string,
 		}
 		v.TwilioURL, v.ElevenLabsURL = r.SandboxURL, r.SandboxURL
 	}
-	j := &joint{Process: process.New(zerolog.Nop()), settings: s, catalog: c}
+	j := &wiring{Process: process.New(zerolog.Nop()), settings: s, catalog: c}
 	j.vendors(v)
 	return reconcile.Pass(ctx, j.reconciling(c, market, v, grace, operator), time.Now().Add(-since))
 }

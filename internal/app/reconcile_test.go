@@ -43,7 +43,7 @@ const (
 // their own: a call is in one, the other, or both.
 type records struct {
 	*testing.T
-	*joint
+	*wiring
 	server *bus.Server
 	voices *sandbox.Sandbox
 	phones *sandbox.Sandbox
@@ -72,7 +72,7 @@ func newRecords(t *testing.T, edgeURL string) *records {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.server.Close)
-	r.joint = &joint{Process: process.New(zerolog.Nop()), settings: s, catalog: c, server: r.server}
+	r.wiring = &wiring{Process: process.New(zerolog.Nop()), settings: s, catalog: c, server: r.server}
 	t.Cleanup(func() {
 		if err := r.Stop(); err != nil {
 			t.Error(err)
@@ -532,7 +532,7 @@ func TestCallsWithoutConversation(t *testing.T) {
 			t.Errorf("%+v", g)
 		}
 	}
-	if n := len(report.Strikes()); n != 2 {
+	if n := len(report.Occurrences()); n != 2 {
 		t.Errorf("the owner is called for %d calls, want 2", n)
 	}
 }
@@ -545,7 +545,7 @@ func TestACallThatNeverEnds(t *testing.T) {
 	for range 2 {
 		report := r.passAt("ch", time.Now(), time.Now().Add(-4*time.Hour))
 		r.want(report, reconcile.Unfinished+" "+stuck)
-		if strikes := report.Strikes(); len(strikes) != 1 || strikes[0].Cause != alarm.CallWithoutEnd {
+		if strikes := report.Occurrences(); len(strikes) != 1 || strikes[0].Cause != alarm.CallWithoutEnd {
 			t.Errorf("strikes %+v", strikes)
 		}
 	}
@@ -575,7 +575,7 @@ func TestLeadsAndMessagesThatStopped(t *testing.T) {
 	r := newRecords(t, "")
 	sent := func(id string, reports ...lead.MessageState) {
 		r.tell(subjects.MessageQueued, "told", id, time.Now(), &event.Queued{Message: lead.Message{ID: id, Channel: lead.SMS, Recipient: lead.ToProvider, To: "+41781240001"}})
-		r.tell(subjects.MessageSent, "told", id, time.Now(), &event.Told{Message: id, Sent: &lead.Sent{VendorID: "SM" + id}})
+		r.tell(subjects.MessageSent, "told", id, time.Now(), &event.Attempted{Message: id, Sent: &lead.Sent{VendorID: "SM" + id}})
 		for _, s := range reports {
 			r.tell(subjects.ReceiptReceived, "told", id+string(s), time.Now(), &event.Reported{Receipt: lead.Receipt{Message: id, State: s}})
 		}

@@ -50,8 +50,8 @@ const (
 	recordWait = 20 * time.Millisecond
 )
 
-// joint is what the roles of one process share.
-type joint struct {
+// wiring is what the roles of one process share.
+type wiring struct {
 	*process.Process
 	settings Settings
 	catalog  *site.Catalog
@@ -69,7 +69,7 @@ type joint struct {
 }
 
 // vendors makes the clients; both are safe for concurrent use.
-func (j *joint) vendors(v VendorSettings) {
+func (j *wiring) vendors(v VendorSettings) {
 	if v.OwnerEmail != "" {
 		for _, s := range j.catalog.Sites {
 			s.Owner.Email = v.OwnerEmail
@@ -100,7 +100,7 @@ func (j *joint) vendors(v VendorSettings) {
 }
 
 // options reach the broker as one of its users.
-func (j *joint) options(user string) bus.Options {
+func (j *wiring) options(user string) bus.Options {
 	o := bus.Options{
 		Server: j.server, User: user, SeedFile: bus.SeedFile(j.settings.keys(), user),
 		Log: j.Log.With().Str("user", user).Logger(),
@@ -112,7 +112,7 @@ func (j *joint) options(user string) bus.Options {
 }
 
 // connect opens the connection of one NATS user and waits for the broker.
-func (j *joint) connect(ctx context.Context, user string) (*bus.Conn, error) {
+func (j *wiring) connect(ctx context.Context, user string) (*bus.Conn, error) {
 	c, err := bus.Connect(ctx, j.options(user))
 	if err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func (j *joint) connect(ctx context.Context, user string) (*bus.Conn, error) {
 }
 
 // consume runs a role on its durable, or works its replay off.
-func (j *joint) consume(c *bus.Conn, market, role string, f func(ctx context.Context, durable string) error) {
+func (j *wiring) consume(c *bus.Conn, market, role string, f func(ctx context.Context, durable string) error) {
 	durable := role
 	if j.replay {
 		durable = subjects.Replay(role)
@@ -140,13 +140,13 @@ func (j *joint) consume(c *bus.Conn, market, role string, f func(ctx context.Con
 	j.Go(role+" "+market, func(ctx context.Context) error { return f(ctx, durable) })
 }
 
-func (j *joint) log(market, role string) zerolog.Logger {
+func (j *wiring) log(market, role string) zerolog.Logger {
 	return j.Log.With().Str("market", market).Str("role", role).Logger()
 }
 
 // recorder writes one market's events to Postgres and copies its roster to the
 // bus.
-func (j *joint) recorder(ctx context.Context, market string, db *store.Store) error {
+func (j *wiring) recorder(ctx context.Context, market string, db *store.Store) error {
 	c, err := j.connect(ctx, market+"-"+subjects.Recorder)
 	if err != nil {
 		return err
@@ -164,7 +164,7 @@ func (j *joint) recorder(ctx context.Context, market string, db *store.Store) er
 }
 
 // matcher decides who gets one market's leads.
-func (j *joint) matcher(ctx context.Context, market string) error {
+func (j *wiring) matcher(ctx context.Context, market string) error {
 	c, err := j.connect(ctx, market+"-"+subjects.Matcher)
 	if err != nil {
 		return err
@@ -190,7 +190,7 @@ func (j *joint) matcher(ctx context.Context, market string) error {
 }
 
 // notifier tells people about one market's leads.
-func (j *joint) notifier(ctx context.Context, market string) error {
+func (j *wiring) notifier(ctx context.Context, market string) error {
 	c, err := j.connect(ctx, market+"-"+subjects.Notifier)
 	if err != nil {
 		return err
@@ -236,7 +236,7 @@ func (j *joint) notifier(ctx context.Context, market string) error {
 }
 
 // scanner looks at one market's finished calls.
-func (j *joint) scanner(ctx context.Context, market string, v VendorSettings, w WatchSettings) error {
+func (j *wiring) scanner(ctx context.Context, market string, v VendorSettings, w WatchSettings) error {
 	c, err := j.connect(ctx, market+"-"+subjects.Scanner)
 	if err != nil {
 		return err
@@ -249,8 +249,8 @@ func (j *joint) scanner(ctx context.Context, market string, v VendorSettings, w 
 	if err != nil {
 		return err
 	}
-	tasks := []scanner.Task{j.reconcileTask(market, v, w, c), {Name: "roster", Every: 24 * time.Hour, Run: func(ctx context.Context) ([]alarm.Strike, error) {
-		return RosterStrikes(ctx, j.catalog, market, roster, time.Now())
+	tasks := []scanner.Task{j.reconcileTask(market, v, w, c), {Name: "roster", Every: 24 * time.Hour, Run: func(ctx context.Context) ([]alarm.Occurrence, error) {
+		return RosterOccurrences(ctx, j.catalog, market, roster, time.Now())
 	}}}
 	if w.CanaryEvery > 0 {
 		if task, err := j.canaryTask(market, w, c); err != nil {
@@ -280,7 +280,7 @@ func (j *joint) scanner(ctx context.Context, market string, v VendorSettings, w 
 }
 
 // edge answers the public address. It starts without the bus.
-func (j *joint) edge(ctx context.Context, l net.Listener, s SpoolSettings) error {
+func (j *wiring) edge(ctx context.Context, l net.Listener, s SpoolSettings) error {
 	o := j.options(bus.EdgeUser)
 	o.Late = true
 	c, err := bus.Connect(ctx, o)
@@ -328,7 +328,7 @@ func (j *joint) edge(ctx context.Context, l net.Listener, s SpoolSettings) error
 }
 
 // private serves health, metrics and profiles.
-func (j *joint) private(addr string) (string, error) {
+func (j *wiring) private(addr string) (string, error) {
 	l, err := j.Bind("private", addr)
 	if err != nil {
 		return "", err
@@ -338,7 +338,7 @@ func (j *joint) private(addr string) (string, error) {
 }
 
 // database opens Postgres and waits for it.
-func (j *joint) database(ctx context.Context, url string) (*store.Store, error) {
+func (j *wiring) database(ctx context.Context, url string) (*store.Store, error) {
 	db, err := store.Open(ctx, url, j.Log)
 	if err != nil {
 		return nil, err

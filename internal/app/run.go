@@ -89,7 +89,7 @@ func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, erro
 	}
 	p.OnStop("data directory", func(context.Context) error { return unlock() })
 
-	j := &joint{Process: p, settings: s.Settings, catalog: c}
+	j := &wiring{Process: p, settings: s.Settings, catalog: c}
 	st := &Started{Catalog: c, Without: s.Without}
 	if overridden != "" {
 		st.Notes = append(st.Notes, overridden)
@@ -206,7 +206,7 @@ func leftOut(c *site.Catalog, without []string) (map[string]bool, error) {
 }
 
 // postgres starts the private cluster unless a database is given.
-func (j *joint) postgres(ctx context.Context) (string, error) {
+func (j *wiring) postgres(ctx context.Context) (string, error) {
 	if j.settings.DatabaseURL != "" {
 		return j.settings.DatabaseURL, nil
 	}
@@ -220,7 +220,7 @@ func (j *joint) postgres(ctx context.Context) (string, error) {
 
 // broker starts the embedded server unless one is given, and provisions every
 // market on it.
-func (j *joint) broker(ctx context.Context, addr string) error {
+func (j *wiring) broker(ctx context.Context, addr string) error {
 	if j.settings.NATSURL == "" {
 		text, err := NATSConfig(j.settings, j.catalog)
 		if err != nil {
@@ -240,7 +240,7 @@ func (j *joint) broker(ctx context.Context, addr string) error {
 
 // provision makes the streams, durables and buckets of every market. It is
 // safe to repeat, and belongs to a deploy: roles only look things up.
-func (j *joint) provision(ctx context.Context, replicas int) error {
+func (j *wiring) provision(ctx context.Context, replicas int) error {
 	for _, market := range slices.Sorted(maps.Keys(j.catalog.Markets)) {
 		user := market + "-operator"
 		c, err := bus.Connect(ctx, j.options(user))
@@ -269,7 +269,7 @@ func NATSConfig(s Settings, c *site.Catalog) (string, error) {
 
 // sandbox starts the vendors on this machine, with credentials of its own, and
 // gives every site a secret.
-func (j *joint) sandbox(s *RunSettings, edgeURL string) (*sandbox.Sandbox, error) {
+func (j *wiring) sandbox(s *RunSettings, edgeURL string) (*sandbox.Sandbox, error) {
 	if err := s.sandboxSecrets(&s.VendorSettings, newSecret); err != nil {
 		return nil, err
 	}
@@ -287,7 +287,7 @@ func (j *joint) sandbox(s *RunSettings, edgeURL string) (*sandbox.Sandbox, error
 }
 
 // startSandbox starts the vendors with the given credentials.
-func (j *joint) startSandbox(v VendorSettings, addr, edgeURL string, keep int) (*sandbox.Sandbox, error) {
+func (j *wiring) startSandbox(v VendorSettings, addr, edgeURL string, keep int) (*sandbox.Sandbox, error) {
 	templates := map[string]string{}
 	for sid, t := range j.catalog.Templates {
 		templates[sid] = t.Body
@@ -318,7 +318,7 @@ func sandboxAgents(c *site.Catalog) map[string]map[string]any {
 }
 
 // exampleRoster fills an empty roster, so that the sandbox has someone to call.
-func (j *joint) exampleRoster(ctx context.Context, db *store.Store) ([]string, error) {
+func (j *wiring) exampleRoster(ctx context.Context, db *store.Store) ([]string, error) {
 	for market := range j.catalog.Markets {
 		if have, err := db.Roster(ctx, market); err != nil {
 			return nil, err

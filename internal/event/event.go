@@ -63,9 +63,9 @@ type (
 		Message lead.Message `json:"message"`
 	}
 
-	// Told is the outcome of an attempt (MessageSent, MessageFailed,
+	// Attempted is the outcome of an attempt (MessageSent, MessageFailed,
 	// MessageDoubtful).
-	Told struct {
+	Attempted struct {
 		Message string        `json:"message"` // message id
 		Attempt string        `json:"attempt"`
 		Sent    *lead.Sent    `json:"sent,omitempty"`
@@ -130,9 +130,9 @@ var bodies = map[string]func() (into any, got func() any){
 	subjects.Amended:         of[Decided],
 	subjects.Reassigned:      of[Decided],
 	subjects.MessageQueued:   of[Queued],
-	subjects.MessageSent:     of[Told],
-	subjects.MessageFailed:   of[Told],
-	subjects.MessageDoubtful: of[Told],
+	subjects.MessageSent:     of[Attempted],
+	subjects.MessageFailed:   of[Attempted],
+	subjects.MessageDoubtful: of[Attempted],
 	subjects.ReceiptReceived: of[Reported],
 	subjects.CallEnded:       of[Ended],
 	subjects.CallScanned:     of[Scanned],

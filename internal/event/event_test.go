@@ -20,7 +20,7 @@ func example() Event {
 	return Event{
 		ID: "message-sent-7k2mq9", At: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC), Seq: 7,
 		Lead: subjects.Lead{Market: "ch", Site: "plombiersgeneve.ch", Event: subjects.MessageSent, Lead: "7k2mq9"},
-		Body: &Told{Message: "m1", Attempt: "a1", Sent: &lead.Sent{VendorID: "SM1", At: time.Date(2026, 11, 23, 8, 0, 1, 0, time.UTC)}},
+		Body: &Attempted{Message: "m1", Attempt: "a1", Sent: &lead.Sent{VendorID: "SM1", At: time.Date(2026, 11, 23, 8, 0, 1, 0, time.UTC)}},
 	}
 }
 

@@ -87,18 +87,18 @@ func Lint(s Surroundings, providers []Provider) []Finding {
 	return found
 }
 
-// Strikes call the owner, once for each finding however often it is found. One
+// Occurrences call the owner, once for each finding however often it is found. One
 // provider is one alarm, which shows all that is wrong with it.
-func Strikes(found []Finding, at time.Time) []alarm.Strike {
+func Occurrences(found []Finding, at time.Time) []alarm.Occurrence {
 	facts := map[string][]alarm.Fact{}
 	for _, f := range found {
 		facts[f.Provider] = append(facts[f.Provider], alarm.Fact{Label: strings.TrimSpace(f.Provider + " " + f.Field), Value: f.Text})
 	}
-	strikes := make([]alarm.Strike, len(found))
+	occurrences := make([]alarm.Occurrence, len(found))
 	for i, f := range found {
-		strikes[i] = alarm.Strike{Cause: alarm.Roster, About: f.Provider, ID: f.ID, At: at, Facts: facts[f.Provider]}
+		occurrences[i] = alarm.Occurrence{Cause: alarm.Roster, About: f.Provider, ID: f.ID, At: at, Facts: facts[f.Provider]}
 	}
-	return strikes
+	return occurrences
 }
 
 func or(s, otherwise string) string {

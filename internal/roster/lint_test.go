@@ -59,8 +59,8 @@ func TestLint(t *testing.T) {
 // another wrong number is another fault.
 func TestAFaultIsTheSameTomorrow(t *testing.T) {
 	at := time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
-	look := func(number string, at time.Time) []alarm.Strike {
-		return Strikes(Lint(geneva, []Provider{plumber("lac", func(p *Provider) { p.SMS, p.Email = number, "x" })}), at)
+	look := func(number string, at time.Time) []alarm.Occurrence {
+		return Occurrences(Lint(geneva, []Provider{plumber("lac", func(p *Provider) { p.SMS, p.Email = number, "x" })}), at)
 	}
 	today, tomorrow, corrected := look("+4179123", at), look("+4179123", at.AddDate(0, 0, 1)), look("+4179124", at)
 	if len(today) != 2 || today[0].Cause != alarm.Roster || today[0].About != "lac" || len(today[0].Facts) != 2 {
@@ -68,12 +68,12 @@ func TestAFaultIsTheSameTomorrow(t *testing.T) {
 	}
 	state := alarm.State{}
 	for _, k := range slices.Concat(today, tomorrow) {
-		state = state.Struck(k)
+		state = state.Add(k)
 	}
 	if state.Times != 2 {
 		t.Errorf("struck %d times", state.Times)
 	}
-	if state = state.Struck(corrected[0]); state.Times != 3 {
+	if state = state.Add(corrected[0]); state.Times != 3 {
 		t.Errorf("another wrong number struck %d times", state.Times)
 	}
 }

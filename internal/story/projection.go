@@ -179,7 +179,7 @@ func (r *Record) Apply(e event.Event) {
 		r.decide(e, b)
 	case *event.Queued:
 		r.queue(e, b.Message)
-	case *event.Told:
+	case *event.Attempted:
 		m := r.message(b.Message, e)
 		m.PossibleDouble = m.PossibleDouble || b.PossibleDouble
 		at := e.At

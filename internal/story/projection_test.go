@@ -51,7 +51,7 @@ func (s story) queued(id, recipient, channel, offer string) story {
 }
 
 func (s story) told(kind, id string, f *lead.Failure) story {
-	t := &event.Told{Message: id, Attempt: "1", Failure: f}
+	t := &event.Attempted{Message: id, Attempt: "1", Failure: f}
 	if f == nil {
 		t.Sent = &lead.Sent{VendorID: "SM" + id, At: start}
 	}
@@ -257,7 +257,7 @@ func TestTheErrorIsThatOfTheState(t *testing.T) {
 	if late.State != "delivered" || late.ErrorCode != "" || !late.FailedAt.IsZero() {
 		t.Errorf("a late failure took back a delivery: %+v", late)
 	}
-	double := Of(sent.then(subjects.MessageSent, &event.Told{Message: "m1", PossibleDouble: true})).Messages[0]
+	double := Of(sent.then(subjects.MessageSent, &event.Attempted{Message: "m1", PossibleDouble: true})).Messages[0]
 	if !double.PossibleDouble {
 		t.Error("a possible double is not marked")
 	}

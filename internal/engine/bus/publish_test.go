@@ -118,7 +118,7 @@ func TestAVainPublishEndsSoon(t *testing.T) {
 	edge, closed := r.connect(t, EdgeUser), r.connect(t, EdgeUser)
 	closed.Close()
 	told := matched("l1", "p")
-	told.Lead.Event, told.Body = subjects.MessageSent, &event.Told{}
+	told.Lead.Event, told.Body = subjects.MessageSent, &event.Attempted{}
 	fill := func(context.Context) error {
 		for i := range 100 {
 			if err := edge.Publish(t.Context(), received("ch", fmt.Sprintf("l%d", i), strings.Repeat("x", 8<<10))); err != nil {

@@ -69,7 +69,7 @@ func (s *stream) whole(id string, raw string) {
 		}})
 	}
 	for _, mid := range ids {
-		s.add(id, subjects.MessageSent, &event.Told{Message: mid, Attempt: "a1", Sent: &lead.Sent{VendorID: "SM" + mid, At: start}})
+		s.add(id, subjects.MessageSent, &event.Attempted{Message: mid, Attempt: "a1", Sent: &lead.Sent{VendorID: "SM" + mid, At: start}})
 	}
 	for _, mid := range ids {
 		s.add(id, subjects.ReceiptReceived, &event.Reported{Receipt: lead.Receipt{Message: mid, Vendor: "twilio", State: lead.MessageDelivered, At: start.Add(time.Second)}})

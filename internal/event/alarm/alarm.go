@@ -9,7 +9,7 @@ import (
 	"leadbus/internal/lead"
 )
 
-// Causes. One alarm stands for one cause, however often it strikes.
+// Causes. One alarm stands for one cause, however often it occurs.
 const (
 	Drift                   = "drift"                     // an agent has become worse at something; About is agent/detector
 	ConfigDrift             = "config-drift"              // an agent was changed at the vendor; About is the agent
@@ -38,11 +38,11 @@ type Alarm struct {
 	Last  time.Time `json:"last"`
 	Times int       `json:"times"`
 	Leads []string  `json:"leads,omitempty"` // ids of the leads at risk, the latest at most
-	Facts []Fact    `json:"facts,omitempty"` // of the latest strike
+	Facts []Fact    `json:"facts,omitempty"` // of the latest occurrence
 	// Told counts how often the owner was called; the first telling is 1.
 	Told   int       `json:"told"`
 	ToldAt time.Time `json:"told_at,omitzero"`
-	// Answered is when the owner acknowledged it: the next strike begins a new
+	// Answered is when the owner acknowledged it: the next occurrence begins a new
 	// alarm.
 	Answered time.Time `json:"answered,omitzero"`
 }
@@ -53,8 +53,8 @@ type Fact struct {
 	Value string `json:"value"`
 }
 
-// Strike is one happening that calls for an alarm.
-type Strike struct {
+// Occurrence is one happening that calls for an alarm.
+type Occurrence struct {
 	Site, Cause, About string
 	ID                 string // the same happening has the same one
 	At                 time.Time
@@ -62,8 +62,8 @@ type Strike struct {
 	Facts              []Fact
 }
 
-// NewID is the id of the alarm that a first strike begins.
-func NewID(s Strike) string {
+// NewID is the id of the alarm that a first occurrence begins.
+func NewID(s Occurrence) string {
 	return lead.NewID(s.Site, "alarm\x00"+s.Cause+"\x00"+s.About+"\x00"+s.ID)
 }
 
@@ -81,19 +81,19 @@ var again = []time.Duration{5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 8 
 
 const mostLeads = 50
 
-// State is an alarm with the strikes that it has counted.
+// State is an alarm with the occurrences that it has counted.
 type State struct {
 	Alarm
-	Strikes []string `json:"strikes"` // ids, the latest at most
+	Occurrences []string `json:"strikes"` // ids, the latest at most
 }
 
-// Struck adds a strike. One that was counted changes nothing.
-func (s State) Struck(k Strike) State {
-	if slices.Contains(s.Strikes, k.ID) {
+// Add adds an occurrence. One that was counted changes nothing.
+func (s State) Add(k Occurrence) State {
+	if slices.Contains(s.Occurrences, k.ID) {
 		return s
 	}
 	if s.ID == "" || !s.Answered.IsZero() || k.At.Sub(s.Last) > quiet {
-		s = State{Strikes: s.Strikes, Alarm: Alarm{ID: NewID(k), Site: k.Site, Cause: k.Cause, About: k.About, Since: k.At, Last: k.At}}
+		s = State{Occurrences: s.Occurrences, Alarm: Alarm{ID: NewID(k), Site: k.Site, Cause: k.Cause, About: k.About, Since: k.At, Last: k.At}}
 	}
 	s.Times++
 	if k.At.Before(s.Since) {
@@ -112,8 +112,8 @@ func (s State) Struck(k Strike) State {
 		}
 	}
 	s.Leads = leads[max(0, len(leads)-mostLeads):]
-	strikes := append(slices.Clone(s.Strikes), k.ID)
-	s.Strikes = strikes[max(0, len(strikes)-4*mostLeads):]
+	occurrences := append(slices.Clone(s.Occurrences), k.ID)
+	s.Occurrences = occurrences[max(0, len(occurrences)-4*mostLeads):]
 	return s
 }
 

@@ -7,17 +7,17 @@ import (
 
 var noon = time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
 
-func strike(id string, at time.Time, leads ...string) Strike {
-	return Strike{Site: "plombiersgeneve.ch", Cause: ToolError, About: "agent_1", ID: id, At: at, Leads: leads}
+func occurrence(id string, at time.Time, leads ...string) Occurrence {
+	return Occurrence{Site: "plombiersgeneve.ch", Cause: ToolError, About: "agent_1", ID: id, At: at, Leads: leads}
 }
 
-// One cause is one alarm, however often it strikes and however often a strike
+// One cause is one alarm, however often it occurs and however often an occurrence
 // is delivered.
 func TestOneCauseIsOneAlarm(t *testing.T) {
-	s := State{}.Struck(strike("a", noon, "lead-1"))
+	s := State{}.Add(occurrence("a", noon, "lead-1"))
 	first := s.ID
 	for range 3 {
-		s = s.Struck(strike("a", noon, "lead-1")).Struck(strike("b", noon.Add(time.Minute), "lead-2"))
+		s = s.Add(occurrence("a", noon, "lead-1")).Add(occurrence("b", noon.Add(time.Minute), "lead-2"))
 	}
 	if s.ID != first || s.Times != 2 || len(s.Leads) != 2 || !s.Since.Equal(noon) || !s.Last.Equal(noon.Add(time.Minute)) {
 		t.Errorf("%+v", s)
@@ -25,10 +25,10 @@ func TestOneCauseIsOneAlarm(t *testing.T) {
 	if s = s.Answer(first, noon.Add(2*time.Minute)); s.Due(noon.Add(time.Hour)) {
 		t.Error("the owner is called for an alarm that they acknowledged")
 	}
-	if s = s.Struck(strike("b", noon, "lead-2")); s.Answered.IsZero() {
-		t.Error("a strike that was counted began a new alarm")
+	if s = s.Add(occurrence("b", noon, "lead-2")); s.Answered.IsZero() {
+		t.Error("a occurrence that was counted began a new alarm")
 	}
-	s = s.Struck(strike("c", noon.Add(3*time.Minute), "lead-3"))
+	s = s.Add(occurrence("c", noon.Add(3*time.Minute), "lead-3"))
 	if s.ID == first || s.Times != 1 || !s.Due(noon.Add(3*time.Minute)) {
 		t.Errorf("after the acknowledgement: %+v", s)
 	}
@@ -40,7 +40,7 @@ func TestOneCauseIsOneAlarm(t *testing.T) {
 // The owner is called at once, soon again, then ever more rarely, and not for
 // ever.
 func TestRepeatsUntilAcknowledged(t *testing.T) {
-	s := State{}.Struck(strike("a", noon))
+	s := State{}.Add(occurrence("a", noon))
 	var told []time.Duration
 	for d := time.Duration(0); d < 48*time.Hour; d += time.Minute {
 		if now := noon.Add(d); s.Due(now) {
@@ -54,9 +54,9 @@ func TestRepeatsUntilAcknowledged(t *testing.T) {
 }
 
 func TestAnAlarmThatStruckNoMoreIsOver(t *testing.T) {
-	s := State{}.Struck(strike("a", noon))
-	again := s.Struck(strike("b", noon.Add(25*time.Hour)))
+	s := State{}.Add(occurrence("a", noon))
+	again := s.Add(occurrence("b", noon.Add(25*time.Hour)))
 	if again.ID == s.ID || again.Times != 1 {
-		t.Errorf("a strike a day later belongs to %s", again.ID)
+		t.Errorf("a occurrence a day later belongs to %s", again.ID)
 	}
 }

@@ -105,7 +105,7 @@ func TestConcurrentNotifiersSendEachMessageOnce(t *testing.T) {
 				again := e
 				again.ID = "again-" + e.ID
 				return b.Operator.Publish(ctx, again)
-			case *event.Told:
+			case *event.Attempted:
 				switch sent[body.Message]++; len(sent) {
 				case leads * each:
 					// One more lead, behind every repeat: when it is told, the

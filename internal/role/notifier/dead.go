@@ -14,7 +14,7 @@ import (
 )
 
 // HandleDead tells the owner that a role gave up an event: one mail for each
-// site, role and hour, since one cause mostly strikes many leads.
+// site, role and hour, since one cause mostly concerns many leads.
 func (n *Notifier) HandleDead(ctx context.Context, d event.Dead) error {
 	l := subjects.Lead{Market: d.Market, Site: d.Site, Lead: d.Lead}
 	if n.catalog.Sites[l.Site] == nil { // unreadable, or a site that is gone: any owner of the market

@@ -25,7 +25,7 @@ var causes = []string{
 // raised is a call to the owner for the n-th time.
 func raised(cause string, told int) event.Event {
 	a := alarm.Alarm{
-		ID: alarm.NewID(alarm.Strike{Site: "plombiersgeneve.ch", Cause: cause, ID: "1"}), Site: "plombiersgeneve.ch",
+		ID: alarm.NewID(alarm.Occurrence{Site: "plombiersgeneve.ch", Cause: cause, ID: "1"}), Site: "plombiersgeneve.ch",
 		Cause: cause, About: "agent_01/missed_dispatch", Since: start, Last: start.Add(40 * time.Minute), Times: 3, Told: told,
 		Leads: []string{lead.NewID("x", "1"), lead.NewID("x", "2")}, Facts: []alarm.Fact{{Label: "calls", Value: "5 of 20 (11-47 %)"}},
 	}

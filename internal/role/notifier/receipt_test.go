@@ -122,7 +122,7 @@ func TestAReceiptSettlesADoubtfulMessage(t *testing.T) {
 		if want := []string{subjects.MessageDoubtful, subjects.MessageSent}; len(w.took) != 1 || !slices.Equal(w.kinds(), want) {
 			t.Errorf("took %d, events %v", len(w.took), w.kinds())
 		}
-		told := w.events[1].Body.(*event.Told)
+		told := w.events[1].Body.(*event.Attempted)
 		if told.Sent == nil || told.Sent.VendorID != "SM1" || told.PossibleDouble {
 			t.Errorf("told %+v", told)
 		}

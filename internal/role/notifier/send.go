@@ -294,7 +294,7 @@ func (n *Notifier) finishOnce(ctx context.Context, d event.Delivery, id string, 
 			return err
 		}
 		for _, there := range events {
-			if b, ok := there.Body.(*event.Told); ok && b.Message == id {
+			if b, ok := there.Body.(*event.Attempted); ok && b.Message == id {
 				return nil
 			}
 		}
@@ -318,7 +318,7 @@ func (n *Notifier) finish(ctx context.Context, l subjects.Lead, id string, e ent
 // fact, so publishing again after a crash adds nothing.
 func (n *Notifier) publish(ctx context.Context, l subjects.Lead, kind, id string, e entry) error {
 	l.Event = kind
-	told := &event.Told{Message: id, Attempt: e.Attempt, Failure: e.Failure, PossibleDouble: e.Repeats > 0}
+	told := &event.Attempted{Message: id, Attempt: e.Attempt, Failure: e.Failure, PossibleDouble: e.Repeats > 0}
 	eventID := kind + "-" + id
 	switch kind {
 	case subjects.MessageSent:

@@ -87,7 +87,7 @@ func TestOneMessageEndsInOneState(t *testing.T) {
 			if last := w.clock.Sub(start); last < c.atLeast || c.atMost > 0 && last > c.atMost {
 				t.Errorf("done after %s", last)
 			}
-			told, _ := w.events[len(w.events)-1].Body.(*event.Told)
+			told, _ := w.events[len(w.events)-1].Body.(*event.Attempted)
 			if told != nil && told.PossibleDouble != c.double {
 				t.Errorf("possible double: %v", told.PossibleDouble)
 			}
@@ -140,7 +140,7 @@ func TestACrashAnywhereNeitherLosesNorDoubles(t *testing.T) {
 					at := fmt.Sprintf("%s, %+v, crash at %d (%s), after its effect %v", name, around, crashAt, crashed, effectFirst)
 					_, err := w.deliver(t, message)
 					last := w.events[len(w.events)-1].Lead.Event
-					told, _ := w.events[len(w.events)-1].Body.(*event.Told)
+					told, _ := w.events[len(w.events)-1].Body.(*event.Attempted)
 					once := message.ID == toCustomer.ID
 					blind := around.lag && !around.receipts // nothing proves that it was sent
 					switch {

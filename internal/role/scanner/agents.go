@@ -27,8 +27,8 @@ func agentKey(agent string) string { return "agent-" + lead.NewID(agent, "") }
 
 // lookAtAgents compares the market's agents with the record of them: nobody but
 // a person who knows of it changes an agent.
-func (s *Scanner) lookAtAgents(ctx context.Context) ([]alarm.Strike, error) {
-	var strikes []alarm.Strike
+func (s *Scanner) lookAtAgents(ctx context.Context) ([]alarm.Occurrence, error) {
+	var occurrences []alarm.Occurrence
 	var faults []error
 	for _, domain := range slices.Sorted(maps.Keys(s.Catalog.Sites)) {
 		st := s.Catalog.Sites[domain]
@@ -58,13 +58,13 @@ func (s *Scanner) lookAtAgents(ctx context.Context) ([]alarm.Strike, error) {
 			continue
 		}
 		if len(changed) > 0 {
-			strikes = append(strikes, alarm.Strike{
+			occurrences = append(occurrences, alarm.Occurrence{
 				Site: domain, Cause: alarm.ConfigDrift, About: st.Agent.ID, ID: digestOf(now), At: s.Now(),
 				Facts: []alarm.Fact{{Label: "agent", Value: st.Agent.ID}, {Label: "changed", Value: listed(changed)}},
 			})
 		}
 	}
-	return strikes, errors.Join(faults...)
+	return occurrences, errors.Join(faults...)
 }
 
 // agentNow are the hashes of an agent's parts; none when the vendor does not

@@ -16,16 +16,16 @@ import (
 
 const alarmPrefix = "alarm-"
 
-// raise counts strikes and calls the owner where that is due. A strike is
-// counted before the owner is called: strikes that come at the same time agree
+// raise counts occurrences and calls the owner where that is due. An occurrence is
+// counted before the owner is called: occurrences that come at the same time agree
 // first on the alarm that they begin.
-func (s *Scanner) raise(ctx context.Context, strikes ...alarm.Strike) error {
-	for _, k := range strikes {
+func (s *Scanner) raise(ctx context.Context, occurrences ...alarm.Occurrence) error {
+	for _, k := range occurrences {
 		if s.Catalog.Sites[k.Site] == nil {
 			k.Site = s.first
 		}
 		key := alarmPrefix + alarm.Key(k.Site, k.Cause, k.About)
-		err := change(ctx, s.Watch, key, func(st alarm.State) (alarm.State, error) { return st.Struck(k), nil })
+		err := change(ctx, s.Watch, key, func(st alarm.State) (alarm.State, error) { return st.Add(k), nil })
 		if err == nil {
 			err = change(ctx, s.Watch, key, func(st alarm.State) (alarm.State, error) { return s.tell(ctx, st) })
 		}
@@ -39,7 +39,7 @@ func (s *Scanner) raise(ctx context.Context, strikes ...alarm.Strike) error {
 // Slept raises that the machine slept.
 func (s *Scanner) Slept(ctx context.Context, host string, d time.Duration) {
 	now := s.Now()
-	err := s.raise(ctx, alarm.Strike{
+	err := s.raise(ctx, alarm.Occurrence{
 		Cause: alarm.HostSlept, About: host, ID: host + now.UTC().Format(time.RFC3339), At: now.Add(-d),
 		Facts: []alarm.Fact{{Label: "host", Value: host}, {Label: "slept", Value: d.Round(time.Second).String()}},
 	})
@@ -65,7 +65,7 @@ func (s *Scanner) tell(ctx context.Context, st alarm.State) (alarm.State, error)
 }
 
 // repeat calls the owner again for what nobody has acknowledged.
-func (s *Scanner) repeat(ctx context.Context) ([]alarm.Strike, error) {
+func (s *Scanner) repeat(ctx context.Context) ([]alarm.Occurrence, error) {
 	return nil, s.eachAlarm(ctx, func(st alarm.State) bool { return st.Due(s.Now()) }, func(st alarm.State) (alarm.State, error) {
 		return s.tell(ctx, st)
 	})

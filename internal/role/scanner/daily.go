@@ -18,7 +18,7 @@ const digestEvery = time.Minute
 
 // digest makes the digest of the day that ended last, once for each owner. It
 // is made of an empty day too; of a day before there was anything it is not.
-func (s *Scanner) digest(ctx context.Context) ([]alarm.Strike, error) {
+func (s *Scanner) digest(ctx context.Context) ([]alarm.Occurrence, error) {
 	from, to := digest.Window(s.Now(), s.Catalog.Markets[s.Market].Location)
 	var due []daily.Owner
 	for _, owner := range daily.Owners(s.Catalog, s.Market) {

@@ -38,7 +38,7 @@ type agentState map[string]drift.State
 func driftKey(agent string) string { return "drift-" + lead.NewID(agent, "") }
 
 // observe counts a call for its agent and says what is alarming about it.
-func (s *Scanner) observe(ctx context.Context, st *site.Site, scanned *event.Scanned, id string) ([]alarm.Strike, error) {
+func (s *Scanner) observe(ctx context.Context, st *site.Site, scanned *event.Scanned, id string) ([]alarm.Occurrence, error) {
 	c, scan := scanned.Call, scanned.Scan
 	if scan.Why == "test" || c.Direction == "outbound" {
 		return nil, nil
@@ -64,12 +64,12 @@ func (s *Scanner) observe(ctx context.Context, st *site.Site, scanned *event.Sca
 	if err != nil {
 		return nil, fmt.Errorf("watch agent %s: %w", c.AgentID, err)
 	}
-	var strikes []alarm.Strike
+	var occurrences []alarm.Occurrence
 	// A version that came after another, and that leaves out what the one
 	// before it may have said.
 	since := after[quality.MissedDispatch]
 	if f, bad := finding(scan, quality.NoDisclosure); bad && since.Config == c.Version && !since.ConfigAt.IsZero() {
-		strikes = append(strikes, alarm.Strike{
+		occurrences = append(occurrences, alarm.Occurrence{
 			Site: st.Domain, Cause: alarm.NoDisclosure, About: c.AgentID + "/" + c.Version, ID: id, At: c.StartedAt,
 			Facts: []alarm.Fact{{Label: "agent", Value: c.AgentID}, {Label: "version", Value: c.Version}, {Label: "missing", Value: f.Detail}},
 		})
@@ -83,7 +83,7 @@ func (s *Scanner) observe(ctx context.Context, st *site.Site, scanned *event.Sca
 		if a := d.Alarm; a != nil {
 			bad, n := d.Count()
 			low, high := drift.Wilson(bad, n)
-			strikes = append(strikes, alarm.Strike{
+			occurrences = append(occurrences, alarm.Occurrence{
 				Site: st.Domain, Cause: alarm.Drift, About: c.AgentID + "/" + w.detector, ID: a.ID, At: a.At, Leads: []string{id},
 				Facts: []alarm.Fact{
 					{Label: "detector", Value: w.detector},
@@ -94,13 +94,13 @@ func (s *Scanner) observe(ctx context.Context, st *site.Site, scanned *event.Sca
 			})
 		}
 		if (w.detector == quality.ToolError || w.detector == quality.ToolSlow) && within(d, c.StartedAt) >= 2 {
-			strikes = append(strikes, alarm.Strike{
+			occurrences = append(occurrences, alarm.Occurrence{
 				Site: st.Domain, Cause: alarm.ToolError, About: c.AgentID, ID: id, At: c.StartedAt, Leads: []string{id},
 				Facts: []alarm.Fact{{Label: "agent", Value: c.AgentID}, {Label: "detector", Value: w.detector}, {Label: "detail", Value: f.Detail}},
 			})
 		}
 	}
-	return strikes, nil
+	return occurrences, nil
 }
 
 // within counts the bad calls near a time.

@@ -19,7 +19,7 @@ import (
 type Task struct {
 	Name  string
 	Every time.Duration
-	Run   func(ctx context.Context) ([]alarm.Strike, error)
+	Run   func(ctx context.Context) ([]alarm.Occurrence, error)
 }
 
 // How often the scanner on duty says that it is, and after how long a silence
@@ -165,9 +165,9 @@ func (s *Scanner) periodic(ctx context.Context, t Task) {
 	tick := time.NewTicker(t.Every)
 	defer tick.Stop()
 	for ctx.Err() == nil {
-		strikes, err := t.Run(ctx)
+		occurrences, err := t.Run(ctx)
 		if err == nil {
-			err = s.raise(ctx, strikes...)
+			err = s.raise(ctx, occurrences...)
 		}
 		if err != nil && ctx.Err() == nil {
 			s.Log.Error().Err(err).Str("task", t.Name).Msg("a periodic task failed; it comes again")

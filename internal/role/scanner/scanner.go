@@ -9,7 +9,7 @@
 //	owner-answered ─► confirm ───────────────────────────────────► received
 //	                  acknowledge ─► the alarm is quiet
 //
-// What strikes becomes an alarm, one for each cause, told until somebody
+// What goes wrong becomes an alarm, one for each cause, told until somebody
 // acknowledges it. Alarms, and how often which agent fails at what, stand in
 // the bucket watch; all of it is folded from events that carry ids, so a
 // repeated delivery changes nothing. The call's first scan stands: scanning it
@@ -82,7 +82,7 @@ type Options struct {
 	Watch   Bucket
 	// Reach follows whether providers can be reached: what a failed message or
 	// a receipt calls for.
-	Reach func(ctx context.Context, e event.Event) ([]alarm.Strike, error)
+	Reach func(ctx context.Context, e event.Event) ([]alarm.Occurrence, error)
 	// Agent is how the voice vendor has an agent set up, as JSON; nil without
 	// access. The error is an event.ErrNotFound when the vendor does not have it.
 	Agent func(ctx context.Context, id string) ([]byte, error)
@@ -133,12 +133,12 @@ func (s *Scanner) Handle(ctx context.Context, d event.Delivery) error {
 		return s.ended(ctx, d, b.Call)
 	case *event.Answered:
 		return s.answered(ctx, d, *b)
-	case *event.Told, *event.Reported:
-		strikes, err := s.Reach(ctx, d.Event)
+	case *event.Attempted, *event.Reported:
+		occurrences, err := s.Reach(ctx, d.Event)
 		if err != nil {
 			return err
 		}
-		return s.raise(ctx, strikes...)
+		return s.raise(ctx, occurrences...)
 	default:
 		return event.Permanent(fmt.Errorf("the scanner does not handle %s", d.Lead.Event))
 	}
@@ -149,7 +149,7 @@ func (s *Scanner) ended(ctx context.Context, d event.Delivery, c call.Call) erro
 	st := s.Catalog.Sites[d.Lead.Site]
 	if st == nil {
 		s.calls.WithLabelValues("unknown").Inc()
-		return s.raise(ctx, alarm.Strike{
+		return s.raise(ctx, alarm.Occurrence{
 			Cause: alarm.UnknownAgent, About: c.AgentID, ID: d.Lead.Lead, At: c.StartedAt, Leads: []string{d.Lead.Lead},
 			Facts: []alarm.Fact{{Label: "agent", Value: c.AgentID}, {Label: "conversation", Value: c.ID}},
 		})
@@ -160,16 +160,16 @@ func (s *Scanner) ended(ctx context.Context, d event.Delivery, c call.Call) erro
 	}
 	s.Log.Info().Str("site", st.Domain).Str("lead", d.Lead.Lead).Bool("eligible", scanned.Scan.Eligible).
 		Str("status", scanned.Status).Int("findings", len(scanned.Scan.Findings)).Msg("call scanned")
-	strikes, err := s.observe(ctx, st, scanned, d.Lead.Lead)
+	occurrences, err := s.observe(ctx, st, scanned, d.Lead.Lead)
 	if err != nil {
 		return err
 	}
 	if scanned.Status == asked {
-		strikes = append(strikes, alarm.Strike{
+		occurrences = append(occurrences, alarm.Occurrence{
 			Site: st.Domain, Cause: alarm.NotRescued, ID: d.Lead.Lead, At: began(c, d), Leads: []string{d.Lead.Lead},
 		})
 	}
-	return s.raise(ctx, strikes...)
+	return s.raise(ctx, occurrences...)
 }
 
 // scan is the call's first scan: made now, or the one that stands.

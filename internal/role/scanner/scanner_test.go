@@ -284,21 +284,21 @@ func TestTheOwnerIsAsked(t *testing.T) {
 	}
 }
 
-// Strikes of one cause that come at the same time begin one alarm.
+// Occurrences of one cause that come at the same time begin one alarm.
 func TestStrikesAtTheSameTimeAreOneAlarm(t *testing.T) {
 	r := newRig(t)
 	s, _ := r.start()
-	const causes, strikes = 10, 4
+	const causes, occurrences = 10, 4
 	var all sync.WaitGroup
-	for n := range causes * strikes {
+	for n := range causes * occurrences {
 		all.Go(func() {
-			about := fmt.Sprintf("provider%d/sms", n/strikes)
-			if err := s.raise(t.Context(), alarm.Strike{Site: domain, Cause: alarm.Unreachable, About: about, ID: fmt.Sprint(n), At: monday}); err != nil {
+			about := fmt.Sprintf("provider%d/sms", n/occurrences)
+			if err := s.raise(t.Context(), alarm.Occurrence{Site: domain, Cause: alarm.Unreachable, About: about, ID: fmt.Sprint(n), At: monday}); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	await.Return(t, "the strikes are raised", all.Wait)
+	await.Return(t, "the occurrences are raised", all.Wait)
 	if got := r.events(subjects.AlarmRaised, ""); len(got) != causes {
 		t.Errorf("the owner was called %d times for %d causes", len(got), causes)
 	}
@@ -456,9 +456,9 @@ func TestOneIsOnDuty(t *testing.T) {
 	r := newRig(t)
 	ran := make(chan int, 100)
 	run := func(n int) (stop func()) {
-		s, _ := r.start(Task{Name: "count", Every: time.Hour, Run: func(context.Context) ([]alarm.Strike, error) {
+		s, _ := r.start(Task{Name: "count", Every: time.Hour, Run: func(context.Context) ([]alarm.Occurrence, error) {
 			ran <- n
-			return []alarm.Strike{{Cause: alarm.Canary, ID: "beat", At: monday}}, nil
+			return []alarm.Occurrence{{Cause: alarm.Canary, ID: "beat", At: monday}}, nil
 		}})
 		return await.Background(t, s.Run)
 	}
@@ -558,11 +558,11 @@ func TestAnAgentIsChanged(t *testing.T) {
 	looks := 0
 	look := func() (raised []alarm.Alarm) {
 		looks++
-		strikes, err := s.lookAtAgents(t.Context())
+		occurrences, err := s.lookAtAgents(t.Context())
 		if (err != nil) != (fails != nil && !errors.Is(fails, event.ErrNotFound)) {
 			t.Errorf("look %d: %v", looks, err)
 		}
-		if err := s.raise(t.Context(), strikes...); err != nil {
+		if err := s.raise(t.Context(), occurrences...); err != nil {
 			t.Fatal(err)
 		}
 		for _, e := range r.events(subjects.AlarmRaised, "") {

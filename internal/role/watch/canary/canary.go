@@ -238,7 +238,7 @@ func (j *journey) take(e event.Event) {
 			j.reach(NotMatched)
 			j.end(fmt.Errorf("%s: %s", e.Lead.Event, b.Reason))
 		}
-	case *event.Told:
+	case *event.Attempted:
 		switch e.Lead.Event {
 		case subjects.MessageSent:
 			j.reach(NoReceipt)

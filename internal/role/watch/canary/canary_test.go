@@ -114,9 +114,9 @@ func TestWhereATestLeadSticks(t *testing.T) {
 	received := of(subjects.Received, &event.Received{})
 	matched := of(subjects.Matched, &event.Decided{})
 	queued := of(subjects.MessageQueued, &event.Queued{})
-	sent := of(subjects.MessageSent, &event.Told{})
-	refused := of(subjects.MessageFailed, &event.Told{Failure: &lead.Failure{Vendor: "mailgun", Code: "401", Reason: "wrong key"}})
-	doubtful := of(subjects.MessageDoubtful, &event.Told{Failure: &lead.Failure{Vendor: "mailgun", Reason: "no answer"}})
+	sent := of(subjects.MessageSent, &event.Attempted{})
+	refused := of(subjects.MessageFailed, &event.Attempted{Failure: &lead.Failure{Vendor: "mailgun", Code: "401", Reason: "wrong key"}})
+	doubtful := of(subjects.MessageDoubtful, &event.Attempted{Failure: &lead.Failure{Vendor: "mailgun", Reason: "no answer"}})
 	for name, c := range map[string]struct {
 		events []event.Event
 		stage  string

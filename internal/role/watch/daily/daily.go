@@ -97,7 +97,7 @@ func (d *Day) Add(e event.Event, stored time.Time) {
 		if m := b.Message; m.Recipient == lead.ToProvider {
 			l.messages[m.ID] = recipient{m.Provider, m.Channel}
 		}
-	case *event.Told:
+	case *event.Attempted:
 		if _, known := l.messages[b.Message]; !known {
 			break
 		}

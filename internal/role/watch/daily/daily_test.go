@@ -58,11 +58,11 @@ func queued(t time.Time, id, message, recipient, channel string) told {
 }
 
 func accepted(t time.Time, id, message string) told {
-	return at(t, plumber, id, subjects.MessageSent, &event.Told{Message: message, Sent: &lead.Sent{VendorID: "SM1", At: t}})
+	return at(t, plumber, id, subjects.MessageSent, &event.Attempted{Message: message, Sent: &lead.Sent{VendorID: "SM1", At: t}})
 }
 
 func refused(t time.Time, id, message string) told {
-	return at(t, plumber, id, subjects.MessageFailed, &event.Told{Message: message, Failure: &lead.Failure{Vendor: "twilio", Code: "21211"}})
+	return at(t, plumber, id, subjects.MessageFailed, &event.Attempted{Message: message, Failure: &lead.Failure{Vendor: "twilio", Code: "21211"}})
 }
 
 func receipt(t time.Time, id, message string, state lead.MessageState) told {

@@ -80,13 +80,13 @@ const mostRecent = 10_000
 func Key(provider, channel string) string { return "reach-" + provider + "-" + channel }
 
 // Handle takes a message-failed or a receipt-received event, and answers a
-// strike when it says that a provider's channel is broken. The failure that
-// broke it answers the same strike whenever it is handled.
-func (r *Reach) Handle(ctx context.Context, e event.Event) ([]alarm.Strike, error) {
+// occurrence when it says that a provider's channel is broken. The failure that
+// broke it answers the same occurrence whenever it is handled.
+func (r *Reach) Handle(ctx context.Context, e event.Event) ([]alarm.Occurrence, error) {
 	var message string
 	var why *lead.Failure // nil: it arrived
 	switch b := e.Body.(type) {
-	case *event.Told:
+	case *event.Attempted:
 		if e.Lead.Event != subjects.MessageFailed || b.Failure == nil {
 			return nil, nil
 		}
@@ -122,18 +122,18 @@ func (r *Reach) Handle(ctx context.Context, e event.Event) ([]alarm.Strike, erro
 		return nil, err
 	}
 	if f, broken := h.broken(); broken && f.Message == message && why != nil {
-		return []alarm.Strike{strike(e.Lead.Site, h, f)}, nil
+		return []alarm.Occurrence{occurrence(e.Lead.Site, h, f)}, nil
 	}
 	return nil, nil
 }
 
-// strike calls the owner for a channel that broke.
-func strike(site string, h Health, f Failure) alarm.Strike {
+// occurrence calls the owner for a channel that broke.
+func occurrence(site string, h Health, f Failure) alarm.Occurrence {
 	todo := "correct the address in the roster"
 	if f.Why.Class == lead.OptedOut {
 		todo = "ask the provider to allow messages from this sender again"
 	}
-	return alarm.Strike{
+	return alarm.Occurrence{
 		Site: site, Cause: alarm.Unreachable, About: h.Provider + "/" + h.Channel, ID: f.Message, At: f.At, Leads: []string{f.Lead},
 		Facts: []alarm.Fact{
 			{Label: "provider", Value: h.Provider},

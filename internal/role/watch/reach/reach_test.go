@@ -61,7 +61,7 @@ func (r rig) queue(id, address string, minute int) {
 }
 
 func failed(id, recipient string, minute int, class lead.FailureClass) event.Event {
-	return of(id, subjects.MessageFailed, minute, &event.Told{
+	return of(id, subjects.MessageFailed, minute, &event.Attempted{
 		Message: id + "-" + recipient, Failure: &lead.Failure{Vendor: "twilio", Code: "21635", Class: class, Reason: "a landline"},
 	})
 }
@@ -90,14 +90,14 @@ func (r rig) health() Health {
 func TestTheOwnerIsCalledWhenAChannelBreaks(t *testing.T) {
 	r := newRig(t)
 	reach := New(r.scanner, r.watch)
-	handle := func(want string, strikes int, e event.Event) []alarm.Strike {
+	handle := func(want string, occurrences int, e event.Event) []alarm.Occurrence {
 		t.Helper()
 		got, err := reach.Handle(t.Context(), e)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s := r.health().State(); s != want || len(got) != strikes {
-			t.Fatalf("%s with %d strikes, want %s with %d", s, len(got), want, strikes)
+		if s := r.health().State(); s != want || len(got) != occurrences {
+			t.Fatalf("%s with %d occurrences, want %s with %d", s, len(got), want, occurrences)
 		}
 		return got
 	}
@@ -134,8 +134,8 @@ func TestAReportOnAnUnknownMessage(t *testing.T) {
 	r := newRig(t)
 	reach := New(r.scanner, r.watch)
 	e := failed("x", lead.ToProvider, 0, lead.BadRecipient)
-	if strikes, err := reach.Handle(t.Context(), e); err != nil || len(strikes) > 0 {
-		t.Errorf("%v, %v", strikes, err)
+	if occurrences, err := reach.Handle(t.Context(), e); err != nil || len(occurrences) > 0 {
+		t.Errorf("%v, %v", occurrences, err)
 	}
 	e.At = time.Now()
 	if _, err := reach.Handle(t.Context(), e); !event.Deferred(err) {

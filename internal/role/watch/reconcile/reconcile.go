@@ -250,7 +250,7 @@ func (p *pass) take(e event.Event, stored time.Time) {
 	case *event.Queued:
 		m := r.message(b.Message.ID)
 		m.channel, m.recipient = b.Message.Channel, b.Message.Recipient
-	case *event.Told:
+	case *event.Attempted:
 		if b.Sent != nil {
 			r.message(b.Message).sent = stored
 		}
@@ -489,14 +489,14 @@ var causes = map[string]string{
 	Stuck: alarm.LeadWithoutOffer, NobodyReported: alarm.MessageWithoutReceipt,
 }
 
-// Strikes are what the owners are to be called for.
-func (r Report) Strikes() []alarm.Strike {
-	var out []alarm.Strike
+// Occurrences are what the owners are to be called for.
+func (r Report) Occurrences() []alarm.Occurrence {
+	var out []alarm.Occurrence
 	for _, g := range r.Gaps {
 		if g.Quiet || causes[g.Kind] == "" {
 			continue
 		}
-		k := alarm.Strike{Site: g.Site, Cause: causes[g.Kind], ID: g.Kind + "/" + g.Lead + g.Ref, At: g.At}
+		k := alarm.Occurrence{Site: g.Site, Cause: causes[g.Kind], ID: g.Kind + "/" + g.Lead + g.Ref, At: g.At}
 		if g.Lead != "" {
 			k.Leads = []string{g.Lead}
 		}
