@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"leadbus/internal/event/alarm"
-	"leadbus/internal/role/scanner"
+	"leadbus/internal/role/watch"
 	"leadbus/internal/role/watch/canary"
 	"leadbus/internal/subjects"
 )
@@ -19,16 +19,16 @@ const canaryRest = 30 * time.Second
 // canaryTask sends a market's test lead again and again, and calls the owner
 // for one that is late or lost; after each that is not, the heartbeat tells
 // whoever watches from outside. A market without a mailbox for it has none.
-func (j *wiring) canaryTask(market string, w WatchSettings, s canary.Stream) (scanner.Task, error) {
+func (j *wiring) canaryTask(market string, w WatchSettings, s canary.Stream) (watch.Task, error) {
 	c, err := canary.New(canary.Options{
 		Catalog: j.catalog, Market: market, URL: j.public, Secret: j.settings.siteSecrets(j.catalog), Stream: s, Now: time.Now,
 	})
 	if err != nil {
-		return scanner.Task{}, err
+		return watch.Task{}, err
 	}
 	heartbeat, err := canary.NewHeartbeat(string(w.HeartbeatURL), market, j.log(market, subjects.Scanner))
 	if err != nil {
-		return scanner.Task{}, err
+		return watch.Task{}, err
 	}
 	beats := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "leadbus_canaries_total", ConstLabels: prometheus.Labels{"market": market},
@@ -36,7 +36,7 @@ func (j *wiring) canaryTask(market string, w WatchSettings, s canary.Stream) (sc
 	}, []string{"outcome"})
 	j.Registry.MustRegister(beats)
 	began := time.Now()
-	return scanner.Task{Name: "canary", Every: w.CanaryEvery, Run: func(ctx context.Context) ([]alarm.Occurrence, error) {
+	return watch.Task{Name: "canary", Every: w.CanaryEvery, Run: func(ctx context.Context) ([]alarm.Occurrence, error) {
 		select {
 		case <-time.After(min(canaryRest, w.CanaryEvery) - time.Since(began)):
 		case <-ctx.Done():

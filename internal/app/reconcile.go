@@ -15,7 +15,7 @@ import (
 	"leadbus/internal/engine/process"
 	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
-	"leadbus/internal/role/scanner"
+	"leadbus/internal/role/watch"
 	"leadbus/internal/role/watch/reconcile"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
@@ -50,12 +50,12 @@ func (j *wiring) reconciling(whole *site.Catalog, market string, v VendorSetting
 }
 
 // reconcileTask compares a market's records again and again.
-func (j *wiring) reconcileTask(market string, v VendorSettings, w WatchSettings, s reconcile.Stream) scanner.Task {
+func (j *wiring) reconcileTask(market string, v VendorSettings, w WatchSettings, s reconcile.Stream) watch.Task {
 	whole := sync.OnceValues(func() (*site.Catalog, error) { return site.Load(j.settings.Config) })
 	every := cmp.Or(w.ReconcileEvery, reconcileEvery)
 	failed := map[string]int{}
 	open := map[string]bool{} // gaps that were told in the log
-	return scanner.Task{Name: "reconcile", Every: every, Run: func(ctx context.Context) ([]alarm.Occurrence, error) {
+	return watch.Task{Name: "reconcile", Every: every, Run: func(ctx context.Context) ([]alarm.Occurrence, error) {
 		c, err := whole()
 		if err != nil {
 			return nil, err

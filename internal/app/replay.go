@@ -7,7 +7,7 @@ import (
 
 	"leadbus/internal/engine/bus"
 	"leadbus/internal/event"
-	"leadbus/internal/role/notifier"
+	"leadbus/internal/role/notifier/send"
 	"leadbus/internal/subjects"
 )
 
@@ -50,14 +50,14 @@ func Foresee(ctx context.Context, c *bus.Conn, filter subjects.Lead, since, now 
 			if err != nil && !errors.Is(err, event.ErrNotFound) {
 				return err
 			}
-			switch stale, err := notifier.Foresee(entry.Value, now.Sub(stored)); {
+			switch stale, err := send.Foresee(entry.Value, now.Sub(stored)); {
 			case err != nil:
 				return err
-			case stale == notifier.WillSend:
+			case stale == send.WillSend:
 				f.Unsent++
-			case stale == notifier.WillLook:
+			case stale == send.WillLook:
 				f.Doubtful++
-			case stale == notifier.TooOld:
+			case stale == send.TooOld:
 				f.TooOld++
 			default:
 				f.Suppressed++

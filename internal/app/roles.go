@@ -25,8 +25,10 @@ import (
 	"leadbus/internal/role/edge"
 	"leadbus/internal/role/matcher"
 	"leadbus/internal/role/notifier"
+	"leadbus/internal/role/notifier/send"
 	"leadbus/internal/role/recorder"
 	"leadbus/internal/role/scanner"
+	"leadbus/internal/role/watch"
 	"leadbus/internal/role/watch/reach"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
@@ -199,7 +201,7 @@ func (j *wiring) notifier(ctx context.Context, market string) error {
 	if err != nil {
 		return err
 	}
-	journal, err := notifier.OpenJournal(filepath.Join(j.settings.Data, "journal", market))
+	journal, err := send.OpenJournal(filepath.Join(j.settings.Data, "journal", market))
 	if err != nil {
 		return err
 	}
@@ -207,7 +209,7 @@ func (j *wiring) notifier(ctx context.Context, market string) error {
 	n, err := notifier.New(notifier.Options{
 		Catalog: j.catalog, Market: market, Stream: c, Ledger: ledger, Journal: journal,
 		Links: j.links, PublicURL: j.public,
-		Vendors: map[string]notifier.Vendor{lead.SMS: j.twilio, lead.WhatsApp: j.twilio, lead.Email: j.mailgun},
+		Vendors: map[string]send.Vendor{lead.SMS: j.twilio, lead.WhatsApp: j.twilio, lead.Email: j.mailgun},
 		Now:     time.Now, Log: j.log(market, subjects.Notifier),
 	})
 	if err != nil {
@@ -241,7 +243,7 @@ func (j *wiring) scanner(ctx context.Context, market string, v VendorSettings, w
 	if err != nil {
 		return err
 	}
-	watch, err := c.Bucket(ctx, subjects.BucketWatch)
+	bucket, err := c.Bucket(ctx, subjects.BucketWatch)
 	if err != nil {
 		return err
 	}
@@ -249,7 +251,7 @@ func (j *wiring) scanner(ctx context.Context, market string, v VendorSettings, w
 	if err != nil {
 		return err
 	}
-	tasks := []scanner.Task{j.reconcileTask(market, v, w, c), {Name: "roster", Every: 24 * time.Hour, Run: func(ctx context.Context) ([]alarm.Occurrence, error) {
+	tasks := []watch.Task{j.reconcileTask(market, v, w, c), {Name: "roster", Every: 24 * time.Hour, Run: func(ctx context.Context) ([]alarm.Occurrence, error) {
 		return RosterOccurrences(ctx, j.catalog, market, roster, time.Now())
 	}}}
 	if w.CanaryEvery > 0 {
@@ -259,19 +261,21 @@ func (j *wiring) scanner(ctx context.Context, market string, v VendorSettings, w
 			tasks = append(tasks, task)
 		}
 	}
-	o := scanner.Options{
-		Catalog: j.catalog, Market: market, Stream: c, Watch: watch,
-		Reach: reach.New(c, watch).Handle, AgentsEvery: w.AgentsEvery,
-		Tasks: tasks,
-		Now:   time.Now, Log: j.log(market, subjects.Scanner), Registry: j.Registry,
+	o := watch.Options{
+		Catalog: j.catalog, Market: market, Stream: c, Bucket: bucket, AgentsEvery: w.AgentsEvery, Tasks: tasks,
+		Now: time.Now, Log: j.log(market, subjects.Scanner),
 	}
 	if v.ElevenLabsAPIKey != "" {
 		o.Agent = elevenlabs.New(string(v.ElevenLabsAPIKey), v.ElevenLabsURL).Agent
 	}
-	s := scanner.New(o)
-	j.slept = append(j.slept, s.Slept)
+	keeper := watch.New(o)
+	s := scanner.New(scanner.Options{
+		Catalog: j.catalog, Market: market, Stream: c, Watch: keeper, Reach: reach.New(c, bucket).Handle,
+		Now: time.Now, Log: o.Log, Registry: j.Registry,
+	})
+	j.slept = append(j.slept, keeper.Slept)
 	if !j.replay {
-		j.Go("duty of the scanner "+market, s.Run)
+		j.Go("duty of the scanner "+market, keeper.Run)
 	}
 	j.consume(c, market, subjects.Scanner, func(ctx context.Context, durable string) error {
 		return c.Consume(ctx, durable, scannerWorkers, s.Handle)

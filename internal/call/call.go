@@ -109,3 +109,13 @@ type Scan struct {
 	Recovered  bool      `json:"recovered"` // the lead was rebuilt from the call
 	Findings   []Finding `json:"findings,omitempty"`
 }
+
+// Finding is what a detector found; ok is false when it found nothing.
+func (s Scan) Finding(detector string) (_ Finding, ok bool) {
+	for _, f := range s.Findings {
+		if f.Detector == detector {
+			return f, true
+		}
+	}
+	return Finding{}, false
+}

@@ -15,16 +15,17 @@ import (
 	"leadbus/internal/lead"
 	"leadbus/internal/local/await"
 	"leadbus/internal/role/notifier"
+	"leadbus/internal/role/notifier/send"
 	"leadbus/internal/roster"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
 )
 
 // run starts one more notifier of the market, with the rights it has there.
-func run(t *testing.T, b *bustest.Bus, v notifier.Vendor) {
+func run(t *testing.T, b *bustest.Bus, v send.Vendor) {
 	t.Helper()
 	c := b.Connect(t, "ch-notifier")
-	journal, err := notifier.OpenJournal(t.TempDir())
+	journal, err := send.OpenJournal(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +44,7 @@ func run(t *testing.T, b *bustest.Bus, v notifier.Vendor) {
 			Templates: map[string]*site.Template{"HX1": {SID: "HX1", Body: "{{1}} {{2}} {{3}} {{4}} {{5}}"}},
 		},
 		Market: "ch", Stream: c, Ledger: bustest.Bucket(t, c, subjects.BucketLedger), Now: time.Now, Log: zerolog.Nop(),
-		Vendors: map[string]notifier.Vendor{lead.SMS: v, lead.WhatsApp: v, lead.Email: v},
+		Vendors: map[string]send.Vendor{lead.SMS: v, lead.WhatsApp: v, lead.Email: v},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -125,7 +125,7 @@ func (s *Scanner) received(ctx context.Context, to subjects.Lead, l lead.Lead, a
 // answered does what an owner decided.
 func (s *Scanner) answered(ctx context.Context, d event.Delivery, a event.Answered) error {
 	if a.Answer == event.Acknowledge {
-		return s.acknowledge(ctx, d.Lead.Lead, d.At)
+		return s.Watch.Acknowledge(ctx, d.Lead.Lead, d.At)
 	}
 	st := s.Catalog.Sites[d.Lead.Site]
 	if st == nil {
@@ -159,7 +159,7 @@ func (s *Scanner) answered(ctx context.Context, d event.Delivery, a event.Answer
 			return err
 		}
 	}
-	return s.settle(ctx, st.Domain, d.Lead.Lead, d.At)
+	return s.Watch.Settle(ctx, st.Domain, d.Lead.Lead, d.At)
 }
 
 // placeName is how a place of the market is called.

@@ -9,16 +9,9 @@
 //	owner-answered ─► confirm ───────────────────────────────────► received
 //	                  acknowledge ─► the alarm is quiet
 //
-// What goes wrong becomes an alarm, one for each cause, told until somebody
-// acknowledges it. Alarms, and how often which agent fails at what, stand in
-// the bucket watch; all of it is folded from events that carry ids, so a
-// repeated delivery changes nothing. The call's first scan stands: scanning it
-// again, in a replica or in a replay, adds nothing.
-//
-// Of a market's scanners one at a time does the periodic work (Task); another
-// takes over when it falls silent. Besides what it is given, that is the repeat
-// of alarms, the digest, and a look at the agents: one that was changed at the
-// voice vendor is an alarm.
+// What goes wrong in a call, or in how many of an agent's, becomes an alarm
+// (package watch). The call's first scan stands: scanning it again, in a replica
+// or in a replay, adds nothing.
 package scanner
 
 import (
@@ -26,7 +19,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -58,20 +50,20 @@ type Stream interface {
 	Events(ctx context.Context, filter subjects.Lead) ([]event.Event, error)
 	// Publish tries until ctx ends; a repeat of an id is a success.
 	Publish(ctx context.Context, e event.Event) error
-	// History are the stored events from a time on, in stream order, with when
-	// they were stored.
-	History(ctx context.Context, filter subjects.Lead, from time.Time, f func(event.Event, time.Time) error) error
 	// PublishFirst is Publish onto an empty subject, else event.ErrConflict.
 	PublishFirst(ctx context.Context, e event.Event) error
 }
 
-// Bucket is the market's bucket watch. Errors are event.ErrNotFound and
-// event.ErrConflict.
-type Bucket interface {
-	All(ctx context.Context) ([]event.Entry, error)
-	Get(ctx context.Context, key string) (event.Entry, error)
-	Create(ctx context.Context, key string, value []byte) (uint64, error)
-	Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
+// Watch calls the owner.
+type Watch interface {
+	// Raise calls the owner where that is due; the same occurrence counts once.
+	Raise(ctx context.Context, occurrences ...alarm.Occurrence) error
+	// Observe counts a call for its agent and says what is alarming about it.
+	Observe(ctx context.Context, st *site.Site, scanned *event.Scanned, id string) ([]alarm.Occurrence, error)
+	// Acknowledge makes the alarm with the id quiet.
+	Acknowledge(ctx context.Context, id string, at time.Time) error
+	// Settle takes a lead that the owner decided on out of the alarm about it.
+	Settle(ctx context.Context, site, lead string, at time.Time) error
 }
 
 // Options are what a scanner works with.
@@ -79,19 +71,13 @@ type Options struct {
 	Catalog *site.Catalog
 	Market  string
 	Stream  Stream
-	Watch   Bucket
+	Watch   Watch
 	// Reach follows whether providers can be reached: what a failed message or
 	// a receipt calls for.
-	Reach func(ctx context.Context, e event.Event) ([]alarm.Occurrence, error)
-	// Agent is how the voice vendor has an agent set up, as JSON; nil without
-	// access. The error is an event.ErrNotFound when the vendor does not have it.
-	Agent func(ctx context.Context, id string) ([]byte, error)
-	// AgentsEvery is how often agents are looked at; default: an hour.
-	AgentsEvery time.Duration
-	Tasks       []Task // the periodic work beside the scanner's own
-	Now         func() time.Time
-	Log         zerolog.Logger
-	Registry    prometheus.Registerer
+	Reach    func(ctx context.Context, e event.Event) ([]alarm.Occurrence, error)
+	Now      func() time.Time
+	Log      zerolog.Logger
+	Registry prometheus.Registerer
 }
 
 // Scanner handles one market's deliveries. It is safe for concurrent use and
@@ -99,12 +85,10 @@ type Options struct {
 type Scanner struct {
 	Options
 	reader *intake.Reader
-	first  string // the site whose owner hears what concerns the whole market
 	calls  *prometheus.CounterVec
-	agents sync.Mutex // one call at a time is counted for its agent
 }
 
-// New makes a scanner; Run does its periodic work.
+// New makes a scanner.
 func New(o Options) *Scanner {
 	s := &Scanner{Options: o, reader: intake.New(o.Catalog), calls: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "leadbus_calls_scanned_total", ConstLabels: prometheus.Labels{"market": o.Market},
@@ -112,16 +96,6 @@ func New(o Options) *Scanner {
 	}, []string{"outcome"})}
 	if o.Registry != nil {
 		o.Registry.MustRegister(s.calls)
-	}
-	var own []string
-	for domain, site := range o.Catalog.Sites {
-		if site.Market == o.Market {
-			own = append(own, domain)
-		}
-	}
-	slices.Sort(own)
-	if len(own) > 0 {
-		s.first = own[0]
 	}
 	return s
 }
@@ -138,7 +112,7 @@ func (s *Scanner) Handle(ctx context.Context, d event.Delivery) error {
 		if err != nil {
 			return err
 		}
-		return s.raise(ctx, occurrences...)
+		return s.Watch.Raise(ctx, occurrences...)
 	default:
 		return event.Permanent(fmt.Errorf("the scanner does not handle %s", d.Lead.Event))
 	}
@@ -149,7 +123,7 @@ func (s *Scanner) ended(ctx context.Context, d event.Delivery, c call.Call) erro
 	st := s.Catalog.Sites[d.Lead.Site]
 	if st == nil {
 		s.calls.WithLabelValues("unknown").Inc()
-		return s.raise(ctx, alarm.Occurrence{
+		return s.Watch.Raise(ctx, alarm.Occurrence{
 			Cause: alarm.UnknownAgent, About: c.AgentID, ID: d.Lead.Lead, At: c.StartedAt, Leads: []string{d.Lead.Lead},
 			Facts: []alarm.Fact{{Label: "agent", Value: c.AgentID}, {Label: "conversation", Value: c.ID}},
 		})
@@ -160,7 +134,7 @@ func (s *Scanner) ended(ctx context.Context, d event.Delivery, c call.Call) erro
 	}
 	s.Log.Info().Str("site", st.Domain).Str("lead", d.Lead.Lead).Bool("eligible", scanned.Scan.Eligible).
 		Str("status", scanned.Status).Int("findings", len(scanned.Scan.Findings)).Msg("call scanned")
-	occurrences, err := s.observe(ctx, st, scanned, d.Lead.Lead)
+	occurrences, err := s.Watch.Observe(ctx, st, scanned, d.Lead.Lead)
 	if err != nil {
 		return err
 	}
@@ -169,7 +143,7 @@ func (s *Scanner) ended(ctx context.Context, d event.Delivery, c call.Call) erro
 			Site: st.Domain, Cause: alarm.NotRescued, ID: d.Lead.Lead, At: began(c, d), Leads: []string{d.Lead.Lead},
 		})
 	}
-	return s.raise(ctx, occurrences...)
+	return s.Watch.Raise(ctx, occurrences...)
 }
 
 // scan is the call's first scan: made now, or the one that stands.
@@ -224,15 +198,6 @@ func lost(scan call.Scan) bool {
 	return slices.ContainsFunc(scan.Findings, func(f call.Finding) bool {
 		return f.Detector == quality.MissedDispatch || f.Detector == quality.PromiseWithoutDispatch || f.Detector == quality.ToolError && scan.Eligible
 	})
-}
-
-func finding(scan call.Scan, detector string) (call.Finding, bool) {
-	for _, f := range scan.Findings {
-		if f.Detector == detector {
-			return f, true
-		}
-	}
-	return call.Finding{}, false
 }
 
 // began is when the call began, as far as it is known.

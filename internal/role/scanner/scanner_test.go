@@ -3,7 +3,6 @@ package scanner
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -19,11 +18,11 @@ import (
 	"leadbus/internal/engine/bus/bustest"
 	"leadbus/internal/event"
 	"leadbus/internal/event/alarm"
-	"leadbus/internal/event/digest"
 	"leadbus/internal/lead"
 	"leadbus/internal/local/await"
 	"leadbus/internal/local/scenario"
 	"leadbus/internal/role/scanner/quality"
+	"leadbus/internal/role/watch"
 	"leadbus/internal/role/watch/reach"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
@@ -78,13 +77,14 @@ func (r *rig) set(at time.Time) {
 	r.now = at
 }
 
-// start runs a scanner with its role's rights, until the test or
-// stop ends it.
-func (r *rig) start(tasks ...Task) (s *Scanner, stop func()) {
+// start runs a scanner with its role's rights, until the test ends.
+func (r *rig) start() (s *Scanner) {
 	c := r.bus.Connect(r, "ch-scanner")
-	watch := bustest.Bucket(r, c, subjects.BucketWatch)
-	s = New(Options{Catalog: r.catalog, Market: "ch", Stream: c, Watch: watch, Reach: reach.New(c, watch).Handle, Tasks: tasks, Now: r.clock, Log: zerolog.Nop()})
-	return s, await.Background(r, func(ctx context.Context) error { return c.Consume(ctx, subjects.Scanner, 4, s.Handle) })
+	bucket := bustest.Bucket(r, c, subjects.BucketWatch)
+	w := watch.New(watch.Options{Catalog: r.catalog, Market: "ch", Stream: c, Bucket: bucket, Now: r.clock, Log: zerolog.Nop()})
+	s = New(Options{Catalog: r.catalog, Market: "ch", Stream: c, Watch: w, Reach: reach.New(c, bucket).Handle, Now: r.clock, Log: zerolog.Nop()})
+	await.Background(r, func(ctx context.Context) error { return c.Consume(ctx, subjects.Scanner, 4, s.Handle) })
+	return s
 }
 
 // call makes up a phone call; n tells calls apart.
@@ -159,6 +159,18 @@ func (r *rig) scanned(id string) event.Scanned {
 	return *r.await(subjects.CallScanned, id, 1)[0].Body.(*event.Scanned)
 }
 
+// alarm is how an alarm stands.
+func (r *rig) alarm(a alarm.Alarm) (st alarm.State) {
+	e, err := r.watch.Get(r.Context(), "alarm-"+alarm.Key(a.Site, a.Cause, a.About))
+	if err == nil {
+		err = json.Unmarshal(e.Value, &st)
+	}
+	if err != nil {
+		r.Fatal(err)
+	}
+	return st
+}
+
 // settled waits until the scanner's durable has nothing left.
 func (r *rig) settled() {
 	r.Helper()
@@ -189,7 +201,7 @@ func TestGoodbyeBeforeTheTool(t *testing.T) {
 	if !s.Scan.Eligible || s.Scan.Dispatched || !s.Scan.Recovered || s.Status != recovered {
 		t.Errorf("scan %+v, status %s", s.Scan, s.Status)
 	}
-	f, found := finding(s.Scan, quality.CloseBeforeDispatch)
+	f, found := s.Scan.Finding(quality.CloseBeforeDispatch)
 	if !found || f.Sentence == "" || f.Second == 0 {
 		t.Errorf("findings %+v", s.Scan.Findings)
 	}
@@ -227,7 +239,7 @@ func TestADispatchedCallMeetsItsLead(t *testing.T) {
 // What cannot be sent on waits for the owner, who is called until they answer.
 func TestTheOwnerIsAsked(t *testing.T) {
 	r := newRig(t)
-	s, _ := r.start()
+	r.start()
 	lost := func(c *call.Call) {
 		c.Collected["city"] = "Trifouilly-les-Oies"
 		for i := range c.Turns {
@@ -255,16 +267,6 @@ func TestTheOwnerIsAsked(t *testing.T) {
 		t.Errorf("alarms %+v", raised)
 	}
 
-	// Nobody answers for a while.
-	r.set(monday.Add(6 * time.Minute))
-	if _, err := s.repeat(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	again := r.await(subjects.AlarmRaised, raised[alarm.NotRescued].ID, 2)[1].Body.(*event.Raised).Alarm
-	if again.Told != 2 || len(again.Leads) != 2 {
-		t.Errorf("told again: %+v", again)
-	}
-
 	r.publish(subjects.OwnerAnswered, first, "owner-answered-"+first, &event.Answered{Answer: event.Confirm, Place: "carouge", Phone: "+41781240009"})
 	l := r.await(subjects.Received, first, 1)[0].Body.(*event.Received).Lead
 	if l.Place.ID != "carouge" || l.Phone.E164 != "+41781240009" || l.Service.ID != "plumbing.leak" || !slices.Contains(l.Flags, confirmed) {
@@ -275,32 +277,8 @@ func TestTheOwnerIsAsked(t *testing.T) {
 	if got := r.events(subjects.Received, second); len(got) != 0 {
 		t.Error("a lead that the owner dropped went on")
 	}
-	r.set(monday.Add(2 * time.Hour))
-	if _, err := s.repeat(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if got := r.events(subjects.AlarmRaised, raised[alarm.NotRescued].ID); len(got) != 2 {
-		t.Errorf("told %d times, though all was answered", len(got))
-	}
-}
-
-// Occurrences of one cause that come at the same time begin one alarm.
-func TestStrikesAtTheSameTimeAreOneAlarm(t *testing.T) {
-	r := newRig(t)
-	s, _ := r.start()
-	const causes, occurrences = 10, 4
-	var all sync.WaitGroup
-	for n := range causes * occurrences {
-		all.Go(func() {
-			about := fmt.Sprintf("provider%d/sms", n/occurrences)
-			if err := s.raise(t.Context(), alarm.Occurrence{Site: domain, Cause: alarm.Unreachable, About: about, ID: fmt.Sprint(n), At: monday}); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	await.Return(t, "the occurrences are raised", all.Wait)
-	if got := r.events(subjects.AlarmRaised, ""); len(got) != causes {
-		t.Errorf("the owner was called %d times for %d causes", len(got), causes)
+	if st := r.alarm(raised[alarm.NotRescued]); st.Answered.IsZero() || len(st.Leads) != 0 {
+		t.Errorf("the alarm is open, though all was answered: %+v", st)
 	}
 }
 
@@ -399,7 +377,7 @@ func TestAwayAndReplayed(t *testing.T) {
 		}
 		ids = append(ids, r.end(c))
 	}
-	s, _ := r.start()
+	s := r.start()
 	r.start()
 	r.settled()
 	for i, id := range ids {
@@ -451,32 +429,6 @@ func TestAwayAndReplayed(t *testing.T) {
 	}
 }
 
-// One scanner at a time does the periodic work; when it leaves, the other does.
-func TestOneIsOnDuty(t *testing.T) {
-	r := newRig(t)
-	ran := make(chan int, 100)
-	run := func(n int) (stop func()) {
-		s, _ := r.start(Task{Name: "count", Every: time.Hour, Run: func(context.Context) ([]alarm.Occurrence, error) {
-			ran <- n
-			return []alarm.Occurrence{{Cause: alarm.Canary, ID: "beat", At: monday}}, nil
-		}})
-		return await.Background(t, s.Run)
-	}
-	stop := run(1)
-	if first := await.Value(t, "the first scanner works", ran); first != 1 {
-		t.Fatalf("scanner %d did the work", first)
-	}
-	run(2)
-	r.await(subjects.AlarmRaised, "", 1)
-	stop()
-	if next := await.Value(t, "the other takes over", ran); next != 2 {
-		t.Errorf("scanner %d took over", next)
-	}
-	if len(ran) != 0 {
-		t.Error("the work was done twice")
-	}
-}
-
 // Whatever an authentic report holds, the scanner lives on.
 func FuzzReport(f *testing.F) {
 	c, err := site.Load("../../../config")
@@ -503,110 +455,6 @@ func FuzzReport(f *testing.F) {
 			t.Error(err)
 		}
 	})
-}
-
-// Every owner gets a digest of the day that ended, once, an empty one too; on
-// the first day, which nothing was before, there is none.
-func TestTheDay(t *testing.T) {
-	r := newRig(t)
-	s, _ := r.start()
-	now := time.Now()
-	r.set(now)
-	day := func() []event.Event {
-		if _, err := s.digest(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		return r.events(subjects.DigestMade, "")
-	}
-	if got := day(); len(got) != 0 {
-		t.Fatalf("%d digests of a day before there was anything", len(got))
-	}
-	c := r.call(scenario.Goodbye, 1, nil)
-	r.scanned(r.end(c))
-	r.settled()
-	r.set(now.Add(24 * time.Hour))
-	day()
-	got := day()
-	if len(got) != 1 {
-		t.Fatalf("%d digests, want one", len(got))
-	}
-	d := got[0].Body.(*event.Digested).Digest
-	i := slices.IndexFunc(d.Sites, func(s digest.Site) bool { return s.Site == domain })
-	if i < 0 || d.Sites[i].Calls != 1 || d.Sites[i].Rescued != 1 || d.Sites[i].Dispatched.Of != 1 || d.Sites[i].Dispatched.Count != 0 {
-		t.Errorf("%+v", d.Sites)
-	}
-	r.set(now.Add(48 * time.Hour))
-	if got := day(); len(got) != 2 || got[1].Body.(*event.Digested).Digest.Sites[0].Calls != 0 {
-		t.Errorf("%d digests after an empty day, want 2", len(got))
-	}
-}
-
-// An agent that somebody changed at the vendor calls the owner once; who
-// acknowledges it accepts the agent as it is then.
-func TestAnAgentIsChanged(t *testing.T) {
-	r := newRig(t)
-	s, _ := r.start()
-	const as = `{"agent_id": "a", "name": "Plombiers", "metadata": {"updated_at": %d}, "conversation_config": {"agent": {"first_message": %q, "prompt": {"prompt": "p", "tool_ids": ["t1"]}}}}`
-	var answer string
-	var fails error
-	s.Agent = func(_ context.Context, id string) ([]byte, error) {
-		if id != r.catalog.Sites[domain].Agent.ID {
-			return []byte(`{"name": "another"}`), nil
-		}
-		return []byte(answer), fails
-	}
-	looks := 0
-	look := func() (raised []alarm.Alarm) {
-		looks++
-		occurrences, err := s.lookAtAgents(t.Context())
-		if (err != nil) != (fails != nil && !errors.Is(fails, event.ErrNotFound)) {
-			t.Errorf("look %d: %v", looks, err)
-		}
-		if err := s.raise(t.Context(), occurrences...); err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range r.events(subjects.AlarmRaised, "") {
-			raised = append(raised, e.Body.(*event.Raised).Alarm)
-		}
-		return raised
-	}
-	set := func(text string) { answer = fmt.Sprintf(as, looks, text) }
-
-	set("Bonjour")
-	look()
-	set("Bonjour") // only the vendor's own part moved
-	if got := look(); len(got) != 0 {
-		t.Fatalf("alarms without a change: %+v", got)
-	}
-	fails = errors.New("the vendor failed (status 500)")
-	if got := look(); len(got) != 0 {
-		t.Fatalf("alarms while the vendor fails: %+v", got)
-	}
-	fails = nil
-	set("Salut")
-	got := look()
-	if got = append(got, look()...); len(got) != 2 || got[0].ID != got[1].ID || got[0].Cause != alarm.ConfigDrift || got[0].Site != domain ||
-		got[0].Facts[1].Value != "conversation_config.agent.first_message" {
-		t.Fatalf("after a change: %+v", got)
-	}
-	acknowledge := func(a alarm.Alarm) {
-		r.publish(subjects.OwnerAnswered, a.ID, "owner-answered-"+a.ID, &event.Answered{Answer: event.Acknowledge})
-		r.settled()
-	}
-	acknowledge(got[0])
-	if got := look(); len(got) != 1 {
-		t.Errorf("an accepted change: %d alarms, want the first alone", len(got))
-	}
-	set("Bonjour")
-	if got = look(); len(got) != 2 {
-		t.Fatalf("changed back after that: %d alarms, want 2", len(got))
-	}
-	acknowledge(got[1])
-	fails = fmt.Errorf("get agent: %w", event.ErrNotFound)
-	look()
-	if got = look(); len(got) != 3 || got[2].Facts[1].Value != "the vendor does not have this agent" {
-		t.Errorf("a deleted agent: %+v", got)
-	}
 }
 
 // A new version that no longer says that it is an AI calls the owner; an agent

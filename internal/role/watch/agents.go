@@ -1,4 +1,4 @@
-package scanner
+package watch
 
 import (
 	"context"
@@ -27,21 +27,21 @@ func agentKey(agent string) string { return "agent-" + lead.NewID(agent, "") }
 
 // lookAtAgents compares the market's agents with the record of them: nobody but
 // a person who knows of it changes an agent.
-func (s *Scanner) lookAtAgents(ctx context.Context) ([]alarm.Occurrence, error) {
+func (w *Watch) lookAtAgents(ctx context.Context) ([]alarm.Occurrence, error) {
 	var occurrences []alarm.Occurrence
 	var faults []error
-	for _, domain := range slices.Sorted(maps.Keys(s.Catalog.Sites)) {
-		st := s.Catalog.Sites[domain]
-		if st.Market != s.Market {
+	for _, domain := range slices.Sorted(maps.Keys(w.Catalog.Sites)) {
+		st := w.Catalog.Sites[domain]
+		if st.Market != w.Market {
 			continue
 		}
-		now, err := s.agentNow(ctx, st.Agent.ID)
+		now, err := w.agentNow(ctx, st.Agent.ID)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("look at agent %s: %w", st.Agent.ID, err))
 			continue
 		}
 		var changed []string
-		err = change(ctx, s.Watch, agentKey(st.Agent.ID), func(r agentRecord) (agentRecord, error) {
+		err = change(ctx, w.Bucket, agentKey(st.Agent.ID), func(r agentRecord) (agentRecord, error) {
 			if r.Known == nil && len(now) > 0 {
 				r.Known = now
 			}
@@ -59,7 +59,7 @@ func (s *Scanner) lookAtAgents(ctx context.Context) ([]alarm.Occurrence, error) 
 		}
 		if len(changed) > 0 {
 			occurrences = append(occurrences, alarm.Occurrence{
-				Site: domain, Cause: alarm.ConfigDrift, About: st.Agent.ID, ID: digestOf(now), At: s.Now(),
+				Site: domain, Cause: alarm.ConfigDrift, About: st.Agent.ID, ID: digestOf(now), At: w.Now(),
 				Facts: []alarm.Fact{{Label: "agent", Value: st.Agent.ID}, {Label: "changed", Value: listed(changed)}},
 			})
 		}
@@ -69,8 +69,8 @@ func (s *Scanner) lookAtAgents(ctx context.Context) ([]alarm.Occurrence, error) 
 
 // agentNow are the hashes of an agent's parts; none when the vendor does not
 // have it.
-func (s *Scanner) agentNow(ctx context.Context, id string) (map[string]string, error) {
-	raw, err := s.Agent(ctx, id)
+func (w *Watch) agentNow(ctx context.Context, id string) (map[string]string, error) {
+	raw, err := w.Agent(ctx, id)
 	if errors.Is(err, event.ErrNotFound) {
 		return map[string]string{}, nil
 	} else if err != nil {
@@ -126,8 +126,8 @@ func listed(names []string) string {
 }
 
 // accept makes what was seen of an agent the record of it.
-func (s *Scanner) accept(ctx context.Context, agent string) error {
-	return change(ctx, s.Watch, agentKey(agent), func(r agentRecord) (agentRecord, error) {
+func (w *Watch) accept(ctx context.Context, agent string) error {
+	return change(ctx, w.Bucket, agentKey(agent), func(r agentRecord) (agentRecord, error) {
 		if r.Seen != nil {
 			r.Known, r.Seen = r.Seen, nil
 		}

@@ -1,4 +1,4 @@
-package scanner
+package watch
 
 import (
 	"context"
@@ -16,18 +16,18 @@ import (
 
 const alarmPrefix = "alarm-"
 
-// raise counts occurrences and calls the owner where that is due. An occurrence is
+// Raise counts occurrences and calls the owner where that is due. An occurrence is
 // counted before the owner is called: occurrences that come at the same time agree
 // first on the alarm that they begin.
-func (s *Scanner) raise(ctx context.Context, occurrences ...alarm.Occurrence) error {
+func (w *Watch) Raise(ctx context.Context, occurrences ...alarm.Occurrence) error {
 	for _, k := range occurrences {
-		if s.Catalog.Sites[k.Site] == nil {
-			k.Site = s.first
+		if w.Catalog.Sites[k.Site] == nil {
+			k.Site = w.first
 		}
 		key := alarmPrefix + alarm.Key(k.Site, k.Cause, k.About)
-		err := change(ctx, s.Watch, key, func(st alarm.State) (alarm.State, error) { return st.Add(k), nil })
+		err := change(ctx, w.Bucket, key, func(st alarm.State) (alarm.State, error) { return st.Add(k), nil })
 		if err == nil {
-			err = change(ctx, s.Watch, key, func(st alarm.State) (alarm.State, error) { return s.tell(ctx, st) })
+			err = change(ctx, w.Bucket, key, func(st alarm.State) (alarm.State, error) { return w.tell(ctx, st) })
 		}
 		if err != nil {
 			return fmt.Errorf("raise %s: %w", k.Cause, err)
@@ -37,58 +37,58 @@ func (s *Scanner) raise(ctx context.Context, occurrences ...alarm.Occurrence) er
 }
 
 // Slept raises that the machine slept.
-func (s *Scanner) Slept(ctx context.Context, host string, d time.Duration) {
-	now := s.Now()
-	err := s.raise(ctx, alarm.Occurrence{
+func (w *Watch) Slept(ctx context.Context, host string, d time.Duration) {
+	now := w.Now()
+	err := w.Raise(ctx, alarm.Occurrence{
 		Cause: alarm.HostSlept, About: host, ID: host + now.UTC().Format(time.RFC3339), At: now.Add(-d),
 		Facts: []alarm.Fact{{Label: "host", Value: host}, {Label: "slept", Value: d.Round(time.Second).String()}},
 	})
 	if err != nil {
-		s.Log.Error().Err(err).Msg("the owner could not be called")
+		w.Log.Error().Err(err).Msg("the owner could not be called")
 	}
 }
 
 // tell calls the owner if that is due. The call is published before it is
 // counted and carries its number: dying in between repeats the same event.
-func (s *Scanner) tell(ctx context.Context, st alarm.State) (alarm.State, error) {
-	now := s.Now().UTC()
+func (w *Watch) tell(ctx context.Context, st alarm.State) (alarm.State, error) {
+	now := w.Now().UTC()
 	if !st.Due(now) {
 		return st, nil
 	}
 	st = st.Tell(now)
-	s.Log.Warn().Str("cause", st.Cause).Str("site", st.Site).Str("alarm", st.ID).Int("times", st.Times).Int("told", st.Told).Msg("the owner is called")
-	return st, s.Stream.Publish(ctx, event.Event{
+	w.Log.Warn().Str("cause", st.Cause).Str("site", st.Site).Str("alarm", st.ID).Int("times", st.Times).Int("told", st.Told).Msg("the owner is called")
+	return st, w.Stream.Publish(ctx, event.Event{
 		ID: fmt.Sprintf("%s-%s-%d", subjects.AlarmRaised, st.ID, st.Told), At: now,
-		Lead: subjects.Lead{Market: s.Market, Site: st.Site, Event: subjects.AlarmRaised, Lead: st.ID},
+		Lead: subjects.Lead{Market: w.Market, Site: st.Site, Event: subjects.AlarmRaised, Lead: st.ID},
 		Body: &event.Raised{Alarm: st.Alarm},
 	})
 }
 
 // repeat calls the owner again for what nobody has acknowledged.
-func (s *Scanner) repeat(ctx context.Context) ([]alarm.Occurrence, error) {
-	return nil, s.eachAlarm(ctx, func(st alarm.State) bool { return st.Due(s.Now()) }, func(st alarm.State) (alarm.State, error) {
-		return s.tell(ctx, st)
+func (w *Watch) repeat(ctx context.Context) ([]alarm.Occurrence, error) {
+	return nil, w.eachAlarm(ctx, func(st alarm.State) bool { return st.Due(w.Now()) }, func(st alarm.State) (alarm.State, error) {
+		return w.tell(ctx, st)
 	})
 }
 
-// acknowledge makes an alarm quiet, and what it was about begins anew.
-func (s *Scanner) acknowledge(ctx context.Context, id string, at time.Time) error {
-	return s.eachAlarm(ctx, func(st alarm.State) bool { return st.ID == id }, func(st alarm.State) (alarm.State, error) {
+// Acknowledge makes an alarm quiet, and what it was about begins anew.
+func (w *Watch) Acknowledge(ctx context.Context, id string, at time.Time) error {
+	return w.eachAlarm(ctx, func(st alarm.State) bool { return st.ID == id }, func(st alarm.State) (alarm.State, error) {
 		var err error
 		switch agent, detector, _ := strings.Cut(st.About, "/"); st.Cause {
 		case alarm.Drift:
-			err = s.forgive(ctx, agent, detector)
+			err = w.forgive(ctx, agent, detector)
 		case alarm.ConfigDrift:
-			err = s.accept(ctx, agent)
+			err = w.accept(ctx, agent)
 		}
 		return st.Answer(id, at), err
 	})
 }
 
-// settle takes a lead that the owner decided on out of the alarm about it.
-func (s *Scanner) settle(ctx context.Context, site, lead string, at time.Time) error {
+// Settle takes a lead that the owner decided on out of the alarm about it.
+func (w *Watch) Settle(ctx context.Context, site, lead string, at time.Time) error {
 	key := alarmPrefix + alarm.Key(site, alarm.NotRescued, "")
-	return change(ctx, s.Watch, key, func(st alarm.State) (alarm.State, error) {
+	return change(ctx, w.Bucket, key, func(st alarm.State) (alarm.State, error) {
 		st.Leads = slices.DeleteFunc(slices.Clone(st.Leads), func(id string) bool { return id == lead })
 		if len(st.Leads) == 0 {
 			st = st.Answer(st.ID, at)
@@ -98,8 +98,8 @@ func (s *Scanner) settle(ctx context.Context, site, lead string, at time.Time) e
 }
 
 // eachAlarm changes the alarms that are meant.
-func (s *Scanner) eachAlarm(ctx context.Context, meant func(alarm.State) bool, f func(alarm.State) (alarm.State, error)) error {
-	all, err := s.Watch.All(ctx)
+func (w *Watch) eachAlarm(ctx context.Context, meant func(alarm.State) bool, f func(alarm.State) (alarm.State, error)) error {
+	all, err := w.Bucket.All(ctx)
 	if err != nil {
 		return fmt.Errorf("read the alarms: %w", err)
 	}
@@ -109,7 +109,7 @@ func (s *Scanner) eachAlarm(ctx context.Context, meant func(alarm.State) bool, f
 		if !strings.HasPrefix(e.Key, alarmPrefix) || json.Unmarshal(e.Value, &st) != nil || !meant(st) {
 			continue
 		}
-		faults = append(faults, change(ctx, s.Watch, e.Key, func(st alarm.State) (alarm.State, error) {
+		faults = append(faults, change(ctx, w.Bucket, e.Key, func(st alarm.State) (alarm.State, error) {
 			if !meant(st) { // changed since
 				return st, nil
 			}

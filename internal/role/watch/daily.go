@@ -1,4 +1,4 @@
-package scanner
+package watch
 
 import (
 	"context"
@@ -18,12 +18,12 @@ const digestEvery = time.Minute
 
 // digest makes the digest of the day that ended last, once for each owner. It
 // is made of an empty day too; of a day before there was anything it is not.
-func (s *Scanner) digest(ctx context.Context) ([]alarm.Occurrence, error) {
-	from, to := digest.Window(s.Now(), s.Catalog.Markets[s.Market].Location)
+func (w *Watch) digest(ctx context.Context) ([]alarm.Occurrence, error) {
+	from, to := digest.Window(w.Now(), w.Catalog.Markets[w.Market].Location)
 	var due []daily.Owner
-	for _, owner := range daily.Owners(s.Catalog, s.Market) {
-		made := daily.Made(daily.New(s.Market, from, to).Of(owner.Sites), s.Now())
-		there, err := s.Stream.Events(ctx, made.Lead)
+	for _, owner := range daily.Owners(w.Catalog, w.Market) {
+		made := daily.Made(daily.New(w.Market, from, to).Of(owner.Sites), w.Now())
+		there, err := w.Stream.Events(ctx, made.Lead)
 		if err != nil {
 			return nil, err
 		}
@@ -34,11 +34,11 @@ func (s *Scanner) digest(ctx context.Context) ([]alarm.Occurrence, error) {
 	if len(due) == 0 {
 		return nil, nil
 	}
-	if oldest, err := s.oldest(ctx); err != nil || oldest.IsZero() || !oldest.Before(to) {
+	if oldest, err := w.oldest(ctx); err != nil || oldest.IsZero() || !oldest.Before(to) {
 		return nil, err
 	}
-	day := daily.New(s.Market, from, to)
-	err := s.Stream.History(ctx, subjects.Lead{Market: s.Market}, from.Add(-daily.Before), func(e event.Event, stored time.Time) error {
+	day := daily.New(w.Market, from, to)
+	err := w.Stream.History(ctx, subjects.Lead{Market: w.Market}, from.Add(-daily.Before), func(e event.Event, stored time.Time) error {
 		day.Add(e, stored)
 		return nil
 	})
@@ -46,21 +46,21 @@ func (s *Scanner) digest(ctx context.Context) ([]alarm.Occurrence, error) {
 		return nil, fmt.Errorf("read the day: %w", err)
 	}
 	for _, owner := range due {
-		made := daily.Made(day.Of(owner.Sites), s.Now())
-		if err := s.Stream.PublishFirst(ctx, made); err != nil && !errors.Is(err, event.ErrConflict) {
+		made := daily.Made(day.Of(owner.Sites), w.Now())
+		if err := w.Stream.PublishFirst(ctx, made); err != nil && !errors.Is(err, event.ErrConflict) {
 			return nil, err
 		}
-		s.Log.Info().Str("site", made.Lead.Site).Time("day", from).Msg("digest made")
+		w.Log.Info().Str("site", made.Lead.Site).Time("day", from).Msg("digest made")
 	}
 	return nil, nil
 }
 
 // oldest is when the oldest event that the stream holds was stored; the zero
 // time when it holds none.
-func (s *Scanner) oldest(ctx context.Context) (time.Time, error) {
+func (w *Watch) oldest(ctx context.Context) (time.Time, error) {
 	enough := errors.New("enough")
 	var first time.Time
-	err := s.Stream.History(ctx, subjects.Lead{Market: s.Market}, time.Time{}, func(_ event.Event, at time.Time) error {
+	err := w.Stream.History(ctx, subjects.Lead{Market: w.Market}, time.Time{}, func(_ event.Event, at time.Time) error {
 		first = at
 		return enough
 	})

@@ -1,4 +1,4 @@
-package scanner
+package watch
 
 import (
 	"context"
@@ -37,27 +37,27 @@ type agentState map[string]drift.State
 
 func driftKey(agent string) string { return "drift-" + lead.NewID(agent, "") }
 
-// observe counts a call for its agent and says what is alarming about it.
-func (s *Scanner) observe(ctx context.Context, st *site.Site, scanned *event.Scanned, id string) ([]alarm.Occurrence, error) {
+// Observe counts a call for its agent and says what is alarming about it.
+func (w *Watch) Observe(ctx context.Context, st *site.Site, scanned *event.Scanned, id string) ([]alarm.Occurrence, error) {
 	c, scan := scanned.Call, scanned.Scan
 	if scan.Why == "test" || c.Direction == "outbound" {
 		return nil, nil
 	}
 	var after agentState
-	err := s.changeAgent(ctx, c.AgentID, func(before agentState) agentState {
+	err := w.changeAgent(ctx, c.AgentID, func(before agentState) agentState {
 		after = agentState{}
-		for _, w := range watched {
-			d := before[w.detector]
+		for _, one := range watched {
+			d := before[one.detector]
 			if d.Config == "" {
 				d.Config = c.Version
 			} else if c.Version != "" {
 				d = d.Restart(c.Version, c.StartedAt)
 			}
-			if w.every || scan.Eligible {
-				_, bad := finding(scan, w.detector)
+			if one.every || scan.Eligible {
+				_, bad := scan.Finding(one.detector)
 				d = d.Observe(drift.Observation{ID: id, At: c.StartedAt, Bad: bad})
 			}
-			after[w.detector] = d
+			after[one.detector] = d
 		}
 		return after
 	})
@@ -68,35 +68,35 @@ func (s *Scanner) observe(ctx context.Context, st *site.Site, scanned *event.Sca
 	// A version that came after another, and that leaves out what the one
 	// before it may have said.
 	since := after[quality.MissedDispatch]
-	if f, bad := finding(scan, quality.NoDisclosure); bad && since.Config == c.Version && !since.ConfigAt.IsZero() {
+	if f, bad := scan.Finding(quality.NoDisclosure); bad && since.Config == c.Version && !since.ConfigAt.IsZero() {
 		occurrences = append(occurrences, alarm.Occurrence{
 			Site: st.Domain, Cause: alarm.NoDisclosure, About: c.AgentID + "/" + c.Version, ID: id, At: c.StartedAt,
 			Facts: []alarm.Fact{{Label: "agent", Value: c.AgentID}, {Label: "version", Value: c.Version}, {Label: "missing", Value: f.Detail}},
 		})
 	}
-	for _, w := range watched {
-		f, bad := finding(scan, w.detector)
-		if !bad || !w.every && !scan.Eligible {
+	for _, one := range watched {
+		f, bad := scan.Finding(one.detector)
+		if !bad || !one.every && !scan.Eligible {
 			continue
 		}
-		d := after[w.detector]
+		d := after[one.detector]
 		if a := d.Alarm; a != nil {
 			bad, n := d.Count()
 			low, high := drift.Wilson(bad, n)
 			occurrences = append(occurrences, alarm.Occurrence{
-				Site: st.Domain, Cause: alarm.Drift, About: c.AgentID + "/" + w.detector, ID: a.ID, At: a.At, Leads: []string{id},
+				Site: st.Domain, Cause: alarm.Drift, About: c.AgentID + "/" + one.detector, ID: a.ID, At: a.At, Leads: []string{id},
 				Facts: []alarm.Fact{
-					{Label: "detector", Value: w.detector},
+					{Label: "detector", Value: one.detector},
 					{Label: "agent", Value: c.AgentID},
 					{Label: "version", Value: c.Version},
 					{Label: "calls", Value: fmt.Sprintf("%d of %d (%.0f-%.0f %%)", bad, n, 100*low, 100*high)},
 				},
 			})
 		}
-		if (w.detector == quality.ToolError || w.detector == quality.ToolSlow) && within(d, c.StartedAt) >= 2 {
+		if (one.detector == quality.ToolError || one.detector == quality.ToolSlow) && within(d, c.StartedAt) >= 2 {
 			occurrences = append(occurrences, alarm.Occurrence{
 				Site: st.Domain, Cause: alarm.ToolError, About: c.AgentID, ID: id, At: c.StartedAt, Leads: []string{id},
-				Facts: []alarm.Fact{{Label: "agent", Value: c.AgentID}, {Label: "detector", Value: w.detector}, {Label: "detail", Value: f.Detail}},
+				Facts: []alarm.Fact{{Label: "agent", Value: c.AgentID}, {Label: "detector", Value: one.detector}, {Label: "detail", Value: f.Detail}},
 			})
 		}
 	}
@@ -115,8 +115,8 @@ func within(s drift.State, at time.Time) int {
 }
 
 // forgive begins anew after an alarm was acknowledged.
-func (s *Scanner) forgive(ctx context.Context, agent, detector string) error {
-	return s.changeAgent(ctx, agent, func(all agentState) agentState {
+func (w *Watch) forgive(ctx context.Context, agent, detector string) error {
+	return w.changeAgent(ctx, agent, func(all agentState) agentState {
 		if d := all[detector]; d.Alarm != nil {
 			all[detector] = d.Acknowledge(d.Alarm.ID)
 		}
@@ -126,8 +126,8 @@ func (s *Scanner) forgive(ctx context.Context, agent, detector string) error {
 
 // changeAgent changes what is known of an agent, one call at a time: scanners
 // on other machines are met by comparing.
-func (s *Scanner) changeAgent(ctx context.Context, agent string, f func(agentState) agentState) error {
-	s.agents.Lock()
-	defer s.agents.Unlock()
-	return change(ctx, s.Watch, driftKey(agent), func(all agentState) (agentState, error) { return f(all), nil })
+func (w *Watch) changeAgent(ctx context.Context, agent string, f func(agentState) agentState) error {
+	w.agents.Lock()
+	defer w.agents.Unlock()
+	return change(ctx, w.Bucket, driftKey(agent), func(all agentState) (agentState, error) { return f(all), nil })
 }

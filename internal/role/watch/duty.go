@@ -1,4 +1,4 @@
-package scanner
+package watch
 
 import (
 	"cmp"
@@ -46,25 +46,25 @@ type duty struct {
 
 // Run does the periodic work while no other scanner of the market does, until
 // ctx ends.
-func (s *Scanner) Run(ctx context.Context) error {
-	w := watcher{me: rand.Text()}
+func (w *Watch) Run(ctx context.Context) error {
+	seen := watcher{me: rand.Text()}
 	tick := time.NewTicker(dutyBeat)
 	defer tick.Stop()
 	stop := func() {}
 	working := false
 	for {
-		mine, err := s.beat(ctx, &w)
+		mine, err := w.beat(ctx, &seen)
 		if err != nil && ctx.Err() == nil {
-			s.Log.Warn().Err(err).Msg("it is not known which scanner is on duty")
-			mine = working && time.Since(w.said) < dutySilence // nobody takes over before that
+			w.Log.Warn().Err(err).Msg("it is not known which scanner is on duty")
+			mine = working && time.Since(seen.said) < dutySilence // nobody takes over before that
 		}
 		switch {
 		case mine && !working:
-			stop = s.work(ctx)
-			s.Log.Info().Msg("on duty")
+			stop = w.work(ctx)
+			w.Log.Info().Msg("on duty")
 		case !mine && working:
 			stop()
-			s.Log.Info().Msg("off duty")
+			w.Log.Info().Msg("off duty")
 		}
 		working = mine
 		select {
@@ -74,7 +74,7 @@ func (s *Scanner) Run(ctx context.Context) error {
 		}
 		if working {
 			stop()
-			s.leave(context.WithoutCancel(ctx), w.me)
+			w.leave(context.WithoutCancel(ctx), seen.me)
 		}
 		return nil
 	}
@@ -89,88 +89,88 @@ type watcher struct {
 }
 
 // beat says that this scanner is on duty, unless another does.
-func (s *Scanner) beat(ctx context.Context, w *watcher) (mine bool, err error) {
-	held, d, err := s.duty(ctx)
+func (w *Watch) beat(ctx context.Context, seen *watcher) (mine bool, err error) {
+	held, d, err := w.duty(ctx)
 	if err != nil {
 		return false, err
 	}
-	if held.Revision != w.revision {
-		w.revision, w.changed = held.Revision, time.Now()
+	if held.Revision != seen.revision {
+		seen.revision, seen.changed = held.Revision, time.Now()
 	}
-	if d.Holder != w.me && d.Holder != "" && time.Since(w.changed) < dutySilence {
+	if d.Holder != seen.me && d.Holder != "" && time.Since(seen.changed) < dutySilence {
 		return false, nil
 	}
-	switch err := s.hold(ctx, held, duty{w.me, d.N + 1}); {
+	switch err := w.hold(ctx, held, duty{seen.me, d.N + 1}); {
 	case errors.Is(err, event.ErrConflict):
 		return false, nil
 	case err != nil:
 		return false, err
 	}
-	w.said = time.Now()
+	seen.said = time.Now()
 	return true, nil
 }
 
 // leave gives the duty back, so that another need not wait for a silence.
-func (s *Scanner) leave(ctx context.Context, me string) {
+func (w *Watch) leave(ctx context.Context, me string) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	if held, d, err := s.duty(ctx); err == nil && d.Holder == me {
-		_ = s.hold(ctx, held, duty{"", d.N + 1}) // else another waits a little longer
+	if held, d, err := w.duty(ctx); err == nil && d.Holder == me {
+		_ = w.hold(ctx, held, duty{"", d.N + 1}) // else another waits a little longer
 	}
 }
 
-func (s *Scanner) duty(ctx context.Context) (event.Entry, duty, error) {
+func (w *Watch) duty(ctx context.Context) (event.Entry, duty, error) {
 	var d duty
-	held, err := s.Watch.Get(ctx, dutyKey)
+	held, err := w.Bucket.Get(ctx, dutyKey)
 	if errors.Is(err, event.ErrNotFound) {
 		return held, d, nil
 	} else if err != nil {
 		return held, d, err
 	}
 	if err := json.Unmarshal(held.Value, &d); err != nil {
-		s.Log.Error().Err(err).Msg("the duty cannot be read and is written anew")
+		w.Log.Error().Err(err).Msg("the duty cannot be read and is written anew")
 	}
 	return held, d, nil
 }
 
-func (s *Scanner) hold(ctx context.Context, held event.Entry, d duty) error {
+func (w *Watch) hold(ctx context.Context, held event.Entry, d duty) error {
 	value, err := json.Marshal(d)
 	if err != nil {
 		return err
 	}
 	if held.Revision == 0 {
-		_, err = s.Watch.Create(ctx, dutyKey, value)
+		_, err = w.Bucket.Create(ctx, dutyKey, value)
 	} else {
-		_, err = s.Watch.Update(ctx, dutyKey, value, held.Revision)
+		_, err = w.Bucket.Update(ctx, dutyKey, value, held.Revision)
 	}
 	return err
 }
 
 // work starts every task; stop ends and awaits them.
-func (s *Scanner) work(ctx context.Context) (stop func()) {
+func (w *Watch) work(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var all sync.WaitGroup
-	own := []Task{{"repeat of alarms", repeatEvery, s.repeat}, {"digest", digestEvery, s.digest}}
-	if s.Agent != nil {
-		own = append(own, Task{"agents", cmp.Or(s.AgentsEvery, agentsEvery), s.lookAtAgents})
+	own := []Task{{"repeat of alarms", repeatEvery, w.repeat}, {"digest", digestEvery, w.digest}}
+	if w.Agent != nil {
+		own = append(own, Task{"agents", cmp.Or(w.AgentsEvery, agentsEvery), w.lookAtAgents})
 	}
-	for _, t := range append(own, s.Tasks...) {
-		all.Go(func() { s.periodic(ctx, t) })
+	for _, t := range append(own, w.Tasks...) {
+		all.Go(func() { w.periodic(ctx, t) })
 	}
 	return func() { cancel(); all.Wait() }
 }
 
 // periodic runs a task at once and then whenever it is due.
-func (s *Scanner) periodic(ctx context.Context, t Task) {
+func (w *Watch) periodic(ctx context.Context, t Task) {
 	tick := time.NewTicker(t.Every)
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		occurrences, err := t.Run(ctx)
 		if err == nil {
-			err = s.raise(ctx, occurrences...)
+			err = w.Raise(ctx, occurrences...)
 		}
 		if err != nil && ctx.Err() == nil {
-			s.Log.Error().Err(err).Str("task", t.Name).Msg("a periodic task failed; it comes again")
+			w.Log.Error().Err(err).Str("task", t.Name).Msg("a periodic task failed; it comes again")
 		}
 		select {
 		case <-tick.C:

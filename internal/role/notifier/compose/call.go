@@ -1,4 +1,4 @@
-package notifier
+package compose
 
 import (
 	"fmt"
@@ -40,7 +40,7 @@ const (
 )
 
 // scanned writes the mail on a finished call.
-func (n *Notifier) scanned(e event.Event, s event.Scanned) ([]lead.Message, error) {
+func (c *Composer) scanned(e event.Event, s event.Scanned) ([]lead.Message, error) {
 	if e.Lead.Site == site.Unknown || s.Scan.Why == test || s.Lead != nil && s.Lead.Test() {
 		return nil, nil
 	}
@@ -49,7 +49,7 @@ func (n *Notifier) scanned(e event.Event, s event.Scanned) ([]lead.Message, erro
 		decided.Lead = *s.Lead
 	}
 	decided.Lead.Ref = or(decided.Lead.Ref, lead.Ref(e.Lead.Lead))
-	w, err := n.writer(e.Lead, decided)
+	w, err := c.writer(e.Lead, decided)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package notifier
+package compose
 
 import (
 	"fmt"
@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -15,6 +14,7 @@ import (
 	"leadbus/internal/lead"
 	"leadbus/internal/lead/link"
 	"leadbus/internal/role/scanner/quality"
+	"leadbus/internal/site"
 	"leadbus/internal/subjects"
 )
 
@@ -71,8 +71,8 @@ func both(t *testing.T, name string, m lead.Message, want ...string) {
 }
 
 func TestTheMailOnACallHoldsEverything(t *testing.T) {
-	messages := planned(t, scanned(nil), func(w *world) {
-		s := w.catalog.Sites["plombiersgeneve.ch"]
+	messages := planned(t, scanned(nil), func(c *site.Catalog) {
+		s := c.Sites["plombiersgeneve.ch"]
 		s.Owner.Copies = []string{"partner@mail.example", "office@mail.example"}
 	})
 	if d := cmp.Diff([]string{"owner email call", "owner email call-copy-1", "owner email call-copy-2"}, what(messages)); d != "" {
@@ -145,8 +145,8 @@ func TestWhatToDoAfterACall(t *testing.T) {
 		"missed":                  {func(b *event.Scanned) { b.Status, b.Lead = "", nil }, []string{"not served", "Call the customer back"}, true, false},
 		"something new":           {func(b *event.Scanned) { b.Status = "converted" }, []string{"What became of this call: converted"}, false, false},
 	} {
-		messages := planned(t, scanned(c.change), func(w *world) {
-			w.catalog.Sites["plombiersgeneve.ch"].Owner.Copies = []string{"partner@mail.example"}
+		messages := planned(t, scanned(c.change), func(c *site.Catalog) {
+			c.Sites["plombiersgeneve.ch"].Owner.Copies = []string{"partner@mail.example"}
 		})
 		m := messages[0]
 		both(t, name, m, c.says...)
@@ -189,20 +189,6 @@ func TestCallsThatAreNotMailed(t *testing.T) {
 		if got := planned(t, e, nil); len(got) != 0 {
 			t.Errorf("%s: %v", name, what(got))
 		}
-	}
-}
-
-// A call is mailed once, however often its scan is delivered or replayed.
-func TestARepeatedScanIsMailedOnce(t *testing.T) {
-	w := newWorld(t)
-	for range 3 {
-		if _, err := w.deliver(t, scanned(nil)); err != nil {
-			t.Fatal(err)
-		}
-		w.pass(time.Hour)
-	}
-	if got := w.queued(); len(got) != 1 {
-		t.Errorf("%v", what(got))
 	}
 }
 

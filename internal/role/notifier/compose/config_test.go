@@ -1,4 +1,4 @@
-package notifier
+package compose
 
 import (
 	"strings"
@@ -14,7 +14,7 @@ import (
 // every language: a plain SMS of one segment in which nothing that matters was
 // cut, and a WhatsApp message that its template allows.
 func TestShippedSitesReadWell(t *testing.T) {
-	c, err := site.Load("../../../config")
+	c, err := site.Load("../../../../config")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,8 +32,6 @@ func TestShippedSitesReadWell(t *testing.T) {
 			s.Owner.Language = lang
 			for _, service := range s.Services {
 				for _, kind := range []string{subjects.Matched, subjects.Amended, subjects.Unserved} {
-					w := newWorld(t)
-					w.catalog, w.market = c, s.Market
 					e := outcome(kind, func(b *event.Decided) {
 						l := &b.Lead
 						l.Market, l.Site, l.Language = s.Market, domain, lang
@@ -43,11 +41,8 @@ func TestShippedSitesReadWell(t *testing.T) {
 							b.Provider.Languages = []string{lang}
 						}
 					})
-					if _, err := w.deliver(t, e); err != nil {
-						t.Fatalf("%s: %v", domain, err)
-					}
 					told := map[string]bool{}
-					for _, m := range w.queued() {
+					for _, m := range by(t, c, e) {
 						told[m.Recipient+m.Channel] = true
 						at := strings.Join([]string{domain, lang, service.ID, m.Recipient, m.Channel, m.Purpose}, " ")
 						if m.Channel == lead.SMS {

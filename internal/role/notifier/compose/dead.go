@@ -1,7 +1,6 @@
-package notifier
+package compose
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,13 +12,13 @@ import (
 	"leadbus/internal/subjects"
 )
 
-// HandleDead tells the owner that a role gave up an event: one mail for each
-// site, role and hour, since one cause mostly concerns many leads.
-func (n *Notifier) HandleDead(ctx context.Context, d event.Dead) error {
+// Dead tells the owner that a role gave up an event: one mail for each site,
+// role and hour, since one cause mostly concerns many leads.
+func (c *Composer) Dead(d event.Dead) (subjects.Lead, []lead.Message, error) {
 	l := subjects.Lead{Market: d.Market, Site: d.Site, Lead: d.Lead}
-	if n.catalog.Sites[l.Site] == nil { // unreadable, or a site that is gone: any owner of the market
-		for _, domain := range slices.Sorted(maps.Keys(n.catalog.Sites)) {
-			if n.catalog.Sites[domain].Market == d.Market {
+	if c.catalog.Sites[l.Site] == nil { // unreadable, or a site that is gone: any owner of the market
+		for _, domain := range slices.Sorted(maps.Keys(c.catalog.Sites)) {
+			if c.catalog.Sites[domain].Market == d.Market {
 				l.Site = domain
 				break
 			}
@@ -28,19 +27,16 @@ func (n *Notifier) HandleDead(ctx context.Context, d event.Dead) error {
 	if l.Lead == "" {
 		l.Lead = lead.NewID("unreadable", fmt.Sprint(d.Market, d.Seq))
 	}
-	w, err := n.writer(l, event.Decided{Lead: lead.Lead{ID: l.Lead, Market: l.Market, Site: l.Site, Ref: lead.Ref(l.Lead)}})
+	w, err := c.writer(l, event.Decided{Lead: lead.Lead{ID: l.Lead, Market: l.Market, Site: l.Site, Ref: lead.Ref(l.Lead)}})
 	if err != nil {
-		return err
+		return l, nil, err
 	}
 	w.gaveUp(d)
 	messages, err := w.done()
-	if err != nil {
-		return err
-	}
 	for i := range messages {
 		messages[i].ID = lead.MessageID(l.Site, messages[i].Purpose, lead.ToOwner, lead.Email, d.At.UTC().Format("2006010215"))
 	}
-	return n.queue(ctx, l, messages)
+	return l, messages, err
 }
 
 func (w *writer) gaveUp(d event.Dead) {

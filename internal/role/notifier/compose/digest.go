@@ -1,4 +1,4 @@
-package notifier
+package compose
 
 import (
 	"cmp"
@@ -15,8 +15,8 @@ import (
 
 // digested writes an owner's day. It goes out when nothing happened as well:
 // that it comes shows that somebody looks.
-func (n *Notifier) digested(e event.Event, d digest.Digest) ([]lead.Message, error) {
-	w, err := n.writer(e.Lead, event.Decided{})
+func (c *Composer) digested(e event.Event, d digest.Digest) ([]lead.Message, error) {
+	w, err := c.writer(e.Lead, event.Decided{})
 	if err != nil {
 		return nil, err
 	}
@@ -30,18 +30,18 @@ func (n *Notifier) digested(e event.Event, d digest.Digest) ([]lead.Message, err
 	}
 	v.Reason = headline(t, v, d)
 	m.Subject = t.DigestSubject.say(v)
-	c := mail{Title: t.DigestTitle.say(v), Intro: t.DigestIntro.say(v), Footer: t.OwnerFooter.say(v)}
+	content := mail{Title: t.DigestTitle.say(v), Intro: t.DigestIntro.say(v), Footer: t.OwnerFooter.say(v)}
 	if empty(d) {
-		c.Notes = append(c.Notes, t.DigestEmpty.say(v))
+		content.Notes = append(content.Notes, t.DigestEmpty.say(v))
 	}
-	c.Sections = []section{{Facts: facts(
+	content.Sections = []section{{Facts: facts(
 		fact{t.Alarms.say(v), fmt.Sprint(d.Alarms)},
 		fact{t.Canaries.say(v), share(d.Canaries)},
 	)}}
 	for _, s := range d.Sites {
-		c.Sections = append(c.Sections, section{Title: line(s.Site, maxLine), Facts: w.day(t, v, m.Language, s)})
+		content.Sections = append(content.Sections, section{Title: line(s.Site, maxLine), Facts: w.day(t, v, m.Language, s)})
 	}
-	w.addMail(m, c)
+	w.addMail(m, content)
 	return w.done()
 }
 

@@ -1,9 +1,11 @@
-package notifier
+package compose
 
 import (
 	"strings"
 
+	"leadbus/internal/event"
 	"leadbus/internal/lead"
+	"leadbus/internal/subjects"
 )
 
 // owner starts a mail to the owner; ok is false when the site has nobody to
@@ -149,8 +151,23 @@ func (w *writer) todo(t *texts) []text {
 	return out
 }
 
+// Failed tells the owner that a provider's message failed for good; without a
+// failure, that a customer's may not have been sent.
+func (c *Composer) Failed(l subjects.Lead, m lead.Message, f *lead.Failure) ([]lead.Message, error) {
+	w, err := c.writer(l, event.Decided{Offer: m.Offer, Lead: lead.Lead{Ref: m.Ref}})
+	if err != nil {
+		return nil, err
+	}
+	if f == nil {
+		w.uncertain(m)
+	} else {
+		w.undelivered(m, *f)
+	}
+	return w.done()
+}
+
 // undelivered tells the owner that a provider's message failed for good.
-func (w *writer) undelivered(e entry, f lead.Failure) {
+func (w *writer) undelivered(e lead.Message, f lead.Failure) {
 	m, t, ok := w.owner(purposeUndelivered + "-" + e.Channel)
 	if !ok {
 		return
@@ -183,7 +200,7 @@ func (w *writer) undelivered(e entry, f lead.Failure) {
 }
 
 // uncertain tells the owner that a customer's message may not have been sent.
-func (w *writer) uncertain(e entry) {
+func (w *writer) uncertain(e lead.Message) {
 	m, t, ok := w.owner(purposeUncertain + "-" + e.Channel)
 	if !ok {
 		return

@@ -1,4 +1,4 @@
-package notifier
+package compose
 
 import (
 	"crypto/sha256"
@@ -30,8 +30,8 @@ const (
 )
 
 // plan writes every message that an outcome of the matcher calls for.
-func (n *Notifier) plan(e event.Event, decided event.Decided) ([]lead.Message, error) {
-	w, err := n.writer(e.Lead, decided)
+func (c *Composer) plan(e event.Event, decided event.Decided) ([]lead.Message, error) {
+	w, err := c.writer(e.Lead, decided)
 	if err != nil {
 		return nil, err
 	}
@@ -72,11 +72,11 @@ func (n *Notifier) plan(e event.Event, decided event.Decided) ([]lead.Message, e
 }
 
 // writer prepares the messages about a lead of a site.
-func (n *Notifier) writer(l subjects.Lead, decided event.Decided) (*writer, error) {
-	s := n.catalog.Sites[l.Site]
+func (c *Composer) writer(l subjects.Lead, decided event.Decided) (*writer, error) {
+	s := c.catalog.Sites[l.Site]
 	if s == nil {
 		return nil, fmt.Errorf("plan messages: site %s is not configured, or its file is broken", l.Site)
 	}
 	decided.Lead.ID, decided.Lead.Market, decided.Lead.Site = l.Lead, l.Market, l.Site
-	return &writer{catalog: n.catalog, links: n.links, public: n.public, site: s, texts: n.texts[l.Site], of: decided}, nil
+	return &writer{catalog: c.catalog, links: c.links, public: c.public, site: s, texts: c.texts[l.Site], of: decided}, nil
 }

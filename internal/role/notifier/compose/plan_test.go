@@ -1,4 +1,4 @@
-package notifier
+package compose
 
 import (
 	"fmt"
@@ -10,23 +10,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"leadbus/internal/event"
+	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
 	"leadbus/internal/roster"
+	"leadbus/internal/site"
 	"leadbus/internal/subjects"
 )
-
-// planned plays the event and answers the messages by "recipient channel".
-func planned(t *testing.T, e event.Event, change func(*world)) []lead.Message {
-	t.Helper()
-	w := newWorld(t)
-	if change != nil {
-		change(w)
-	}
-	if _, err := w.deliver(t, e); err != nil {
-		t.Fatal(err)
-	}
-	return w.queued()
-}
 
 var eventHash = regexp.MustCompile("-[0-9a-f]{8}$")
 
@@ -61,7 +50,7 @@ func canary(b *event.Decided) {
 func TestWhoIsTold(t *testing.T) {
 	for name, c := range map[string]struct {
 		e      event.Event
-		change func(*world)
+		change func(*site.Catalog)
 		want   []string
 	}{
 		"matched": {e: outcome(subjects.Matched, nil), want: []string{
@@ -78,7 +67,7 @@ func TestWhoIsTold(t *testing.T) {
 		},
 		"matched, a site without templates": {
 			e:      outcome(subjects.Matched, nil),
-			change: func(w *world) { w.catalog.Sites["plombiersgeneve.ch"].Senders.WhatsApp.Templates = nil },
+			change: func(c *site.Catalog) { c.Sites["plombiersgeneve.ch"].Senders.WhatsApp.Templates = nil },
 			want:   []string{"provider sms offer", "provider email offer", "customer sms confirmation", "owner email copy", "owner email copy-confirmation"},
 		},
 		"amended": {e: outcome(subjects.Amended, nil), want: []string{
@@ -90,8 +79,8 @@ func TestWhoIsTold(t *testing.T) {
 		}},
 		"reassigned, and the customer was never told who would call": {
 			e: outcome(subjects.Reassigned, nil),
-			change: func(w *world) {
-				w.catalog.Sites["plombiersgeneve.ch"].Texts = map[string]map[string]string{"fr": {"customer_sms": "Un professionnel vous appelle. Ref {{.Ref}}"}}
+			change: func(c *site.Catalog) {
+				c.Sites["plombiersgeneve.ch"].Texts = map[string]map[string]string{"fr": {"customer_sms": "Un professionnel vous appelle. Ref {{.Ref}}"}}
 			},
 			want: []string{"provider whatsapp offer", "provider sms offer", "provider email offer", "owner email copy"},
 		},
@@ -106,7 +95,7 @@ func TestWhoIsTold(t *testing.T) {
 		"a test lead, review":   {e: outcome(subjects.ReviewRequested, testLead)},
 		"review, an owner without a phone": {
 			e:      outcome(subjects.ReviewRequested, nil),
-			change: func(w *world) { w.catalog.Sites["plombiersgeneve.ch"].Owner.Phone = "" },
+			change: func(c *site.Catalog) { c.Sites["plombiersgeneve.ch"].Owner.Phone = "" },
 			want:   []string{"owner email alarm-review-#"},
 		},
 	} {
@@ -134,17 +123,15 @@ func TestWhoIsTold(t *testing.T) {
 
 // The next provider's messages are none that were sent to the first.
 func TestTheNextProviderIsToldAnew(t *testing.T) {
-	w := newWorld(t)
-	next := func(b *event.Decided) { b.Offer, b.Provider.ID, b.Provider.Name = "offer2", "lac", "Plomberie du Lac" }
-	for range 2 {
-		for _, e := range []event.Event{outcome(subjects.Matched, nil), outcome(subjects.Reassigned, next)} {
-			if _, err := w.deliver(t, e); err != nil {
-				t.Fatal(err)
-			}
-		}
+	messages := planned(t, outcome(subjects.Matched, nil), nil)
+	messages = append(messages, planned(t, outcome(subjects.Reassigned, func(b *event.Decided) {
+		b.Offer, b.Provider.ID, b.Provider.Name = "offer2", "lac", "Plomberie du Lac"
+	}), nil)...)
+	ids := map[string]bool{}
+	for _, m := range messages {
+		ids[m.ID] = true
 	}
-	messages := w.queued()
-	if len(messages) != 12 {
+	if len(messages) != 12 || len(ids) != 12 {
 		t.Fatalf("%v", what(messages))
 	}
 	if m := pick(t, messages, "customer sms confirmation-correction"); !strings.Contains(m.Text, "Plomberie du Lac") {
@@ -152,23 +139,14 @@ func TestTheNextProviderIsToldAnew(t *testing.T) {
 	}
 }
 
-// The notifier ends anywhere in the middle of planning: the same messages are
-// queued, each once.
-func TestACrashWhilePlanningChangesNothing(t *testing.T) {
-	e := outcome(subjects.Matched, nil)
-	want := planned(t, e, nil)
-	for crashAt := 1; crashAt <= len(want); crashAt++ {
-		steps := 0
-		got := planned(t, e, func(w *world) {
-			w.step = func(_ string, effect func()) {
-				steps++
-				if effect(); steps == crashAt {
-					panic(errCrash)
-				}
-			}
-		})
-		if d := cmp.Diff(want, got); d != "" {
-			t.Errorf("crash at %d: %s", crashAt, d)
+// An event that is handled again, after a crash or in a replay, gives the same
+// messages.
+func TestTheSameEventGivesTheSameMessages(t *testing.T) {
+	for _, e := range []event.Event{
+		outcome(subjects.Matched, nil), outcome(subjects.Amended, nil), outcome(subjects.Unserved, nil), scanned(nil), raised(alarm.Drift, 2),
+	} {
+		if d := cmp.Diff(planned(t, e, nil), planned(t, e, nil)); d != "" {
+			t.Errorf("%s: %s", e.Lead.Event, d)
 		}
 	}
 }
@@ -185,10 +163,12 @@ func TestAnotherChangeIsAnotherUpdate(t *testing.T) {
 }
 
 func TestAMissingSiteIsNotGivenUp(t *testing.T) {
-	w := newWorld(t)
-	n := w.notifier(t)
-	e := outcome(subjects.Matched, func(b *event.Decided) { b.Lead.Site = "gone.example" })
-	if fate, _ := event.Outcome(w.handle(n, event.Delivery{Event: e, Attempt: 1}), 1); fate != event.Redeliver {
+	c, err := New(catalog(t), "ch", nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Compose(outcome(subjects.Matched, func(b *event.Decided) { b.Lead.Site = "gone.example" }))
+	if fate, _ := event.Outcome(err, 1); fate != event.Redeliver {
 		t.Errorf("fate %v", fate)
 	}
 }
@@ -233,7 +213,7 @@ func TestHealthStaysOutOfTextsAndSubjects(t *testing.T) {
 
 func TestWhatsAppTemplateAndVariables(t *testing.T) {
 	for name, c := range map[string]struct {
-		change func(*world)
+		change func(*site.Catalog)
 		lead   func(*event.Decided)
 		sid    string
 		vars   map[string]string
@@ -245,8 +225,8 @@ func TestWhatsAppTemplateAndVariables(t *testing.T) {
 			"1": "Water leak", "2": "Carouge", "3": "Marta Salas", "4": "+41781230042", "5": "L'évier de la cuisine fuit (482 913)",
 		}},
 		"any, when there is nothing else": {
-			change: func(w *world) {
-				w.catalog.Sites["plombiersgeneve.ch"].Senders.WhatsApp.Templates["offer"] = map[string]string{"fr": "HXofferfr"}
+			change: func(c *site.Catalog) {
+				c.Sites["plombiersgeneve.ch"].Senders.WhatsApp.Templates["offer"] = map[string]string{"fr": "HXofferfr"}
 			},
 			lead: func(b *event.Decided) { b.Provider.Languages = []string{"id"} }, sid: "HXofferfr", vars: map[string]string{
 				"1": "Fuite d'eau", "2": "Carouge", "3": "Marta Salas", "4": "+41781230042", "5": "L'évier de la cuisine fuit (482 913)",
@@ -257,7 +237,7 @@ func TestWhatsAppTemplateAndVariables(t *testing.T) {
 			vars: map[string]string{"1": "Fuite d'eau", "2": "Carouge", "3": "-", "4": "+41781230042", "5": "482 913"},
 		},
 		"no more variables than the template has": {
-			change: func(w *world) { w.catalog.Templates["HXofferfr"].Body = "{{1}} {{4}}" }, sid: "HXofferfr",
+			change: func(c *site.Catalog) { c.Templates["HXofferfr"].Body = "{{1}} {{4}}" }, sid: "HXofferfr",
 			vars: map[string]string{"1": "Fuite d'eau", "4": "+41781230042"},
 		},
 	} {

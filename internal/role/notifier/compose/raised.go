@@ -1,4 +1,4 @@
-package notifier
+package compose
 
 import (
 	"fmt"
@@ -12,8 +12,8 @@ import (
 
 // raised calls the owner for an alarm; from the second call on the site's
 // escalation as well. Each call is a message of its own, by its number.
-func (n *Notifier) raised(e event.Event, a alarm.Alarm) ([]lead.Message, error) {
-	w, err := n.writer(e.Lead, event.Decided{})
+func (c *Composer) raised(e event.Event, a alarm.Alarm) ([]lead.Message, error) {
+	w, err := c.writer(e.Lead, event.Decided{})
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package notifier
+package compose
 
 import (
 	"fmt"
@@ -55,16 +55,10 @@ func TestWhoIsCalledForAnAlarm(t *testing.T) {
 			"owner email alarm-raised-3 o@mail.example", "owner sms alarm-raised-3-escalation +41791234599",
 		}},
 	} {
-		w := newWorld(t)
-		w.catalog.Sites["plombiersgeneve.ch"].Owner = c.owner
-		for range 2 { // delivered twice, sent once
-			if _, err := w.deliver(t, raised(alarm.Drift, c.told)); err != nil {
-				t.Fatal(err)
-			}
-		}
+		messages := planned(t, raised(alarm.Drift, c.told), func(of *site.Catalog) { of.Sites["plombiersgeneve.ch"].Owner = c.owner })
 		var got []string
 		ids := map[string]bool{}
-		for _, m := range w.queued() {
+		for _, m := range messages {
 			got = append(got, m.Recipient+" "+m.Channel+" "+m.Purpose+" "+m.To)
 			ids[m.ID] = true
 			if m.Lead != raised(alarm.Drift, 1).Lead.Lead || m.Of != len(c.want) {
@@ -90,7 +84,7 @@ func TestWhatAnAlarmSays(t *testing.T) {
 			}
 			for told := 1; told <= 2; told++ {
 				e := raised(cause, told)
-				messages := planned(t, e, func(w *world) { w.catalog.Sites["plombiersgeneve.ch"].Owner.Language = lang })
+				messages := planned(t, e, func(c *site.Catalog) { c.Sites["plombiersgeneve.ch"].Owner.Language = lang })
 				name := fmt.Sprint(lang, " ", cause, " ", told)
 				m, text := messages[0], messages[1].Text
 				both(t, name, m, says.Title.say(words{}), says.Next.say(words{}), "23.11.2026 09:00 CET", "23.11.2026 09:40 CET", "3", "5 of 20 (11-47 %)", "agent_01/missed_dispatch",
@@ -206,7 +200,7 @@ func TestTheDay(t *testing.T) {
 func TestAnEmptyDayArrivesAndSaysSo(t *testing.T) {
 	for _, lang := range languages {
 		e := digested(digest.Digest{Sites: []digest.Site{{Site: "plombiersgeneve.ch"}, {Site: "dentistgeneve.example"}}})
-		m := planned(t, e, func(w *world) { w.catalog.Sites["plombiersgeneve.ch"].Owner.Language = lang })[0]
+		m := planned(t, e, func(c *site.Catalog) { c.Sites["plombiersgeneve.ch"].Owner.Language = lang })[0]
 		both(t, lang, m, loaded(t)[lang].DigestEmpty.say(words{}), "plombiersgeneve.ch", "dentistgeneve.example")
 		if !strings.HasPrefix(m.Subject, "22.11.2026 ") || !strings.Contains(m.Subject, ": 0") {
 			t.Errorf("%s: subject %q", lang, m.Subject)

@@ -1,4 +1,4 @@
-package notifier
+package compose
 
 import (
 	"flag"
@@ -11,10 +11,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/rs/zerolog"
 
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
+	"leadbus/internal/site"
 	"leadbus/internal/subjects"
 )
 
@@ -77,19 +77,17 @@ func TestShippedTextsFitOneSegment(t *testing.T) {
 }
 
 func TestOverrides(t *testing.T) {
-	w := newWorld(t)
-	w.catalog.Sites["plombiersgeneve.ch"].Texts = map[string]map[string]string{
-		"fr": {"customer_sms": "Bonjour «{{.Name}}», {{.Provider}} vous appelle. {{.Ref}}"},
-	}
-	if _, err := w.deliver(t, outcome(subjects.Matched, nil)); err != nil {
-		t.Fatal(err)
-	}
-	m := pick(t, w.queued(), "customer sms confirmation")
+	messages := planned(t, outcome(subjects.Matched, nil), func(c *site.Catalog) {
+		c.Sites["plombiersgeneve.ch"].Texts = map[string]map[string]string{
+			"fr": {"customer_sms": "Bonjour «{{.Name}}», {{.Provider}} vous appelle. {{.Ref}}"},
+		}
+	})
+	m := pick(t, messages, "customer sms confirmation")
 	if want := `Bonjour "Marta Salas", Rapide Plomberie vous appelle. 482 913`; m.Text != want {
 		t.Errorf("%q, want %q", m.Text, want)
 	}
 	// The other texts and sites are as they were.
-	if m := pick(t, w.queued(), "provider sms offer"); !strings.HasPrefix(m.Text, "URGENT Fuite d'eau") {
+	if m := pick(t, messages, "provider sms offer"); !strings.HasPrefix(m.Text, "URGENT Fuite d'eau") {
 		t.Errorf("%q", m.Text)
 	}
 	if x := loaded(t)["fr"].CustomerSMS.say(sample); strings.HasPrefix(x, "Bonjour") {
@@ -108,11 +106,7 @@ func TestBrokenOverridesAreNamed(t *testing.T) {
 	}
 	c.Sites["dentistgeneve.example"].Texts = map[string]map[string]string{"en": {"customer_sms": "{{"}}
 	c.Sites["balitennislesson.com"].Texts = map[string]map[string]string{"en": {"customer_sms": "{{"}} // another market's
-	w := newWorld(t)
-	_, err := New(Options{
-		Catalog: c, Market: "ch", Stream: w, Ledger: w, Now: w.now, Log: zerolog.Nop(),
-		Vendors: map[string]Vendor{lead.SMS: w, lead.WhatsApp: w, lead.Email: w},
-	})
+	_, err := New(c, "ch", nil, "")
 	if err == nil {
 		t.Fatal("accepted")
 	}
@@ -130,22 +124,13 @@ func TestBrokenOverridesAreNamed(t *testing.T) {
 	}
 }
 
-func TestEveryChannelNeedsAVendor(t *testing.T) {
-	w := newWorld(t)
-	_, err := New(Options{Catalog: catalog(t), Market: "ch", Stream: w, Ledger: w, Vendors: map[string]Vendor{lead.SMS: w, lead.Email: w}})
-	if err == nil || !strings.Contains(err.Error(), lead.WhatsApp) {
-		t.Errorf("%v", err)
-	}
-}
-
 // All messages of each outcome, in each language, as people read them.
 func TestGolden(t *testing.T) {
 	for _, lang := range languages {
 		var b strings.Builder
 		for _, kind := range []string{subjects.Matched, subjects.Amended, subjects.Unserved, subjects.ReviewRequested} {
-			w := newWorld(t)
-			s := w.catalog.Sites["plombiersgeneve.ch"]
-			s.Owner.Language = lang
+			catalog := catalog(t)
+			catalog.Sites["plombiersgeneve.ch"].Owner.Language = lang
 			e := outcome(kind, func(d *event.Decided) {
 				d.Lead.Language = lang
 				if d.Provider != nil {
@@ -155,13 +140,10 @@ func TestGolden(t *testing.T) {
 					d.Lead.Phone, d.Lead.Service, d.Lead.Place = lead.Phone{Raw: "12"}, lead.Service{Raw: "fuite"}, lead.Place{Raw: "Xyzzy"}
 				}
 			})
-			if _, err := w.deliver(t, e); err != nil {
-				t.Fatal(err)
-			}
-			for _, m := range w.queued() {
+			for _, m := range by(t, catalog, e) {
 				b.WriteString("=== " + what([]lead.Message{m})[0] + "\n")
 				if m.Channel == lead.WhatsApp {
-					b.WriteString(fill(w.catalog.Templates[m.ContentSID].Body, m.ContentVariables) + "\n")
+					b.WriteString(fill(catalog.Templates[m.ContentSID].Body, m.ContentVariables) + "\n")
 					continue
 				}
 				b.WriteString(strings.TrimSpace(m.Subject+"\n"+m.Text) + "\n")

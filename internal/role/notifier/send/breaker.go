@@ -1,4 +1,4 @@
-package notifier
+package send
 
 import (
 	"context"

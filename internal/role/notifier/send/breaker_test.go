@@ -1,4 +1,4 @@
-package notifier
+package send
 
 import (
 	"errors"
@@ -17,8 +17,8 @@ import (
 // on, and everything goes out by itself soon after its return.
 func TestAVendorThatIsDownIsLeftAlone(t *testing.T) {
 	const messages, down = 50, time.Hour
-	w := newWorld(t)
-	n := w.notifier(t)
+	w := newWorld()
+	n := w.sender(t)
 	asked := 0
 	w.send = func(m lead.Message, _ string) (lead.Sent, error) {
 		if m.Channel != lead.SMS || w.clock.Sub(start) > down {
@@ -72,8 +72,8 @@ func TestAVendorThatIsDownIsLeftAlone(t *testing.T) {
 
 // Too many requests: the whole channel waits as long as the vendor says.
 func TestRetryAfterHoldsTheChannel(t *testing.T) {
-	w := newWorld(t)
-	n := w.notifier(t)
+	w := newWorld()
+	n := w.sender(t)
 	w.send = func(lead.Message, string) (lead.Sent, error) {
 		w.send = nil
 		return lead.Sent{}, &lead.Failure{Vendor: "twilio", Code: "429", Class: lead.Transient, RetryAfter: 40 * time.Second}
@@ -94,8 +94,8 @@ func TestRetryAfterHoldsTheChannel(t *testing.T) {
 // number ends in doubt, and the others wait until it works again.
 func TestFewSendsEndInDoubt(t *testing.T) {
 	const messages = mostSends + 30
-	w := newWorld(t)
-	n := w.notifier(t)
+	w := newWorld()
+	n := w.sender(t)
 	release, asked := make(chan struct{}), make(chan struct{}, messages)
 	w.send = func(lead.Message, string) (lead.Sent, error) {
 		asked <- struct{}{}
@@ -144,8 +144,8 @@ func confirmations(many int) (line []event.Event) {
 // keep no worker waiting.
 func TestTheVendorIsAskedForFewAtATime(t *testing.T) {
 	const messages = 3 * mostLooks
-	w := newWorld(t)
-	n := w.notifier(t)
+	w := newWorld()
+	n := w.sender(t)
 	w.send = func(lead.Message, string) (lead.Sent, error) {
 		return lead.Sent{}, &lead.Failure{Vendor: "twilio", Code: "timeout", Class: lead.Doubtful}
 	}
@@ -207,31 +207,12 @@ func TestTheVendorIsAskedForFewAtATime(t *testing.T) {
 }
 
 // A message that could not be sent for hours is not sent late: it goes to the
-// DLQ, and the owner hears of it.
+// DLQ.
 func TestAStaleMessageIsGivenUp(t *testing.T) {
-	w := newWorld(t)
-	n := w.notifier(t)
+	w := newWorld()
+	n := w.sender(t)
 	err := w.handle(n, event.Delivery{Event: toCustomer, Attempt: 1, Stored: start.Add(-stale - time.Minute)})
 	if fate, _ := event.Outcome(err, 1); fate != event.Terminate || len(w.took) != 0 {
 		t.Errorf("fate %v, took %d: %v", fate, len(w.took), err)
-	}
-	dead := event.Dead{Market: "ch", Role: subjects.Notifier, Site: "plombiersgeneve.ch", Lead: exampleLead().ID, Kind: subjects.MessageQueued, Seq: 7, ID: 3, Reason: err.Error(), At: start}
-	for i := range 3 {
-		dead.Seq, dead.ID = uint64(7+i), uint64(3+i)
-		if i == 2 {
-			dead.Site, dead.Lead = "", ""
-		}
-		if err := n.HandleDead(t.Context(), dead); err != nil {
-			t.Fatal(err)
-		}
-	}
-	q := w.queued()
-	if len(q) != 2 { // the unreadable one is another site's
-		t.Fatalf("%d alarms for one hour", len(q))
-	}
-	for _, want := range []string{"notifier gave up", "not sent within 8h", "leadbus dlq retry --market ch 3", "leadbus trace " + exampleLead().ID} {
-		if !strings.Contains(q[0].Text, want) || !strings.Contains(q[0].HTML, want) {
-			t.Errorf("the alarm does not say %q:\n%s", want, q[0].Text)
-		}
 	}
 }

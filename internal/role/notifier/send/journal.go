@@ -1,4 +1,4 @@
-package notifier
+package send
 
 import (
 	"bufio"
@@ -192,24 +192,24 @@ func (j *Journal) Close() error {
 
 // Recover frees what a process before this one claimed and did not let leave.
 // It comes before Handle.
-func (n *Notifier) Recover(ctx context.Context) error {
-	for _, s := range n.journal.stranded {
-		e, rev, err := n.ledger.get(ctx, s.message)
+func (s *Sender) Recover(ctx context.Context) error {
+	for _, left := range s.journal.stranded {
+		e, rev, err := s.ledger.get(ctx, left.message)
 		if err != nil {
 			return err
 		}
-		if e.State != claimed || e.Attempt != s.attempt {
+		if e.State != claimed || e.Attempt != left.attempt {
 			continue
 		}
-		e.State, e.At = free, n.now()
+		e.State, e.At = free, s.now()
 		e.Failure = &lead.Failure{Vendor: "leadbus", Class: lead.Transient, Reason: "the sender stopped before the request left"}
-		if _, err := n.ledger.settle(ctx, s.message, e, rev); err != nil {
+		if _, err := s.ledger.settle(ctx, left.message, e, rev); err != nil {
 			return err
 		}
-		n.log.Info().Str("message", s.message).Str("attempt", s.attempt).Msg("freed: the sender stopped before the request left")
+		s.log.Info().Str("message", left.message).Str("attempt", left.attempt).Msg("freed: the sender stopped before the request left")
 	}
-	n.journal.mu.Lock()
-	defer n.journal.mu.Unlock()
-	n.journal.stranded = nil
-	return n.journal.rewrite()
+	s.journal.mu.Lock()
+	defer s.journal.mu.Unlock()
+	s.journal.stranded = nil
+	return s.journal.rewrite()
 }

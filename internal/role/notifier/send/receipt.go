@@ -1,4 +1,4 @@
-package notifier
+package send
 
 import (
 	"context"
@@ -10,14 +10,14 @@ import (
 	"leadbus/internal/subjects"
 )
 
-// receipt takes a vendor's report. Any report on a message proves that the
+// Receipt takes a vendor's report. Any report on a message proves that the
 // vendor took it, whatever the ledger says; a report that a provider's message
 // failed for good alarms the owner. Order and repetition do not matter.
-func (n *Notifier) receipt(ctx context.Context, d event.Delivery, r lead.Receipt) error {
+func (s *Sender) Receipt(ctx context.Context, d event.Delivery, r lead.Receipt) error {
 	if !subjects.ValidToken(r.Message) {
 		return event.Permanent(errors.New("the receipt names no message of ours"))
 	}
-	e, rev, err := n.ledger.get(ctx, r.Message)
+	e, rev, err := s.ledger.get(ctx, r.Message)
 	if err != nil {
 		return err
 	}
@@ -27,16 +27,16 @@ func (n *Notifier) receipt(ctx context.Context, d event.Delivery, r lead.Receipt
 	case sent:
 		// The receipt may have written it just before a crash.
 		if d.Attempt > 1 || e.Sent.At.Equal(r.At) {
-			err = n.finishOnce(ctx, d, r.Message, e)
+			err = s.finishOnce(ctx, d, r.Message, e)
 		}
 	case claimed, doubtful, free:
-		e.State, e.At, e.Failure = sent, n.now(), nil
+		e.State, e.At, e.Failure = sent, s.now(), nil
 		e.Sent = &lead.Sent{VendorID: r.VendorID, At: r.At}
 		if r.Attempt != "" {
 			e.Attempt = r.Attempt
 		}
-		if e, err = n.ledger.settle(ctx, r.Message, e, rev); err == nil {
-			err = n.finish(ctx, d.Lead, r.Message, e)
+		if e, err = s.ledger.settle(ctx, r.Message, e, rev); err == nil {
+			err = s.finish(ctx, d.Lead, r.Message, e)
 		}
 	}
 	if err != nil {
@@ -47,38 +47,30 @@ func (n *Notifier) receipt(ctx context.Context, d event.Delivery, r lead.Receipt
 		if r.Failure != nil {
 			f = *r.Failure
 		}
-		return n.alarmUndelivered(ctx, d.Lead, e, f)
+		return s.alarmUndelivered(ctx, d.Lead, e, f)
 	}
 	return nil
 }
 
 // alarmUndelivered queues one mail to the owner for each offer and channel that
 // did not reach its provider. Nobody else's failure alarms, nor a canary's.
-func (n *Notifier) alarmUndelivered(ctx context.Context, l subjects.Lead, e entry, f lead.Failure) error {
+func (s *Sender) alarmUndelivered(ctx context.Context, l subjects.Lead, e entry, f lead.Failure) error {
 	if e.Recipient != lead.ToProvider || e.Provider == roster.Canary {
 		return nil
 	}
-	return n.alarm(ctx, l, e, func(w *writer) { w.undelivered(e, f) })
+	return s.alarm(ctx, l, e.message(), &f)
 }
 
 // alarmUncertain tells the owner that nobody knows whether a customer, or in
 // spite of repeats a provider, was told.
-func (n *Notifier) alarmUncertain(ctx context.Context, l subjects.Lead, e entry) error {
+func (s *Sender) alarmUncertain(ctx context.Context, l subjects.Lead, e entry) error {
 	if e.Recipient != lead.ToCustomer {
-		return n.alarmUndelivered(ctx, l, e, *e.Failure)
+		return s.alarmUndelivered(ctx, l, e, *e.Failure)
 	}
-	return n.alarm(ctx, l, e, func(w *writer) { w.uncertain(e) })
+	return s.alarm(ctx, l, e.message(), nil)
 }
 
-func (n *Notifier) alarm(ctx context.Context, l subjects.Lead, e entry, write func(*writer)) error {
-	w, err := n.writer(l, event.Decided{Offer: e.Offer, Lead: lead.Lead{ID: l.Lead, Market: l.Market, Site: l.Site, Ref: e.Ref}})
-	if err != nil {
-		return err
-	}
-	write(w)
-	messages, err := w.done()
-	if err != nil {
-		return err
-	}
-	return n.queue(ctx, l, messages)
+// message is what the ledger knows of the message.
+func (e entry) message() lead.Message {
+	return lead.Message{Purpose: e.Purpose, Recipient: e.Recipient, Channel: e.Channel, Offer: e.Offer, Provider: e.Provider, Ref: e.Ref}
 }

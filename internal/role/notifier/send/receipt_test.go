@@ -1,7 +1,6 @@
-package notifier
+package send
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -15,7 +14,7 @@ import (
 )
 
 func TestAFailureReportedLaterAlarmsTheOwnerOnce(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld()
 	if _, err := w.deliver(t, toProvider); err != nil {
 		t.Fatal(err)
 	}
@@ -25,21 +24,8 @@ func TestAFailureReportedLaterAlarmsTheOwnerOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	q := w.queued()
-	if len(q) != 1 {
-		t.Fatalf("%d messages queued", len(q))
-	}
-	m := q[0]
-	if m.Purpose != "alarm-undelivered-sms" || m.Recipient != lead.ToOwner || m.Channel != lead.Email || m.Thread != exampleLead().ID || m.To != "owner@mail.example" {
-		t.Errorf("alarm %+v", m)
-	}
-	for _, want := range []string{"SMS", "rapide", "30005", "number unknown or gone", "Correct the address in the roster", "leadbus trace " + m.Lead, "482 913"} {
-		if !strings.Contains(m.Text, want) || !strings.Contains(m.HTML, want) {
-			t.Errorf("the alarm does not say %q:\n%s", want, m.Text)
-		}
-	}
-	if want := "ACTION: SMS to rapide not delivered [plombiersgeneve.ch] 482 913"; !strings.HasPrefix(m.Subject, want) {
-		t.Errorf("subject %q", m.Subject)
+	if got := w.kinds(); !slices.Equal(got, []string{subjects.MessageSent, subjects.AlarmRaised}) {
+		t.Errorf("events %v", got)
 	}
 }
 
@@ -54,7 +40,7 @@ func TestOnlyAProvidersFinalFailureAlarms(t *testing.T) {
 		"an owner's failure":    {ownersCopy, lead.MessageFailed},
 		"a message never heard": {queuedEvent(lead.ToProvider, lead.Email, "offer"), lead.MessageFailed},
 	} {
-		w := newWorld(t)
+		w := newWorld()
 		for _, m := range []event.Event{toProvider, toCustomer, ownersCopy} {
 			if _, err := w.deliver(t, m); err != nil {
 				t.Fatal(err)
@@ -63,7 +49,7 @@ func TestOnlyAProvidersFinalFailureAlarms(t *testing.T) {
 		if _, err := w.deliver(t, receiptOf(c.message, c.state, nil)); err != nil {
 			t.Fatal(err)
 		}
-		if q := w.queued(); len(q) != 0 {
+		if q := w.alarms(); len(q) != 0 {
 			t.Errorf("%s: queued %+v", name, q)
 		}
 	}
@@ -82,7 +68,7 @@ func TestACanaryAlarmsNobodyHere(t *testing.T) {
 		"the outcome is never known":     {send: never},
 		"taken, and a failure came back": {receipt: &lead.Failure{Vendor: "mailgun", Code: "550", Class: lead.BadRecipient}},
 	} {
-		w := newWorld(t)
+		w := newWorld()
 		if c.send != nil {
 			c.send(w)
 		}
@@ -92,13 +78,13 @@ func TestACanaryAlarmsNobodyHere(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if q := w.queued(); len(q) != 0 {
+		if q := w.alarms(); len(q) != 0 {
 			t.Errorf("%s: queued %+v", name, q)
 		}
 	}
 	// One that is too old helps nobody, and is nothing for the DLQ.
-	w := newWorld(t)
-	if err := w.handle(w.notifier(t), event.Delivery{Event: toCanary, Attempt: 1, Stored: start.Add(-stale - time.Minute)}); err != nil {
+	w := newWorld()
+	if err := w.handle(w.sender(t), event.Delivery{Event: toCanary, Attempt: 1, Stored: start.Add(-stale - time.Minute)}); err != nil {
 		t.Errorf("an old one: %v", err)
 	}
 }
@@ -107,9 +93,9 @@ func TestACanaryAlarmsNobodyHere(t *testing.T) {
 // the vendor, no second message.
 func TestAReceiptSettlesADoubtfulMessage(t *testing.T) {
 	for _, message := range []event.Event{toProvider, toCustomer} {
-		w := newWorld(t)
+		w := newWorld()
 		failing(lead.Doubtful, 9, true)(w)
-		n := w.notifier(t)
+		n := w.sender(t)
 		if err := w.handle(n, event.Delivery{Event: message, Attempt: 1}); err == nil {
 			t.Fatal("acked while the outcome is unknown")
 		}
@@ -138,7 +124,7 @@ func TestALateReceiptIsNotLostInACrash(t *testing.T) {
 }
 
 func lateReceipt(t *testing.T, forgets bool) {
-	w := newWorld(t)
+	w := newWorld()
 	w.forgets = forgets
 	never(w)
 	failing(lead.Doubtful, 1, true)(w)
@@ -156,7 +142,7 @@ func lateReceipt(t *testing.T, forgets bool) {
 		t.Fatal(err)
 	}
 	// The alarm that it was uncertain had gone out.
-	if want := []string{subjects.MessageDoubtful, subjects.MessageQueued, subjects.MessageSent}; !slices.Equal(w.kinds(), want) {
+	if want := []string{subjects.MessageDoubtful, subjects.AlarmRaised, subjects.MessageSent}; !slices.Equal(w.kinds(), want) {
 		t.Errorf("events %v", w.kinds())
 	}
 }
@@ -168,11 +154,11 @@ func TestReceiptsInAnyOrder(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		message := []event.Event{toProvider, toCustomer}[r.IntN(2)]
-		w := newWorld(t)
+		w := newWorld()
 		if r.IntN(2) == 0 {
 			failing(lead.Doubtful, 1, true)(w)
 		}
-		n := w.notifier(t)
+		n := w.sender(t)
 		acked := false
 		for attempt := 1; !acked || r.IntN(4) > 0; attempt++ {
 			if r.IntN(2) == 0 && len(w.took) > 0 {
@@ -197,23 +183,5 @@ func TestReceiptsInAnyOrder(t *testing.T) {
 		if len(w.took) != 1 || sent != 1 {
 			t.Errorf("seed %d: took %d, events %v", seed, len(w.took), kinds)
 		}
-	}
-}
-
-func TestEachClassSaysWhatToDo(t *testing.T) {
-	seen := map[string]string{}
-	for _, class := range []lead.FailureClass{lead.BadRecipient, lead.OptedOut, lead.OurFault, lead.Transient} {
-		w := newWorld(t)
-		if _, err := w.deliver(t, toProvider); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := w.deliver(t, receiptOf(toProvider, lead.MessageFailed, &lead.Failure{Vendor: "twilio", Code: "1", Class: class})); err != nil {
-			t.Fatal(err)
-		}
-		text := fmt.Sprint(w.queued()[0].Text)
-		if other, ok := seen[text]; ok {
-			t.Errorf("%s and %s read the same", class, other)
-		}
-		seen[text] = string(class)
 	}
 }

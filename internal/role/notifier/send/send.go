@@ -1,4 +1,4 @@
-package notifier
+package send
 
 import (
 	"context"
@@ -50,39 +50,39 @@ var (
 // customer never.
 func repeatable(e entry) bool { return e.Recipient != lead.ToCustomer }
 
-// send brings one message a step further in the ledger.
-func (n *Notifier) send(ctx context.Context, d event.Delivery, m lead.Message) error {
-	if !subjects.ValidToken(m.ID) || n.vendors[m.Channel] == nil || m.Lead != d.Lead.Lead || m.Market != d.Lead.Market || m.Site != d.Lead.Site {
+// Send brings one message a step further in the ledger.
+func (s *Sender) Send(ctx context.Context, d event.Delivery, m lead.Message) error {
+	if !subjects.ValidToken(m.ID) || s.vendors[m.Channel] == nil || m.Lead != d.Lead.Lead || m.Market != d.Lead.Market || m.Site != d.Lead.Site {
 		return event.Permanent(errors.New("the message has no usable id or channel, or belongs to another lead"))
 	}
 	// Nothing stands in the ledger of a message that was queued just now; if
 	// something does, the claim meets it.
-	if d.Attempt == 1 && n.now().Sub(d.Stored) < lease {
-		if err := n.attempt(ctx, d, m, entry{}, 0); !errors.Is(err, event.ErrConflict) {
+	if d.Attempt == 1 && s.now().Sub(d.Stored) < lease {
+		if err := s.attempt(ctx, d, m, entry{}, 0); !errors.Is(err, event.ErrConflict) {
 			return err
 		}
 	}
-	e, rev, err := n.ledger.get(ctx, m.ID)
+	e, rev, err := s.ledger.get(ctx, m.ID)
 	if err != nil {
 		return err
 	}
 	switch e.State {
 	case sent, failed:
-		return n.finishOnce(ctx, d, m.ID, e)
+		return s.finishOnce(ctx, d, m.ID, e)
 	case claimed:
-		if wait := e.At.Add(lease).Sub(n.now()); wait > 0 {
+		if wait := e.At.Add(lease).Sub(s.now()); wait > 0 {
 			return event.After(wait, errClaimed)
 		}
-		e.State, e.At = doubtful, n.now()
+		e.State, e.At = doubtful, s.now()
 		e.Failure = &lead.Failure{Vendor: "leadbus", Class: lead.Doubtful, Reason: "the sender stopped in the middle"}
-		if rev, err = n.ledger.put(ctx, m.ID, e, rev); err != nil {
+		if rev, err = s.ledger.put(ctx, m.ID, e, rev); err != nil {
 			return conflictSoon(err)
 		}
-		return n.resolve(ctx, d, m, e, rev)
+		return s.resolve(ctx, d, m, e, rev)
 	case doubtful:
-		return n.resolve(ctx, d, m, e, rev)
+		return s.resolve(ctx, d, m, e, rev)
 	default:
-		return n.attempt(ctx, d, m, e, rev)
+		return s.attempt(ctx, d, m, e, rev)
 	}
 }
 
@@ -95,25 +95,25 @@ func conflictSoon(err error) error {
 }
 
 // attempt claims the message, hands it to the vendor and records the outcome.
-func (n *Notifier) attempt(ctx context.Context, d event.Delivery, m lead.Message, before entry, rev uint64) error {
-	if age := n.now().Sub(d.Stored); !d.Stored.IsZero() && age > stale {
+func (s *Sender) attempt(ctx context.Context, d event.Delivery, m lead.Message, before entry, rev uint64) error {
+	if age := s.now().Sub(d.Stored); !d.Stored.IsZero() && age > stale {
 		if m.Provider == roster.Canary {
 			return nil // nobody waits for it
 		}
 		return event.Permanent(fmt.Errorf("not sent within %s, and too old now", stale))
 	}
-	if wait := n.away[m.Channel].rests(n.now()); wait > 0 {
+	if wait := s.away[m.Channel].rests(s.now()); wait > 0 {
 		return event.After(wait, errAway)
 	}
-	if err := n.rates.wait(ctx, m); err != nil {
+	if err := s.rates.wait(ctx, m); err != nil {
 		return err
 	}
-	leave, err := n.away[m.Channel].enter(ctx, n.now)
+	leave, err := s.away[m.Channel].enter(ctx, s.now)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	now := n.now()
+	now := s.now()
 	e := entry{
 		State: claimed, At: now, Attempt: strings.ToLower(rand.Text()), Claimed: now, Since: now, Repeats: before.Repeats,
 		Purpose: m.Purpose, Recipient: m.Recipient, Channel: m.Channel, Offer: m.Offer, Provider: m.Provider, Ref: m.Ref,
@@ -121,31 +121,31 @@ func (n *Notifier) attempt(ctx context.Context, d event.Delivery, m lead.Message
 	if e.Repeats > 0 {
 		e.Since = before.Since
 	}
-	if err := n.journal.begin(m.ID, e.Attempt); err != nil {
+	if err := s.journal.begin(m.ID, e.Attempt); err != nil {
 		return fmt.Errorf("note the attempt: %w", err)
 	}
 	claim, cancel := context.WithTimeout(ctx, claimTime)
-	rev, err = n.ledger.put(claim, m.ID, e, rev)
+	rev, err = s.ledger.put(claim, m.ID, e, rev)
 	cancel()
 	if errors.Is(err, event.ErrConflict) {
-		n.journal.end(e.Attempt)
+		s.journal.end(e.Attempt)
 		return conflictSoon(err)
 	} else if err != nil {
 		return err
 	}
-	if err := n.journal.leave(e.Attempt); err != nil {
+	if err := s.journal.leave(e.Attempt); err != nil {
 		return fmt.Errorf("note the request: %w", err)
 	}
 
 	start := time.Now()
 	request, cancel := context.WithTimeout(ctx, sendTime)
-	taken, err := n.vendors[m.Channel].Send(request, m, e.Attempt)
+	taken, err := s.vendors[m.Channel].Send(request, m, e.Attempt)
 	cancel()
 
 	// What the vendor said is recorded even when the role is being stopped.
 	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), recordTime)
 	defer cancel()
-	e.At = n.now()
+	e.At = s.now()
 	level := zerolog.DebugLevel
 	if err == nil {
 		e.State, e.Sent = sent, &taken
@@ -154,17 +154,17 @@ func (n *Notifier) attempt(ctx context.Context, d event.Delivery, m lead.Message
 		e.State = afterFailure(e.Failure.Class)
 		level, err = zerolog.WarnLevel, e.Failure
 	}
-	if n.away[m.Channel].result(n.now(), e.Failure) {
-		n.log.Error().Str("channel", m.Channel).Msg("the vendor fails again and again: its messages wait")
+	if s.away[m.Channel].result(s.now(), e.Failure) {
+		s.log.Error().Str("channel", m.Channel).Msg("the vendor fails again and again: its messages wait")
 	}
-	n.log.WithLevel(level).Err(err).Str("lead", m.Lead).Str("message", m.ID).Str("attempt", e.Attempt).Str("channel", m.Channel).Str("recipient", m.Recipient).
+	s.log.WithLevel(level).Err(err).Str("lead", m.Lead).Str("message", m.ID).Str("attempt", e.Attempt).Str("channel", m.Channel).Str("recipient", m.Recipient).
 		Str("purpose", m.Purpose).Str("outcome", e.State).Int("repeats", e.Repeats).Dur("took_ms", time.Since(start)).Msg("send")
 	attempt := e.Attempt
-	if e, err = n.ledger.settle(ctx, m.ID, e, rev); err != nil {
+	if e, err = s.ledger.settle(ctx, m.ID, e, rev); err != nil {
 		return err
 	}
-	n.journal.end(attempt)
-	return n.outcome(ctx, d, m.ID, e)
+	s.journal.end(attempt)
+	return s.outcome(ctx, d, m.ID, e)
 }
 
 // failureOf reads a vendor's error. One that says nothing may mean anything.
@@ -190,22 +190,22 @@ func afterFailure(c lead.FailureClass) string {
 }
 
 // outcome publishes what stands in the ledger and decides when to come back.
-func (n *Notifier) outcome(ctx context.Context, d event.Delivery, id string, e entry) error {
+func (s *Sender) outcome(ctx context.Context, d event.Delivery, id string, e entry) error {
 	switch e.State {
 	case sent, failed:
-		return n.finish(ctx, d.Lead, id, e)
+		return s.finish(ctx, d.Lead, id, e)
 	case doubtful:
-		if err := n.publish(ctx, d.Lead, subjects.MessageDoubtful, id, e); err != nil {
+		if err := s.publish(ctx, d.Lead, subjects.MessageDoubtful, id, e); err != nil {
 			return err
 		}
-		return event.After(max(e.Claimed.Add(looks[0]).Sub(n.now()), time.Second), errDoubtful)
+		return event.After(max(e.Claimed.Add(looks[0]).Sub(s.now()), time.Second), errDoubtful)
 	case free:
 		if e.Failure.Class == lead.OurFault {
 			// Nothing is published: the message is still to be sent, until
 			// the durable gives up on the event. The owner hears of it once
 			// it is more than a slip.
 			if d.Attempt >= alarmAttempt {
-				if err := n.alarmUndelivered(ctx, d.Lead, e, *e.Failure); err != nil {
+				if err := s.alarmUndelivered(ctx, d.Lead, e, *e.Failure); err != nil {
 					return err
 				}
 			}
@@ -223,57 +223,57 @@ const alarmAttempt = 3
 
 // resolve settles a doubtful message: by the receipt, which changes the entry
 // by itself; by a look at the vendor; by the rule for its purpose.
-func (n *Notifier) resolve(ctx context.Context, d event.Delivery, m lead.Message, e entry, rev uint64) error {
+func (s *Sender) resolve(ctx context.Context, d event.Delivery, m lead.Message, e entry, rev uint64) error {
 	if e.Looks >= len(looks) {
 		return nil // given up; a late receipt still settles it
 	}
-	if err := n.publish(ctx, d.Lead, subjects.MessageDoubtful, m.ID, e); err != nil {
+	if err := s.publish(ctx, d.Lead, subjects.MessageDoubtful, m.ID, e); err != nil {
 		return err
 	}
-	if wait := e.Claimed.Add(looks[e.Looks]).Sub(n.now()); wait > 0 {
+	if wait := e.Claimed.Add(looks[e.Looks]).Sub(s.now()); wait > 0 {
 		return event.After(wait, errDoubtful)
 	}
-	taken, found, err := n.find(ctx, m, e)
+	taken, found, err := s.find(ctx, m, e)
 	switch {
 	case err != nil:
 		return err
 	case found:
-		e.State, e.At, e.Sent = sent, n.now(), &taken
-		if e, err = n.ledger.settle(ctx, m.ID, e, rev); err != nil {
+		e.State, e.At, e.Sent = sent, s.now(), &taken
+		if e, err = s.ledger.settle(ctx, m.ID, e, rev); err != nil {
 			return err
 		}
-		return n.outcome(ctx, d, m.ID, e)
+		return s.outcome(ctx, d, m.ID, e)
 	case repeatable(e) && e.Repeats < maxRepeats:
 		e.Repeats++
-		return n.attempt(ctx, d, m, e, rev)
+		return s.attempt(ctx, d, m, e, rev)
 	}
 	// The alarm comes first: it repeats harmlessly, and a look that is noted
 	// does not come again.
 	if e.Looks == 0 {
-		if err := n.alarmUncertain(ctx, d.Lead, e); err != nil {
+		if err := s.alarmUncertain(ctx, d.Lead, e); err != nil {
 			return err
 		}
 	}
 	e.Looks++
-	if _, err := n.ledger.put(ctx, m.ID, e, rev); err != nil {
+	if _, err := s.ledger.put(ctx, m.ID, e, rev); err != nil {
 		return conflictSoon(err)
 	}
 	if e.Looks == len(looks) {
-		n.log.Warn().Str("lead", m.Lead).Str("message", m.ID).Str("purpose", m.Purpose).Msg("the message stays doubtful: it is not sent again")
+		s.log.Warn().Str("lead", m.Lead).Str("message", m.ID).Str("purpose", m.Purpose).Msg("the message stays doubtful: it is not sent again")
 		return nil
 	}
-	return event.After(e.Claimed.Add(looks[e.Looks]).Sub(n.now()), errDoubtful)
+	return event.After(e.Claimed.Add(looks[e.Looks]).Sub(s.now()), errDoubtful)
 }
 
 // find asks the vendor for a message.
-func (n *Notifier) find(ctx context.Context, m lead.Message, e entry) (taken lead.Sent, found bool, err error) {
-	if wait, why := n.away[m.Channel].look(n.now()); why != nil {
+func (s *Sender) find(ctx context.Context, m lead.Message, e entry) (taken lead.Sent, found bool, err error) {
+	if wait, why := s.away[m.Channel].look(s.now()); why != nil {
 		return taken, false, event.After(wait, why)
 	}
-	defer n.away[m.Channel].looked()
+	defer s.away[m.Channel].looked()
 	ctx, cancel := context.WithTimeout(ctx, findTime)
 	defer cancel()
-	if taken, found, err = n.vendors[m.Channel].Find(ctx, m, e.Attempt, e.Since); err != nil {
+	if taken, found, err = s.vendors[m.Channel].Find(ctx, m, e.Attempt, e.Since); err != nil {
 		err = fmt.Errorf("look for the message at the vendor: %w", err)
 	}
 	return taken, found, err
@@ -283,13 +283,13 @@ func (n *Notifier) find(ctx context.Context, m lead.Message, e entry) (taken lea
 // delivery. A first delivery is a replay, and says nothing again; unless a
 // crash came just before the publishing, and the bus lost its count of
 // deliveries in the same.
-func (n *Notifier) finishOnce(ctx context.Context, d event.Delivery, id string, e entry) error {
+func (s *Sender) finishOnce(ctx context.Context, d event.Delivery, id string, e entry) error {
 	if d.Attempt == 1 {
 		of := d.Lead
 		if of.Event = subjects.MessageSent; e.State == failed {
 			of.Event = subjects.MessageFailed
 		}
-		events, err := n.stream.Events(ctx, of)
+		events, err := s.stream.Events(ctx, of)
 		if err != nil {
 			return err
 		}
@@ -299,24 +299,24 @@ func (n *Notifier) finishOnce(ctx context.Context, d event.Delivery, id string, 
 			}
 		}
 	}
-	return n.finish(ctx, d.Lead, id, e)
+	return s.finish(ctx, d.Lead, id, e)
 }
 
 // finish publishes a final state; before it, that a provider was not reached, to
 // the owner: once the state is there, nobody finishes the message again.
-func (n *Notifier) finish(ctx context.Context, l subjects.Lead, id string, e entry) error {
+func (s *Sender) finish(ctx context.Context, l subjects.Lead, id string, e entry) error {
 	if e.State == sent {
-		return n.publish(ctx, l, subjects.MessageSent, id, e)
+		return s.publish(ctx, l, subjects.MessageSent, id, e)
 	}
-	if err := n.alarmUndelivered(ctx, l, e, *e.Failure); err != nil {
+	if err := s.alarmUndelivered(ctx, l, e, *e.Failure); err != nil {
 		return err
 	}
-	return n.publish(ctx, l, subjects.MessageFailed, id, e)
+	return s.publish(ctx, l, subjects.MessageFailed, id, e)
 }
 
 // publish tells the stream where a message stands. The id repeats with the
 // fact, so publishing again after a crash adds nothing.
-func (n *Notifier) publish(ctx context.Context, l subjects.Lead, kind, id string, e entry) error {
+func (s *Sender) publish(ctx context.Context, l subjects.Lead, kind, id string, e entry) error {
 	l.Event = kind
 	told := &event.Attempted{Message: id, Attempt: e.Attempt, Failure: e.Failure, PossibleDouble: e.Repeats > 0}
 	eventID := kind + "-" + id
@@ -326,7 +326,7 @@ func (n *Notifier) publish(ctx context.Context, l subjects.Lead, kind, id string
 	case subjects.MessageDoubtful:
 		eventID += "-" + e.Attempt
 	}
-	if err := n.stream.Publish(ctx, event.Event{ID: eventID, At: e.At, Lead: l, Body: told}); err != nil {
+	if err := s.stream.Publish(ctx, event.Event{ID: eventID, At: e.At, Lead: l, Body: told}); err != nil {
 		return fmt.Errorf("publish %s: %w", kind, err)
 	}
 	return nil

@@ -1,4 +1,4 @@
-package notifier
+package send
 
 import (
 	"context"
@@ -45,7 +45,7 @@ func never(w *world) {
 }
 
 func TestOneMessageEndsInOneState(t *testing.T) {
-	const q, s, f, d = subjects.MessageQueued, subjects.MessageSent, subjects.MessageFailed, subjects.MessageDoubtful
+	const q, s, f, d = subjects.AlarmRaised, subjects.MessageSent, subjects.MessageFailed, subjects.MessageDoubtful
 	for name, c := range map[string]struct {
 		message event.Event
 		world   []func(*world)
@@ -71,7 +71,7 @@ func TestOneMessageEndsInOneState(t *testing.T) {
 		"a vendor that never answers is not asked for ever": {message: toProvider, world: []func(*world){failing(lead.Doubtful, 99, false)}, events: []string{d, d, d, d, d, q}, double: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newWorld()
 			for _, change := range c.world {
 				change(w)
 			}
@@ -114,7 +114,7 @@ func TestACrashAnywhereNeitherLosesNorDoubles(t *testing.T) {
 			for crashAt := 1; ; crashAt++ {
 				crashed := ""
 				for _, effectFirst := range []bool{false, true} {
-					w := newWorld(t)
+					w := newWorld()
 					w.forgets = around.forgets
 					if around.lag {
 						never(w)
@@ -149,7 +149,7 @@ func TestACrashAnywhereNeitherLosesNorDoubles(t *testing.T) {
 					case len(w.took) == 1 && last == subjects.MessageSent:
 					// It was about to leave, and nobody can know whether it did:
 					// silence is the rule for a customer, and the owner's alarm.
-					case once && len(w.took) <= 1 && slices.Equal(w.kinds(), []string{subjects.MessageDoubtful, subjects.MessageQueued}) && (len(w.took) == 0 || blind):
+					case once && len(w.took) <= 1 && slices.Equal(w.kinds(), []string{subjects.MessageDoubtful, subjects.AlarmRaised}) && (len(w.took) == 0 || blind):
 						if crashed != "send" && crashed != "update" {
 							t.Errorf("%s: doubtful without need", at)
 						}
@@ -175,18 +175,18 @@ func TestACrashAnywhereNeitherLosesNorDoubles(t *testing.T) {
 // The owner hears that a customer may not have been told, and that a provider
 // was not, wherever the process ends meanwhile.
 func TestTheAlarmSurvivesACrash(t *testing.T) {
-	for purpose, c := range map[string]struct {
+	for name, c := range map[string]struct {
 		message event.Event
 		class   lead.FailureClass
 	}{
-		"alarm-uncertain-sms":   {toCustomer, lead.Doubtful},
-		"alarm-undelivered-sms": {toProvider, lead.BadRecipient},
+		"a customer in doubt":    {toCustomer, lead.Doubtful},
+		"a provider not reached": {toProvider, lead.BadRecipient},
 	} {
 		for _, forgets := range []bool{false, true} {
 			for crashAt := 1; ; crashAt++ {
 				crashed := false
 				for _, effectFirst := range []bool{false, true} {
-					w := newWorld(t)
+					w := newWorld()
 					w.forgets = forgets
 					never(w)
 					failing(c.class, 9, false)(w)
@@ -205,8 +205,8 @@ func TestTheAlarmSurvivesACrash(t *testing.T) {
 					if _, err := w.deliver(t, c.message); err != nil {
 						t.Fatal(err)
 					}
-					if q := w.queued(); len(q) != 1 || q[0].Purpose != purpose {
-						t.Errorf("crash at step %d, forgotten %v: alarms %v, want one %s", crashAt, forgets, q, purpose)
+					if q := w.alarms(); len(q) != 1 {
+						t.Errorf("%s, crash at step %d, forgotten %v: alarms %v, want one", name, crashAt, forgets, q)
 					}
 				}
 				if !crashed {
@@ -219,8 +219,8 @@ func TestTheAlarmSurvivesACrash(t *testing.T) {
 
 // Another notifier works on the message: this one waits and does not interfere.
 func TestAYoungClaimIsLeftAlone(t *testing.T) {
-	w := newWorld(t)
-	other := w.notifier(t)
+	w := newWorld()
+	other := w.sender(t)
 	w.send = func(lead.Message, string) (lead.Sent, error) {
 		w.send = nil
 		// While the first waits for the vendor, the same event reaches another.
@@ -241,8 +241,8 @@ func TestAYoungClaimIsLeftAlone(t *testing.T) {
 // A sender was so slow that its lease ended and another resolved the message;
 // its late result still stands, and nothing is sent again.
 func TestALateResultStands(t *testing.T) {
-	w := newWorld(t)
-	other := w.notifier(t)
+	w := newWorld()
+	other := w.sender(t)
 	w.send = func(lead.Message, string) (lead.Sent, error) {
 		w.send = nil
 		w.pass(lease)
@@ -266,7 +266,7 @@ func TestALateResultStands(t *testing.T) {
 // failure that follows cannot undo it.
 func TestAFailureDoesNotUndoAReceipt(t *testing.T) {
 	for _, class := range []lead.FailureClass{lead.Transient, lead.Doubtful, lead.OurFault, lead.BadRecipient} {
-		w := newWorld(t)
+		w := newWorld()
 		w.send = func(m lead.Message, _ string) (lead.Sent, error) {
 			w.take(m)
 			if _, err := w.deliver(t, receiptOf(toCustomer, lead.MessageDelivered, nil)); err != nil {
@@ -291,9 +291,9 @@ func TestALateOutcomeMeetsANewerAttempt(t *testing.T) {
 		"slow sends, fast fails": {fast: failure},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newWorld()
 			never(w)
-			slow, fast, third := w.notifier(t), w.notifier(t), w.notifier(t)
+			slow, fast, third := w.sender(t), w.sender(t), w.sender(t)
 			underWay, late := make(chan struct{}), make(chan struct{})
 			var wg sync.WaitGroup
 			sends := 0
@@ -328,10 +328,10 @@ func TestALateOutcomeMeetsANewerAttempt(t *testing.T) {
 
 // The role stops while the vendor answers: what the vendor said is recorded.
 func TestAStopDuringASendLosesNothing(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld()
 	ctx, stop := context.WithCancel(t.Context())
 	w.send = func(lead.Message, string) (lead.Sent, error) { stop(); return lead.Sent{}, nil }
-	if err := w.notifier(t).Handle(ctx, event.Delivery{Event: toCustomer, Attempt: 1}); err != nil {
+	if err := w.sender(t).Send(ctx, event.Delivery{Event: toCustomer, Attempt: 1}, toCustomer.Body.(*event.Queued).Message); err != nil {
 		t.Fatal(err)
 	}
 	if len(w.took) != 1 || !slices.Equal(w.kinds(), []string{subjects.MessageSent}) {
@@ -341,7 +341,7 @@ func TestAStopDuringASendLosesNothing(t *testing.T) {
 
 // After a repeat the vendor is asked for either attempt.
 func TestTheFirstAttemptIsLookedForToo(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld()
 	never(w)
 	failing(lead.Doubtful, 2, false)(w)
 	if _, err := w.deliver(t, toProvider); err != nil {
@@ -354,9 +354,9 @@ func TestTheFirstAttemptIsLookedForToo(t *testing.T) {
 
 // The ledger's answers get lost: the claim is recognised as one's own.
 func TestALostAnswerOfTheLedgerDoesNotStrandTheMessage(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld()
 	lossy := &lossyLedger{world: w}
-	n := w.notifier(t)
+	n := w.sender(t)
 	n.ledger = newLedger(lossy)
 	if err := w.handle(n, event.Delivery{Event: toCustomer, Attempt: 1}); err != nil {
 		t.Fatal(err)
@@ -391,6 +391,14 @@ func (l *lossyLedger) Update(ctx context.Context, key string, v []byte, rev uint
 	return l.write(l.world.Update(ctx, key, v, rev))
 }
 
+func TestEveryChannelNeedsAVendor(t *testing.T) {
+	w := newWorld()
+	_, err := New(Options{Catalog: catalog(), Market: "ch", Stream: w, Ledger: w, Vendors: map[string]Vendor{lead.SMS: w, lead.Email: w}})
+	if err == nil || !strings.Contains(err.Error(), lead.WhatsApp) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestUnusableMessagesAreTerminated(t *testing.T) {
 	for name, change := range map[string]func(*lead.Message){
 		"no id":           func(m *lead.Message) { m.ID = "" },
@@ -399,7 +407,7 @@ func TestUnusableMessagesAreTerminated(t *testing.T) {
 		"another lead":    func(m *lead.Message) { m.Lead = "other" },
 		"another market":  func(m *lead.Message) { m.Market = "id" },
 	} {
-		w := newWorld(t)
+		w := newWorld()
 		e := queuedEvent(lead.ToProvider, lead.SMS, "offer")
 		change(&e.Body.(*event.Queued).Message)
 		attempts, err := w.deliver(t, e)
@@ -410,7 +418,7 @@ func TestUnusableMessagesAreTerminated(t *testing.T) {
 }
 
 func TestErrorsAndLedgerHoldNothingPersonal(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld()
 	failing(lead.BadRecipient, 9, false)(w)
 	if _, err := w.deliver(t, toProvider); err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package notifier
+package send
 
 import (
 	"context"
@@ -12,104 +12,20 @@ import (
 
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
-	"leadbus/internal/lead/link"
-	"leadbus/internal/roster"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
 )
 
-var links = link.New("the secret of a test")
-
 var start = time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
 
-// catalog has a plumber in Geneva, a dentist there, and tennis on Bali.
-func catalog(tb testing.TB) *site.Catalog {
-	tb.Helper()
-	zurich, err := time.LoadLocation("Europe/Zurich")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	senders := site.Senders{
-		SMS: site.Sender{From: "Plombiers"}, Mail: site.Sender{From: "leads@mail.example"},
-		WhatsApp: site.WhatsAppSender{From: "+41225394599", Templates: map[string]map[string]string{
-			"offer":  {"fr": "HXofferfr", "en": "HXofferen"},
-			"update": {"en": "HXupdateen"},
-		}},
-	}
-	owner := site.Owner{Email: "owner@mail.example", Phone: "+41791234500", Language: "en"}
-	return &site.Catalog{
-		Markets: map[string]*site.Market{
-			"ch": {ID: "ch", Zone: "Europe/Zurich", Location: zurich},
-			"id": {ID: "id", Zone: "Asia/Makassar"},
-		},
-		Sites: map[string]*site.Site{
-			"plombiersgeneve.ch": {
-				Domain: "plombiersgeneve.ch", URL: "https://plombiersgeneve.ch", Market: "ch", Brand: "Plombiers Genève", DID: "+41225394512",
-				Languages: []string{"fr", "de", "it", "en"}, Senders: senders, Owner: owner, Services: []site.SiteService{{ID: "plumbing.leak"}},
-			},
-			"dentistgeneve.example": {
-				Domain: "dentistgeneve.example", Market: "ch", Brand: "Urgence Dentaire", DID: "+41225550199",
-				Languages: []string{"fr", "en"}, Senders: senders, Owner: owner, Services: []site.SiteService{{ID: "dental.pain"}},
-			},
-			"balitennislesson.com": {
-				Domain: "balitennislesson.com", Market: "id", Brand: "Bali Tennis Lesson", DID: "+62361555019",
-				Languages: []string{"en", "id"}, Senders: senders, Owner: owner, Services: []site.SiteService{{ID: "tennis.lesson"}},
-			},
-		},
-		Services: map[string]*site.Service{
-			"plumbing.leak": {ID: "plumbing.leak", Names: map[string]string{"en": "Water leak", "fr": "Fuite d'eau", "de": "Wasserschaden", "it": "Perdita d'acqua", "id": "Kebocoran air"}},
-			"dental.pain":   {ID: "dental.pain", Sensitive: true, Names: map[string]string{"en": "Toothache", "fr": "Rage de dents"}},
-			"tennis.lesson": {ID: "tennis.lesson", Names: map[string]string{"en": "Tennis lesson", "id": "Les tenis"}},
-		},
-		Templates: map[string]*site.Template{
-			"HXofferfr":  {SID: "HXofferfr", Purpose: "offer", Language: "fr", Body: "Nouvelle demande : {{1}}, {{2}}. {{3}}, {{4}}. {{5}}. Merci de rappeler."},
-			"HXofferen":  {SID: "HXofferen", Purpose: "offer", Language: "en", Body: "New request: {{1}}, {{2}}. {{3}}, {{4}}. {{5}}. Please call back."},
-			"HXupdateen": {SID: "HXupdateen", Purpose: "update", Language: "en", Body: "Update: {{1}}, {{2}}. {{3}}, {{4}}. {{5}}."},
-		},
-	}
+func catalog() *site.Catalog {
+	return &site.Catalog{Sites: map[string]*site.Site{domain: {Domain: domain, Market: "ch"}}}
 }
+
+const domain = "plombiersgeneve.ch"
 
 func exampleLead() lead.Lead {
-	return lead.Lead{
-		ID: "7k2mq9xe8tr5wz3hnd6y", Ref: "482 913", Market: "ch", Site: "plombiersgeneve.ch", SourceURL: "https://plombiersgeneve.ch",
-		Tracker: "ch-plumbing", Language: "fr", ReceivedAt: start,
-		Request: lead.Request{
-			ConversationID: "conv_01", AgentID: "agent_01", CallSID: "CA01", CallerID: "+41781230042", CalledNumber: "+41225394512",
-			CustomerName: "Marta Salas", CallbackNumber: "078 123 00 42", ServiceType: "fuite", IssueSummary: "L'évier de la cuisine fuit.",
-			Urgency: "urgent", AddressLine: "Rue Ancienne 12", City: "Carouge", PostalCode: "1227", Clicks: map[string]string{"gclid": "abc", "utm_source": "ads"},
-		},
-		Service: lead.Service{Raw: "fuite", ID: "plumbing.leak", Method: "phrase", Name: "Fuite d'eau"},
-		Place:   lead.Place{Raw: "Carouche", ID: "carouge", Name: "Carouge", Method: "fuzzy", Score: 0.96},
-		Phone: lead.Phone{
-			Raw: "078 123 00 42", E164: "+41781230042", Source: "both", Confidence: "high", Type: "mobile", CallerID: "+41781230042", Check: true,
-		},
-		Flags: []string{"phone_check"},
-	}
-}
-
-// outcome is an event of the matcher; change may be nil.
-func outcome(kind string, change func(*event.Decided)) event.Event {
-	b := &event.Decided{
-		Lead: exampleLead(), Offer: "offer1",
-		Provider: &roster.Provider{
-			ID: "rapide", Name: "Rapide Plomberie", Languages: []string{"fr", "en"},
-			WhatsApp: "+41791110001", SMS: "+41791110002", Email: "rapide@mail.example",
-		},
-		Trace: roster.Trace{
-			{Provider: "rapide", Name: "Rapide Plomberie", In: true, Reason: "chosen"},
-			{Provider: "lac", Name: "Plomberie du Lac Sàrl", Reason: "closed now, and takes no leads outside opening hours"},
-		},
-	}
-	if kind == subjects.Unserved || kind == subjects.ReviewRequested {
-		b.Provider, b.Offer, b.Reason = nil, "", "no provider covers the place"
-	}
-	if change != nil {
-		change(b)
-	}
-	return event.Event{
-		ID: kind + "-1", At: start, Body: b,
-		Lead: subjects.Lead{Market: b.Lead.Market, Site: b.Lead.Site, Event: kind, Lead: b.Lead.ID},
-	}
+	return lead.Lead{ID: "7k2mq9xe8tr5wz3hnd6y", Ref: "482 913", Market: "ch", Site: domain}
 }
 
 // world is everything around a notifier: ledger, stream, vendor and clock,
@@ -132,13 +48,11 @@ type world struct {
 	forgets bool                             // the bus counts deliveries anew after a crash
 	dir     string                           // of the journals
 	step    func(name string, effect func()) // around every call out of the notifier
-	catalog *site.Catalog
-	market  string
 }
 
-func newWorld(tb testing.TB) *world {
+func newWorld() *world {
 	return &world{
-		clock: start, entries: map[string]event.Entry{}, have: map[string]bool{}, catalog: catalog(tb), market: "ch",
+		clock: start, entries: map[string]event.Entry{}, have: map[string]bool{},
 		step: func(_ string, effect func()) { effect() },
 	}
 }
@@ -147,7 +61,7 @@ func (w *world) now() time.Time { w.mu.Lock(); defer w.mu.Unlock(); return w.clo
 
 func (w *world) pass(d time.Duration) { w.mu.Lock(); defer w.mu.Unlock(); w.clock = w.clock.Add(d) }
 
-func (w *world) notifier(tb testing.TB) *Notifier {
+func (w *world) sender(tb testing.TB) *Sender {
 	tb.Helper()
 	if w.dir == "" {
 		w.dir = tb.TempDir()
@@ -157,8 +71,7 @@ func (w *world) notifier(tb testing.TB) *Notifier {
 		tb.Fatal(err)
 	}
 	n, err := New(Options{
-		Catalog: w.catalog, Market: w.market, Stream: w, Ledger: w, Journal: j, Now: w.now, Log: zerolog.Nop(),
-		Links: links, PublicURL: "https://leads.mail.example/",
+		Catalog: catalog(), Market: "ch", Stream: w, Ledger: w, Journal: j, Now: w.now, Log: zerolog.Nop(), Alarm: w.alarm,
 		Vendors: map[string]Vendor{lead.SMS: w, lead.WhatsApp: w, lead.Email: w},
 	})
 	if err != nil {
@@ -186,13 +99,10 @@ func (w *world) Publish(ctx context.Context, e event.Event) error {
 	return nil
 }
 
-func (w *world) PublishAll(ctx context.Context, events []event.Event) error {
-	for _, e := range events {
-		if err := w.Publish(ctx, e); err != nil {
-			return err
-		}
-	}
-	return nil
+// alarm is the owner being called: an event too, so that its order shows.
+func (w *world) alarm(ctx context.Context, l subjects.Lead, m lead.Message, f *lead.Failure) error {
+	l.Event = subjects.AlarmRaised
+	return w.Publish(ctx, event.Event{ID: "alarm-" + m.Recipient + m.Channel, Lead: l, Body: f})
 }
 
 func (w *world) Events(_ context.Context, of subjects.Lead) (found []event.Event, err error) {
@@ -295,11 +205,11 @@ var errCrash = errors.New("crash")
 func (w *world) deliver(tb testing.TB, e event.Event) (attempts int, err error) {
 	tb.Helper()
 	const ackWait, maxDeliver = 30 * time.Second, 100
-	n, stored := w.notifier(tb), w.now()
+	n, stored := w.sender(tb), w.now()
 	for attempt := 1; attempt <= maxDeliver; attempt++ {
 		if err = w.handle(n, event.Delivery{Event: e, Attempt: attempt, Stored: stored}); errors.Is(err, errCrash) {
 			_ = n.journal.Close()
-			n = w.notifier(tb)
+			n = w.sender(tb)
 			if err := n.Recover(tb.Context()); err != nil {
 				tb.Fatal(err)
 			}
@@ -318,7 +228,7 @@ func (w *world) deliver(tb testing.TB, e event.Event) (attempts int, err error) 
 	return maxDeliver, err
 }
 
-func (w *world) handle(n *Notifier, d event.Delivery) (err error) {
+func (w *world) handle(n *Sender, d event.Delivery) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			if v != errCrash { //nolint:errorlint // the very value that was thrown
@@ -327,7 +237,10 @@ func (w *world) handle(n *Notifier, d event.Delivery) (err error) {
 			err = errCrash
 		}
 	}()
-	return n.Handle(context.Background(), d)
+	if r, ok := d.Body.(*event.Reported); ok {
+		return n.Receipt(context.Background(), d, r.Receipt)
+	}
+	return n.Send(context.Background(), d, d.Body.(*event.Queued).Message)
 }
 
 // kinds are the kinds of the events published, in order.
@@ -339,15 +252,14 @@ func (w *world) kinds() []string {
 	return out
 }
 
-// queued are the messages queued.
-func (w *world) queued() []lead.Message {
-	var out []lead.Message
+// alarms are the events by which the owner was called.
+func (w *world) alarms() (raised []event.Event) {
 	for _, e := range w.events {
-		if q, ok := e.Body.(*event.Queued); ok {
-			out = append(out, q.Message)
+		if e.Lead.Event == subjects.AlarmRaised {
+			raised = append(raised, e)
 		}
 	}
-	return out
+	return raised
 }
 
 // queuedEvent is the event that asks for the sending of a message.

@@ -1,0 +1,60 @@
+// Package compose renders the messages that an event of one market calls for:
+// to provider, customer and owner, by SMS, WhatsApp and e-mail, in their
+// language. It is pure: the same event and configuration give the same messages
+// under the same ids.
+package compose
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"leadbus/internal/event"
+	"leadbus/internal/lead"
+	"leadbus/internal/lead/link"
+	"leadbus/internal/site"
+)
+
+// Composer renders one market's messages. It is safe for concurrent use.
+type Composer struct {
+	catalog *site.Catalog
+	links   *link.Signer
+	public  string                       // URL of the edge
+	texts   map[string]map[string]*texts // by domain and language
+}
+
+// New reads and checks all texts of the market's sites; its error names site,
+// language and text of every broken override. Without a signer, or a public
+// URL where its links lead, the mails have no links.
+func New(catalog *site.Catalog, market string, links *link.Signer, publicURL string) (*Composer, error) {
+	base, err := shippedTexts()
+	if err != nil {
+		return nil, err
+	}
+	c := &Composer{catalog: catalog, links: links, public: strings.TrimRight(publicURL, "/"), texts: map[string]map[string]*texts{}}
+	var faults []error
+	for domain, s := range catalog.Sites {
+		if s.Market != market {
+			continue
+		}
+		c.texts[domain], err = override(base, s)
+		faults = append(faults, err)
+	}
+	return c, errors.Join(faults...)
+}
+
+// Compose renders what an event calls for, in the order in which it should go
+// out. The error is permanent for a kind that calls for nothing.
+func (c *Composer) Compose(e event.Event) ([]lead.Message, error) {
+	switch b := e.Body.(type) {
+	case *event.Decided:
+		return c.plan(e, *b)
+	case *event.Scanned:
+		return c.scanned(e, *b)
+	case *event.Raised:
+		return c.raised(e, b.Alarm)
+	case *event.Digested:
+		return c.digested(e, b.Digest)
+	}
+	return nil, event.Permanent(fmt.Errorf("the notifier does not handle %s", e.Lead.Event))
+}

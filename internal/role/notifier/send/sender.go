@@ -1,0 +1,107 @@
+// Package send sends one market's messages through the send ledger, each once,
+// and publishes what became of it:
+//
+//	           claim                       vendor took it
+//	(nothing) ───────► claimed ───────────────────────────► sent
+//	    ▲                │  │  refused for this recipient
+//	    │                │  └─────────────────────────────► failed
+//	    │ certainly not  │
+//	    └── sent: free ──┤  no answer, or the sender died
+//	                     └────────────────► doubtful ──► sent, when a receipt
+//	                                            │        or the vendor says so
+//	                                            └──────► claimed again, marked
+//	                                                     as a possible double
+//
+// A doubtful message is settled by a receipt that names it, then by looking at
+// the vendor, then by a rule: what a provider must know and what the owner gets
+// is sent again, marked as a possible double, since silence is worse; a
+// customer's confirmation never is, it stays doubtful and the owner hears of
+// it. Where a killed process left off, its journal says whether a request had
+// left at all.
+//
+// The ledger outlives the stream, so replaying any event sends nothing twice.
+// It holds ids and vendor codes, nothing personal.
+package send
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"leadbus/internal/event"
+	"leadbus/internal/lead"
+	"leadbus/internal/site"
+	"leadbus/internal/subjects"
+)
+
+// Stream takes events; a repeat of an id it has is a success.
+type Stream interface {
+	Publish(ctx context.Context, e event.Event) error
+	// Events are the stored events of a lead, or of one kind of them.
+	Events(ctx context.Context, filter subjects.Lead) ([]event.Event, error)
+}
+
+// Ledger is the market's bucket of sends, with compare-and-set. Errors are
+// event.ErrNotFound and event.ErrConflict.
+type Ledger interface {
+	Get(ctx context.Context, key string) (event.Entry, error)
+	Create(ctx context.Context, key string, value []byte) (uint64, error)
+	Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
+}
+
+// Vendor sends messages of one channel. An error of Send is a *lead.Failure;
+// any other counts as doubtful.
+type Vendor interface {
+	// Send makes one attempt; the attempt id comes back in the receipts.
+	Send(ctx context.Context, m lead.Message, attempt string) (lead.Sent, error)
+	// Find looks for the message among those sent since a time. That it is
+	// not found does not prove that it was not sent: vendors' lists lag.
+	Find(ctx context.Context, m lead.Message, attempt string, since time.Time) (lead.Sent, bool, error)
+}
+
+// Options are what a sender works with.
+type Options struct {
+	Catalog *site.Catalog
+	Market  string
+	Stream  Stream
+	Ledger  Ledger
+	Vendors map[string]Vendor // one for each channel
+	Journal *Journal
+	// Alarm tells the owner that a provider's message failed; without a failure,
+	// that a customer's may not have been sent.
+	Alarm func(ctx context.Context, l subjects.Lead, m lead.Message, f *lead.Failure) error
+	Now   func() time.Time
+	Log   zerolog.Logger
+}
+
+// Sender sends one market's messages. Between deliveries it keeps rate limits,
+// its journal and entries of the ledger that are final. It is safe for
+// concurrent use and beside other senders.
+type Sender struct {
+	stream  Stream
+	ledger  *ledger
+	vendors map[string]Vendor
+	journal *Journal
+	rates   *rates
+	away    map[string]*breaker // by channel
+	alarm   func(ctx context.Context, l subjects.Lead, m lead.Message, f *lead.Failure) error
+	now     func() time.Time
+	log     zerolog.Logger
+}
+
+// New needs a vendor for every channel.
+func New(o Options) (*Sender, error) {
+	s := &Sender{
+		stream: o.Stream, ledger: newLedger(o.Ledger), vendors: o.Vendors, journal: o.Journal, rates: newRates(o.Catalog, o.Market),
+		away: map[string]*breaker{}, alarm: o.Alarm, now: o.Now, log: o.Log,
+	}
+	for _, channel := range []string{lead.WhatsApp, lead.SMS, lead.Email} {
+		if o.Vendors[channel] == nil {
+			return nil, fmt.Errorf("no vendor for %s", channel)
+		}
+		s.away[channel] = newBreaker()
+	}
+	return s, nil
+}

@@ -1,0 +1,88 @@
+// Package watch calls the owner, and looks after one market for as long as no
+// other process does.
+//
+// What goes wrong becomes an alarm, one for each cause, told until somebody
+// acknowledges it. Alarms, and how often which agent fails at what, stand in
+// the bucket watch; all of it is reduced from events that carry ids, so a
+// repeated delivery changes nothing.
+//
+// Of a market's watches one at a time does the periodic work (Task); another
+// takes over when it falls silent. Besides what it is given, that is the repeat
+// of alarms, the digest, and a look at the agents: one that was changed at the
+// voice vendor is an alarm.
+package watch
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"leadbus/internal/event"
+	"leadbus/internal/site"
+	"leadbus/internal/subjects"
+)
+
+// Stream holds the market's events.
+type Stream interface {
+	// Events are the stored events of a lead, or of one kind of them, in stream
+	// order.
+	Events(ctx context.Context, filter subjects.Lead) ([]event.Event, error)
+	// Publish tries until ctx ends; a repeat of an id is a success.
+	Publish(ctx context.Context, e event.Event) error
+	// History are the stored events from a time on, in stream order, with when
+	// they were stored.
+	History(ctx context.Context, filter subjects.Lead, from time.Time, f func(event.Event, time.Time) error) error
+	// PublishFirst is Publish onto an empty subject, else event.ErrConflict.
+	PublishFirst(ctx context.Context, e event.Event) error
+}
+
+// Bucket is the market's bucket watch. Errors are event.ErrNotFound and
+// event.ErrConflict.
+type Bucket interface {
+	All(ctx context.Context) ([]event.Entry, error)
+	Get(ctx context.Context, key string) (event.Entry, error)
+	Create(ctx context.Context, key string, value []byte) (uint64, error)
+	Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
+}
+
+// Options are what a watch works with.
+type Options struct {
+	Catalog *site.Catalog
+	Market  string
+	Stream  Stream
+	Bucket  Bucket
+	// Agent is how the voice vendor has an agent set up, as JSON; nil without
+	// access. The error is an event.ErrNotFound when the vendor does not have it.
+	Agent func(ctx context.Context, id string) ([]byte, error)
+	// AgentsEvery is how often agents are looked at; default: an hour.
+	AgentsEvery time.Duration
+	Tasks       []Task // the periodic work beside the watch's own
+	Now         func() time.Time
+	Log         zerolog.Logger
+}
+
+// Watch keeps one market's alarms. It is safe for concurrent use and beside
+// others of the market.
+type Watch struct {
+	Options
+	first  string     // the site whose owner hears what concerns the whole market
+	agents sync.Mutex // one call at a time is counted for its agent
+}
+
+// New makes a watch; Run does its periodic work.
+func New(o Options) *Watch {
+	w := &Watch{Options: o}
+	var own []string
+	for domain, site := range o.Catalog.Sites {
+		if site.Market == o.Market {
+			own = append(own, domain)
+		}
+	}
+	if len(own) > 0 {
+		w.first = slices.Min(own)
+	}
+	return w
+}
