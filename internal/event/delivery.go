@@ -11,8 +11,7 @@ import (
 // Delivery is one hand-over of an event to a role.
 type Delivery struct {
 	Event
-	Attempt int       // 1 on the first delivery; a replay starts at 1 again
-	Stored  time.Time // when the stream took it
+	Attempt int // 1 on the first delivery; a replay starts at 1 again
 }
 
 // Dead is an event that a role gave up.

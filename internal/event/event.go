@@ -33,8 +33,10 @@ type Event struct {
 	Lead subjects.Lead
 	Body any // a pointer to one of the payloads below
 
-	// Seq is the stream sequence; zero before publishing.
-	Seq uint64
+	// Seq is the stream sequence and Stored when the stream took it; both are
+	// zero before publishing.
+	Seq    uint64
+	Stored time.Time
 	// Wire is the body as it was stored; nil of an event that was made here.
 	Wire []byte
 }
@@ -64,8 +66,9 @@ type (
 	}
 
 	// Attempted is the outcome of an attempt (MessageSent, MessageFailed,
-	// MessageDoubtful).
+	// MessageDoubtful). Its label is empty when an earlier version sent it.
 	Attempted struct {
+		lead.Label
 		Message string        `json:"message"` // message id
 		Attempt string        `json:"attempt"`
 		Sent    *lead.Sent    `json:"sent,omitempty"`

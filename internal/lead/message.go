@@ -2,6 +2,8 @@ package lead
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -45,9 +47,74 @@ type Message struct {
 	ContentSID       string            `json:"content_sid,omitempty"` // WhatsApp template
 	ContentVariables map[string]string `json:"content_variables,omitempty"`
 
-	// Of is how many messages were queued together, so that a watcher knows
-	// when all are told.
+	// Of is how many messages were queued together, so that whoever follows a
+	// lead knows when all are there.
 	Of int `json:"of"`
+
+	// QueuedAt is when the message was queued; the event that queued it says so.
+	QueuedAt time.Time `json:"-"`
+}
+
+// Label is what an outcome says of its message, so that nobody has to look the
+// message up. It holds ids only: it travels through the vendors and comes back
+// in their receipts.
+type Label struct {
+	Recipient string `json:"recipient,omitempty"`
+	Provider  string `json:"provider,omitempty"`
+	Channel   string `json:"channel,omitempty"`
+	Purpose   string `json:"purpose,omitempty"`
+	Offer     string `json:"offer,omitempty"`
+	// Address tells one address of the recipient from another, see AddressTag.
+	Address  string    `json:"address,omitempty"`
+	QueuedAt time.Time `json:"queued_at,omitzero"`
+}
+
+// Label describes the message.
+func (m Message) Label() Label {
+	return Label{
+		Recipient: m.Recipient, Provider: m.Provider, Channel: m.Channel, Purpose: m.Purpose, Offer: m.Offer,
+		Address: AddressTag(m.To), QueuedAt: m.QueuedAt,
+	}
+}
+
+// AddressTag tells a corrected address from the one before it. Its 20 bits fit
+// too many numbers to be led back to one.
+func AddressTag(address string) string { return NewID(address, "address")[:4] }
+
+// Fields are the label as the query or the variables of a callback.
+func (l Label) Fields() map[string]string {
+	f := map[string]string{}
+	for name, to := range l.fields() {
+		if *to != "" {
+			f[name] = *to
+		}
+	}
+	if !l.QueuedAt.IsZero() {
+		f["queued"] = strconv.FormatInt(l.QueuedAt.Unix(), 10)
+	}
+	return f
+}
+
+// ReadLabel reads the fields of a callback. A field that no label can hold is
+// left empty.
+func ReadLabel(get func(name string) string) Label {
+	var l Label
+	for name, to := range l.fields() {
+		if v := get(name); len(v) <= 64 && !strings.ContainsFunc(v, func(r rune) bool { return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') }) {
+			*to = v
+		}
+	}
+	if n, err := strconv.ParseInt(get("queued"), 10, 64); err == nil && n > 0 && n < 1e11 {
+		l.QueuedAt = time.Unix(n, 0).UTC()
+	}
+	return l
+}
+
+func (l *Label) fields() map[string]*string {
+	return map[string]*string{
+		"recipient": &l.Recipient, "provider": &l.Provider, "channel": &l.Channel,
+		"purpose": &l.Purpose, "offer": &l.Offer, "address": &l.Address,
+	}
 }
 
 // Sent is a vendor's acceptance.
@@ -82,8 +149,10 @@ func (f *Failure) Error() string {
 	return fmt.Sprintf("%s %s (%s): %s", f.Vendor, f.Code, f.Class, f.Reason)
 }
 
-// Receipt is a vendor's later report on a message.
+// Receipt is a vendor's later report on a message. Its label is empty when an
+// earlier version sent the message.
 type Receipt struct {
+	Label
 	Message  string       `json:"message"` // message id
 	Vendor   string       `json:"vendor"`
 	VendorID string       `json:"vendor_id"`

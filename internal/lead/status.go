@@ -75,13 +75,12 @@ type MessageState string
 
 // The states of a message, in the order they may be reached.
 const (
-	MessageQueued     MessageState = "queued"
-	MessageDoubtful   MessageState = "doubtful" // the request left, its outcome is unknown
-	MessageSent       MessageState = "sent"
-	MessageDelivered  MessageState = "delivered"
-	MessageRead       MessageState = "read"
-	MessageFailed     MessageState = "failed"
-	MessageSuppressed MessageState = "suppressed"
+	MessageQueued    MessageState = "queued"
+	MessageDoubtful  MessageState = "doubtful" // the request left, its outcome is unknown
+	MessageSent      MessageState = "sent"
+	MessageDelivered MessageState = "delivered"
+	MessageRead      MessageState = "read"
+	MessageFailed    MessageState = "failed"
 )
 
 // messageRank orders the states; failed outranks sent, since a vendor reports
@@ -89,7 +88,7 @@ const (
 // order.
 var messageRank = map[MessageState]int{
 	MessageQueued: 0, MessageDoubtful: 1, MessageSent: 2,
-	MessageFailed: 3, MessageSuppressed: 3, MessageDelivered: 4, MessageRead: 5,
+	MessageFailed: 3, MessageDelivered: 4, MessageRead: 5,
 }
 
 // Advance is the state after a report of next: states never go backwards,

@@ -9,7 +9,7 @@ import (
 	"leadbus/internal/subjects"
 )
 
-var toldState = map[string]lead.MessageState{
+var attempted = map[string]lead.MessageState{
 	subjects.MessageSent:     lead.MessageSent,
 	subjects.MessageFailed:   lead.MessageFailed,
 	subjects.MessageDoubtful: lead.MessageDoubtful,
@@ -27,10 +27,18 @@ func (r *Record) message(id string, e event.Event) *Message {
 	return &r.Messages[len(r.Messages)-1]
 }
 
+// label takes over what an outcome says of its message; the event that queued
+// it says the same, and may be missing.
+func (m *Message) label(l lead.Label) {
+	if m.Recipient == "" && l.Recipient != "" {
+		m.Offer, m.Provider, m.Purpose, m.Recipient, m.Channel = l.Offer, l.Provider, l.Purpose, l.Recipient, l.Channel
+	}
+}
+
 func (r *Record) queue(e event.Event, q lead.Message) {
 	m := r.message(q.ID, e)
 	m.Offer, m.Provider, m.Purpose = q.Offer, q.Provider, q.Purpose
-	m.Recipient, m.Channel, m.Language = q.Recipient, q.Channel, q.Language
+	m.Recipient, m.Channel, m.Language, m.Of = q.Recipient, q.Channel, q.Language, q.Of
 	m.Content = &Content{
 		Message: q.ID, Lead: r.Lead.ID, Sender: q.From, Recipient: q.To, Subject: q.Subject, Body: q.Text, HTML: q.HTML,
 		ContentSID: q.ContentSID, Variables: q.ContentVariables,
@@ -39,15 +47,20 @@ func (r *Record) queue(e event.Event, q lead.Message) {
 
 // advance takes in a report; an empty state reports nothing new. States never
 // go back, and the error shown is that of the state.
-func (m *Message) advance(to lead.MessageState, at time.Time, f *lead.Failure) {
+func (m *Message) advance(e event.Event, to lead.MessageState, at time.Time, f *lead.Failure) {
 	at = micros(at)
 	switch to {
 	case lead.MessageSent:
-		m.SentAt = earliest(m.SentAt, at)
+		if m.SentAt = earliest(m.SentAt, at); m.TakenAt.IsZero() {
+			m.TakenAt = e.Stored
+		}
 	case lead.MessageDelivered, lead.MessageRead:
 		m.DeliveredAt = earliest(m.DeliveredAt, at)
 	}
 	next := lead.MessageState(m.State).Advance(to)
+	if m.Channel == lead.Email && to == lead.MessageFailed {
+		next = to // a mailbox may take a mail and send it back later
+	}
 	moved := string(next) != m.State
 	m.State = string(next)
 	if f != nil {
@@ -61,7 +74,7 @@ func (m *Message) advance(to lead.MessageState, at time.Time, f *lead.Failure) {
 		m.ErrorCode, m.ErrorClass, m.ErrorReason = f.Code, string(f.Class), f.Reason
 	}
 	if next == lead.MessageFailed {
-		m.FailedAt = at
+		m.FailedAt, m.RefusedAt = at, e.Stored
 	}
 }
 
@@ -80,7 +93,7 @@ func (m *Message) reached() bool {
 func (r *Record) follow(e event.Event) {
 	for i := range r.Offers {
 		o := &r.Offers[i]
-		o.State = string(r.told(o.ID))
+		o.State = string(r.reach(o.ID))
 		if o.ID == r.Lead.Offer && r.Lead.Status == string(lead.Matched) &&
 			(o.State == string(lead.OfferSent) || o.State == string(lead.OfferDelivered)) {
 			r.move(e, lead.Notified, o.ID)
@@ -88,8 +101,8 @@ func (r *Record) follow(e event.Event) {
 	}
 }
 
-// told is how far an offer has come on the channels it was sent on.
-func (r *Record) told(offer string) lead.OfferState {
+// reach is how far an offer has come on the channels it was sent on.
+func (r *Record) reach(offer string) lead.OfferState {
 	sent, delivered, open, failed := false, false, false, false
 	for i := range r.Messages {
 		m := &r.Messages[i]

@@ -46,6 +46,7 @@ func (c *Conn) Events(ctx context.Context, filter subjects.Lead) ([]event.Event,
 		}
 		next = m.Sequence + 1
 		e, derr := event.Decode(m.Subject, m.Sequence, m.Data)
+		e.Stored = m.Time
 		if derr != nil { // of a newer version, in a deploy; its own delivery says so
 			c.log.Warn().Err(derr).Uint64("seq", m.Sequence).Msg("unreadable event passed over")
 			continue
@@ -117,8 +118,8 @@ func (c *Conn) Follow(ctx context.Context, filter subjects.Lead, from time.Time,
 const historyTime = 30 * time.Second
 
 // History hands over the events that are stored now, from a time on (the zero
-// time: all of them), with when each was stored.
-func (c *Conn) History(ctx context.Context, filter subjects.Lead, from time.Time, f func(event.Event, time.Time) error) error {
+// time: all of them).
+func (c *Conn) History(ctx context.Context, filter subjects.Lead, from time.Time, f func(event.Event) error) error {
 	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{subjects.Filter(filter)}, DeliverPolicy: jetstream.DeliverAllPolicy}
 	if !from.IsZero() {
 		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &from
@@ -155,7 +156,7 @@ func (c *Conn) History(ctx context.Context, filter subjects.Lead, from time.Time
 		d, err := decode(m)
 		if err != nil {
 			c.log.Warn().Err(err).Uint64("seq", d.Seq).Msg("unreadable event passed over")
-		} else if err := f(d.Event, d.Stored); err != nil {
+		} else if err := f(d.Event); err != nil {
 			return err
 		}
 		if meta, err := m.Metadata(); err == nil && meta.NumPending == 0 {
@@ -172,9 +173,9 @@ func decode(m jetstream.Msg) (event.Delivery, error) {
 		return event.Delivery{}, err
 	}
 	e, err := event.Decode(m.Subject(), meta.Sequence.Stream, m.Data())
-	e.Seq = meta.Sequence.Stream
+	e.Seq, e.Stored = meta.Sequence.Stream, meta.Timestamp
 	if err != nil {
 		e.Lead, _ = subjects.Parse(m.Subject()) // as far as it can be told
 	}
-	return event.Delivery{Event: e, Attempt: int(min(meta.NumDelivered, 1<<30)), Stored: meta.Timestamp}, err
+	return event.Delivery{Event: e, Attempt: int(min(meta.NumDelivered, 1<<30))}, err
 }

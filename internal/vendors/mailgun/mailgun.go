@@ -11,6 +11,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/mail"
 	"strconv"
 	"strings"
@@ -66,7 +67,9 @@ func (c *Client) Send(ctx context.Context, m lead.Message, attempt string) (lead
 	// A recipient can read the variables, so they are ids only. Neither call
 	// fails on a first tag and on strings.
 	err := out.AddTag(m.Recipient)
-	for k, v := range map[string]string{"market": m.Market, "site": m.Site, "lead": m.Lead, "message": m.ID, "attempt": attempt} {
+	variables := m.Label().Fields()
+	maps.Copy(variables, map[string]string{"market": m.Market, "site": m.Site, "lead": m.Lead, "message": m.ID, "attempt": attempt})
+	for k, v := range variables {
 		err = errors.Join(err, out.AddVariable(k, v))
 	}
 	if err != nil {

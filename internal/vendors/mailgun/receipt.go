@@ -79,7 +79,7 @@ func (c *Client) Receipt(_ *http.Request, body []byte) (subjects.Lead, lead.Rece
 		return subjects.Lead{}, lead.Receipt{}, errors.New("mailgun receipt: the event has no name")
 	}
 	r := lead.Receipt{
-		Message: v["message"], Vendor: vendor, VendorID: string(h.Message.Headers.MessageID),
+		Label: lead.ReadLabel(func(name string) string { return v[name] }), Message: v["message"], Vendor: vendor, VendorID: string(h.Message.Headers.MessageID),
 		Status: string(h.Event), Attempt: v["attempt"], At: h.at(c.now()),
 	}
 	r.Status, r.State, r.Failure = h.meaning()

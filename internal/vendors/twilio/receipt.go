@@ -51,7 +51,7 @@ func (c *Client) Receipt(r *http.Request, body []byte) (subjects.Lead, lead.Rece
 		return subjects.Lead{}, lead.Receipt{}, errors.New("twilio receipt: MessageSid or MessageStatus is missing")
 	}
 	receipt := lead.Receipt{
-		Message: message, Vendor: vendor, VendorID: id, Status: status,
+		Label: lead.ReadLabel(query.Get), Message: message, Vendor: vendor, VendorID: id, Status: status,
 		State: states[status], Attempt: attempt, At: time.Now().UTC(),
 	}
 	if receipt.State == lead.MessageFailed {

@@ -133,6 +133,9 @@ func (c *Client) callback(m lead.Message, attempt string) string {
 		"market": {m.Market}, "site": {m.Site}, "lead": {m.Lead},
 		"message": {m.ID}, "attempt": {attempt},
 	}
+	for name, value := range m.Label().Fields() {
+		q.Set(name, value)
+	}
 	return c.publicURL + statusPath + "?" + q.Encode() + "#" + callbackRules
 }
 

@@ -1,8 +1,9 @@
-// Package story folds the events of a lead, in stream order, into the rows
-// that Postgres keeps of it. It is pure: the same events make the same rows,
-// whether they come at once, one by one, repeatedly or after years, and nothing
-// else ever changes a row.
+// Package story is the one reducer of a lead's events: where the lead, its
+// offers and its messages stand. Every role, page and command asks it. It is
+// pure: the same events make the same record, whether they come at once, one by
+// one, repeatedly or after years.
 //
+// Postgres keeps the record as rows, and nothing else ever changes a row.
 // Statuses move only along the tables of package lead. A move that an event
 // asks for and the table refuses is noted in the row and changes nothing.
 package story
@@ -18,13 +19,53 @@ import (
 	"leadbus/internal/subjects"
 )
 
-// Record is everything that is kept of one lead. Its zero value is a lead
-// nothing is known of.
+// Record is where one lead stands. Its zero value is a lead nothing is known
+// of.
 type Record struct {
+	// The rows.
 	Lead     Lead
 	Person   Person
 	Offers   []Offer   // in the order they were made
 	Messages []Message // in the order they were queued
+
+	// What follows is no row: a record read from Postgres lacks it.
+
+	// Calls are the agent's tool calls (Received), in stream order.
+	Calls []event.Event
+	// Matches are the matches that took effect, in order: the first one, and
+	// each of an operator. An amendment stands for a match that is no longer
+	// stored.
+	Matches []event.Event
+	// Decision is the newest decision that counts; nil before the first. After a
+	// match that is the match or an amendment of it. An amendment that an
+	// operator has overtaken informed somebody else and does not count.
+	Decision *event.Event
+}
+
+// Match is the match that stands; nil without one.
+func (r *Record) Match() *event.Event {
+	if len(r.Matches) == 0 {
+		return nil
+	}
+	return &r.Matches[len(r.Matches)-1]
+}
+
+// Decided is what the newest decision says; nil before the first.
+func (r *Record) Decided() *event.Decided {
+	if r.Decision == nil {
+		return nil
+	}
+	return r.Decision.Body.(*event.Decided)
+}
+
+// Flagged reports whether any call or decision flagged the lead so.
+func (r *Record) Flagged(flag string) bool {
+	if d := r.Decided(); d != nil && slices.Contains(d.Lead.Flags, flag) {
+		return true
+	}
+	return slices.ContainsFunc(r.Calls, func(e event.Event) bool {
+		return slices.Contains(e.Body.(*event.Received).Lead.Flags, flag)
+	})
 }
 
 // The rows; db names a column. Times are UTC, in microseconds as Postgres
@@ -114,9 +155,16 @@ type (
 		DeliveredAt    time.Time `db:"delivered_at" json:"delivered_at,omitzero"`
 		FailedAt       time.Time `db:"failed_at" json:"failed_at,omitzero"`
 
-		// Content is there only in the fold that took the message's
+		// Content is there only in the reduction that took the message's
 		// queueing in: it never changes after.
 		Content *Content `db:"-" json:"content,omitempty"`
+
+		// Of is how many messages were queued together; TakenAt and RefusedAt
+		// are when the stream learned that the vendor had taken the message, and
+		// that it had failed. They are no columns.
+		Of        int       `db:"-" json:"-"`
+		TakenAt   time.Time `db:"-" json:"-"`
+		RefusedAt time.Time `db:"-" json:"-"`
 	}
 
 	// Content is what a message says, and to whom.
@@ -133,8 +181,8 @@ type (
 	}
 )
 
-// Of folds events of one lead, given in any order and any number of times, from
-// nothing.
+// Of reduces events of one lead, given in any order and any number of times,
+// from nothing.
 func Of(events []event.Event) Record {
 	events = slices.Clone(events)
 	slices.SortStableFunc(events, func(a, b event.Event) int { return cmp.Compare(a.Seq, b.Seq) })
@@ -149,10 +197,13 @@ func Of(events []event.Event) Record {
 	return r
 }
 
-// Apply folds in one more event. It must be one the record has not seen, and
-// younger in the stream than all it has: older ones ask for a fold from nothing
-// (Of).
+// Apply takes in one more event. It must be one the record has not seen, and
+// younger in the stream than all it has: older ones ask for a reduction from
+// nothing (Of). Events that are about no lead change nothing.
 func (r *Record) Apply(e event.Event) {
+	if NoLead(e.Body) {
+		return
+	}
 	l := &r.Lead
 	if l.LastSeq == 0 {
 		*r = Record{
@@ -170,6 +221,7 @@ func (r *Record) Apply(e event.Event) {
 	l.UpdatedAt = later(l.UpdatedAt, micros(e.At))
 	switch b := e.Body.(type) {
 	case *event.Received:
+		r.Calls = append(r.Calls, e)
 		// A decision rests on every call before it; what a call before the
 		// first decision leaves out stays as it is.
 		if l.Status == string(lead.Pending) {
@@ -181,18 +233,20 @@ func (r *Record) Apply(e event.Event) {
 		r.queue(e, b.Message)
 	case *event.Attempted:
 		m := r.message(b.Message, e)
+		m.label(b.Label)
 		m.PossibleDouble = m.PossibleDouble || b.PossibleDouble
 		at := e.At
 		if b.Sent != nil {
 			m.VendorID = cmp.Or(b.Sent.VendorID, m.VendorID)
 			at = earliest(b.Sent.At, at)
 		}
-		m.advance(toldState[e.Lead.Event], at, b.Failure)
+		m.advance(e, attempted[e.Lead.Event], at, b.Failure)
 	case *event.Reported:
 		m := r.message(b.Receipt.Message, e)
+		m.label(b.Receipt.Label)
 		m.Vendor = cmp.Or(b.Receipt.Vendor, m.Vendor)
 		m.VendorID = cmp.Or(m.VendorID, b.Receipt.VendorID)
-		m.advance(b.Receipt.State, earliest(b.Receipt.At, e.At), b.Receipt.Failure)
+		m.advance(e, b.Receipt.State, earliest(b.Receipt.At, e.At), b.Receipt.Failure)
 	}
 	r.follow(e)
 }
@@ -208,21 +262,37 @@ var decided = map[string]lead.Status{
 // where it goes.
 func (r *Record) decide(e event.Event, b *event.Decided) {
 	to, moves := decided[e.Lead.Event]
-	if b.Offer != "" && to == lead.Matched {
+	match := r.Match()
+	if !moves && match == nil { // amended: the match is no longer stored
+		to, moves = lead.Matched, true
+	}
+	if moves && to == lead.Matched && b.Offer != "" {
 		r.offer(e, b)
 	}
-	if e.Lead.Event == subjects.Reassigned && b.Offer != r.Lead.Offer && !r.move(e, lead.Pending, "") {
-		return // it leaves its provider first
-	}
-	if moves && !r.move(e, to, b.Offer) {
-		return // stale, or against another's: what it understood is as old
+	switch from := lead.Status(r.Lead.Status); {
+	case !moves && match.Body.(*event.Decided).Offer != b.Offer:
+		return // an operator overtook it
+	case !moves:
+	case match != nil && to != lead.Matched: // a replica that was slow decides after another matched
+		r.refuse(e, to)
+		return
+	case e.Lead.Event == subjects.Reassigned && b.Offer != r.Lead.Offer, match == nil && from != to && !from.MayBecome(to):
+		// A lead leaves its provider before an operator gives it to another, and
+		// the owner's list before anything else is decided.
+		if !r.move(e, lead.Pending, "") {
+			return
+		}
+		fallthrough
+	default:
+		if !r.move(e, to, b.Offer) {
+			return // stale, or against another's: what it understood is as old
+		}
+		r.Lead.Reason = b.Reason
 	}
 	r.understand(b.Lead, false)
-	if !moves { // amended
-		return
-	}
-	r.Lead.Reason = b.Reason
+	r.Decision = &e
 	if to == lead.Matched {
+		r.Matches = append(r.Matches, e)
 		r.Lead.Offer = b.Offer
 		if b.Provider != nil {
 			r.Lead.Provider = b.Provider.ID
@@ -238,11 +308,15 @@ func (r *Record) move(e event.Event, to lead.Status, offer string) bool {
 		return true
 	}
 	if !from.MayBecome(to) {
-		r.Lead.Refused = append(r.Lead.Refused, fmt.Sprintf("%d %s: %s to %s", e.Seq, e.Lead.Event, from, to))
+		r.refuse(e, to)
 		return false
 	}
 	r.Lead.Status = string(to)
 	return true
+}
+
+func (r *Record) refuse(e event.Event, to lead.Status) {
+	r.Lead.Refused = append(r.Lead.Refused, fmt.Sprintf("%d %s: %s to %s", e.Seq, e.Lead.Event, r.Lead.Status, to))
 }
 
 func (r *Record) offer(e event.Event, b *event.Decided) {
