@@ -254,7 +254,7 @@ func (s *system) history(tb testing.TB, filter subjects.Lead, f func(event.Event
 		tb.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.History(ctx, filter, time.Time{}, func(e event.Event, _ time.Time) error { f(e); return nil }); err != nil {
+	if err := c.History(ctx, filter, time.Time{}, func(e event.Event) error { f(e); return nil }); err != nil {
 		tb.Fatal(err)
 	}
 }

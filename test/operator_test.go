@@ -137,7 +137,7 @@ func TestWrongNumbersAreFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, _ := reach.Health{}.About(p.SMS, time.Now().Add(-time.Hour))
+	h, _ := reach.Health{}.About(lead.AddressTag(p.SMS), time.Now().Add(-time.Hour))
 	value, err := json.Marshal(h.Fail(reach.Failure{Message: "m1", At: time.Now(), Why: lead.Failure{Vendor: "twilio", Code: "21635", Class: lead.BadRecipient}}))
 	if err != nil {
 		t.Fatal(err)

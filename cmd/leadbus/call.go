@@ -103,7 +103,7 @@ func (c *callCmd) Run(ctx context.Context) error {
 		return err
 	}
 	for id, p := range watch.leads {
-		if p.decision == "" {
+		if p.Decision == nil {
 			continue // a call without a lead
 		}
 		if err := recorded(ctx, db, c.site.Market, id); err != nil {
@@ -323,7 +323,7 @@ func (w *watcher) counts() (accepted, decided, done int) {
 			continue
 		}
 		accepted++
-		if p.decision != "" {
+		if p.Decision != nil {
 			decided++
 		}
 		if p.done() {

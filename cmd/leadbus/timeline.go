@@ -9,42 +9,45 @@ import (
 
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
-	"leadbus/internal/subjects"
+	"leadbus/internal/story"
 )
 
-// progress is how far one lead has come, folded from its events.
+// progress is how far one lead has come, and the call it came of.
 type progress struct {
+	story.Record
 	start    time.Time
-	accepted bool   // the edge answered success
-	decision string // kind of the newest decision
-	provider string
-	messages map[string]*told
+	accepted bool // the edge answered success
 	last     time.Time
 	reported bool           // the voice vendor reports on the call
 	scanned  *event.Scanned // what the scanner made of that
 }
 
-type told struct {
-	lead.Message
-	state lead.MessageState
-}
+func newProgress(start time.Time) *progress { return &progress{start: start} }
 
-func newProgress(start time.Time) *progress {
-	return &progress{start: start, messages: map[string]*told{}}
-}
-
-// take folds one event in and answers it as a line for people; empty for what
+// take takes one event in and answers it as a line for people; empty for what
 // nobody needs to read.
 func (p *progress) take(e event.Event) string {
 	p.last = e.At
+	states := map[string]string{}
+	for _, m := range p.Messages {
+		states[m.ID] = m.State
+	}
+	p.Apply(e)
+	for _, m := range p.Messages {
+		if _, queued := e.Body.(*event.Queued); !queued && states[m.ID] != m.State && m.State != string(lead.MessageSent) {
+			line := fmt.Sprintf("%-10s %s to %s: %s", m.State, m.Channel, m.Recipient, m.Purpose)
+			if m.ErrorReason != "" {
+				line += fmt.Sprintf(" (%s %s (%s): %s)", m.Vendor, m.ErrorCode, m.ErrorClass, m.ErrorReason)
+			}
+			return line
+		}
+	}
 	switch b := e.Body.(type) {
 	case *event.Received:
 		l := b.Lead
 		return fmt.Sprintf("received   %s, %s, phone %s%s", or(l.Service.Name, "service?"), or(l.Place.Name, "place?"), or(l.Phone.Confidence, "none"), flags(l.Flags))
 	case *event.Decided:
-		p.decision = e.Lead.Event
 		if b.Provider != nil {
-			p.provider = b.Provider.Name
 			return fmt.Sprintf("%-10s %s (%d providers looked at)", e.Lead.Event, b.Provider.Name, len(b.Trace))
 		}
 		return fmt.Sprintf("%-10s %s", e.Lead.Event, b.Reason)
@@ -55,44 +58,18 @@ func (p *progress) take(e event.Event) string {
 		return "scanned    " + scan(*b)
 	case *event.Answered:
 		return fmt.Sprintf("%-10s the owner: %s", "answered", b.Answer)
-	case *event.Queued:
-		p.messages[b.Message.ID] = &told{Message: b.Message, state: lead.MessageQueued}
-		return ""
-	case *event.Attempted:
-		next := map[string]lead.MessageState{
-			subjects.MessageSent: lead.MessageSent, subjects.MessageFailed: lead.MessageFailed, subjects.MessageDoubtful: lead.MessageDoubtful,
-		}[e.Lead.Event]
-		return p.advance(b.Message, next, b.Failure)
-	case *event.Reported:
-		return p.advance(b.Receipt.Message, b.Receipt.State, b.Receipt.Failure)
 	}
 	return ""
-}
-
-func (p *progress) advance(message string, next lead.MessageState, f *lead.Failure) string {
-	m := p.messages[message]
-	if m == nil || next == "" || m.state.Advance(next) == m.state {
-		return ""
-	}
-	m.state = next
-	if next == lead.MessageSent {
-		return ""
-	}
-	line := fmt.Sprintf("%-10s %s to %s: %s", next, m.Channel, m.Recipient, m.Purpose)
-	if f != nil {
-		line += " (" + f.Error() + ")"
-	}
-	return line
 }
 
 // done reports whether everything that was decided has been told, as far as
 // vendors say.
 func (p *progress) done() bool {
-	if p.reported && p.scanned == nil || p.decision == "" && !p.leadless() || !p.queued() {
+	if p.reported && p.scanned == nil || p.Decision == nil && !p.leadless() || !p.queued() {
 		return false
 	}
-	for _, m := range p.messages {
-		if !m.state.Final() {
+	for _, m := range p.Messages {
+		if !lead.MessageState(m.State).Final() {
 			return false
 		}
 	}
@@ -104,7 +81,7 @@ func (p *progress) done() bool {
 // they are.
 func (p *progress) queued() bool {
 	begun, together := false, map[int]int{}
-	for _, m := range p.messages {
+	for _, m := range p.Messages {
 		begun = begun || p.leadless() || !strings.HasPrefix(m.Purpose, "call")
 		together[max(m.Of, 1)]++
 	}
@@ -125,13 +102,13 @@ func (p *progress) missing() string {
 	if p.reported && p.scanned == nil {
 		return "the call was not scanned yet: is the market's scanner running?"
 	}
-	if p.decision == "" && !p.leadless() {
+	if p.Decision == nil && !p.leadless() {
 		return "no decision yet: is the market's matcher running?"
 	}
 	var open []string
-	for _, m := range p.messages {
-		if !m.state.Final() {
-			open = append(open, fmt.Sprintf("%s to %s is %s", m.Channel, m.Recipient, m.state))
+	for _, m := range p.Messages {
+		if !lead.MessageState(m.State).Final() {
+			open = append(open, fmt.Sprintf("%s to %s is %s", m.Channel, m.Recipient, m.State))
 		}
 	}
 	if len(open) == 0 && !p.queued() {
@@ -145,19 +122,27 @@ func (p *progress) summary(w io.Writer, id string) {
 	if p.leadless() {
 		_, _ = fmt.Fprintf(w, "\ncall %s: %s", id, or(p.scanned.Status, "no lead was due"))
 	} else {
-		_, _ = fmt.Fprintf(w, "\nlead %s recorded, %s", id, p.decision)
+		_, _ = fmt.Fprintf(w, "\nlead %s recorded, %s", id, p.decision())
 	}
-	if p.provider != "" {
-		_, _ = fmt.Fprintf(w, "; provider: %s", p.provider)
+	if d := p.Decided(); d != nil && d.Provider != nil {
+		_, _ = fmt.Fprintf(w, "; provider: %s", d.Provider.Name)
 	}
 	_, _ = fmt.Fprintln(w)
 	var lines []string
-	for _, m := range p.messages {
-		lines = append(lines, fmt.Sprintf("  %-9s %-9s %-18s %s", m.Recipient, m.Channel, m.Purpose, m.state))
+	for _, m := range p.Messages {
+		lines = append(lines, fmt.Sprintf("  %-9s %-9s %-18s %s", m.Recipient, m.Channel, m.Purpose, m.State))
 	}
 	slices.Sort(lines)
 	_, _ = fmt.Fprintln(w, strings.Join(lines, "\n"))
 	_, _ = fmt.Fprintf(w, "total %d ms\n", p.last.Sub(p.start).Milliseconds())
+}
+
+// decision is the kind of the newest decision; empty before the first.
+func (p *progress) decision() string {
+	if p.Decision == nil {
+		return ""
+	}
+	return p.Decision.Lead.Event
 }
 
 // scan is what the scanner made of a call, for people.

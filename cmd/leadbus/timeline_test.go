@@ -43,8 +43,11 @@ func TestALeadIsDoneWhenEverythingIsTold(t *testing.T) {
 	} {
 		p := newProgress(time.Now())
 		p.reported = true
+		seq := uint64(0)
 		for _, events := range c.parts {
 			for _, e := range events {
+				seq++
+				e.Seq = seq
 				p.take(e)
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"leadbus/internal/lead"
 	"leadbus/internal/roster"
 	"leadbus/internal/site"
+	"leadbus/internal/story"
 	"leadbus/internal/subjects"
 	"leadbus/internal/understand/place"
 )
@@ -24,20 +25,27 @@ import (
 // provider's slot is taken and the former one's given back. Roles learn of it
 // from the event, as of a match.
 func HandOn(ctx context.Context, c *bus.Conn, market *site.Market, events []event.Event, now time.Time) (*roster.Provider, error) {
-	h, err := handed(events)
-	if err != nil {
-		return nil, err
+	r := story.Of(events)
+	if r.Match() == nil {
+		return nil, errors.New("no provider was ever chosen for this lead; 'leadbus trace' shows why")
 	}
+	l := r.Decided().Lead
 	loads, err := c.Bucket(ctx, subjects.BucketLoad)
 	if err != nil {
 		return nil, err
 	}
-	q, err := question(ctx, c, market, h.lead, now)
+	q, err := question(ctx, c, market, l, now)
 	if err != nil {
 		return nil, err
 	}
 	var trace roster.Trace
-	for _, p := range h.had {
+	var former string
+	for _, match := range r.Matches {
+		p := match.Body.(*event.Decided).Provider
+		if p == nil {
+			continue
+		}
+		former = p.ID
 		q.Providers = slices.DeleteFunc(q.Providers, func(other roster.Provider) bool { return other.ID == p.ID })
 		trace = append(trace, roster.Verdict{Provider: p.ID, Name: p.Name, Reason: "had it before"})
 	}
@@ -48,7 +56,7 @@ func HandOn(ctx context.Context, c *bus.Conn, market *site.Market, events []even
 		}
 		others, p := roster.Choose(q)
 		if p == nil {
-			return nil, fmt.Errorf("nobody else can take lead %s now:%s", h.lead.ID, reasons(append(trace, others...)))
+			return nil, fmt.Errorf("nobody else can take lead %s now:%s", l.ID, reasons(append(trace, others...)))
 		}
 		err = writeLoad(ctx, loads, p.ID, q.Loads[p.ID].Reserve(now, market.Location), revisions[p.ID])
 		if errors.Is(err, event.ErrConflict) { // the matcher has just made an offer
@@ -56,49 +64,19 @@ func HandOn(ctx context.Context, c *bus.Conn, market *site.Market, events []even
 		} else if err != nil {
 			return nil, err
 		}
-		to := h.from.Lead
+		to := r.Match().Lead
 		to.Event = subjects.Reassigned
-		offer := lead.OfferID(h.lead.ID, p.ID)
+		offer := lead.OfferID(l.ID, p.ID)
 		if err := c.Publish(ctx, event.Event{ID: to.Event + "-" + offer, At: now.UTC(), Lead: to, Body: &event.Decided{
-			Lead: h.lead, Offer: offer, Provider: p, Trace: append(trace, others...),
+			Lead: l, Offer: offer, Provider: p, Trace: append(trace, others...),
 		}}); err != nil {
 			return nil, err
 		}
-		former := h.had[len(h.had)-1].ID
-		if err := release(ctx, loads, former, h.from.At, market.Location); err != nil {
-			return nil, fmt.Errorf("lead %s was given to %s, but still counts for the cap of %s: %w", h.lead.ID, p.ID, former, err)
+		if err := release(ctx, loads, former, r.Match().At, market.Location); err != nil {
+			return nil, fmt.Errorf("lead %s was given to %s, but still counts for the cap of %s: %w", l.ID, p.ID, former, err)
 		}
 		return p, nil
 	}
-}
-
-// hands are through whose a lead has gone.
-type hands struct {
-	lead lead.Lead          // as it was told last
-	from event.Event        // the match that stands
-	had  []*roster.Provider // in order
-}
-
-func handed(events []event.Event) (hands, error) {
-	var h hands
-	offer := ""
-	for _, e := range events {
-		d, ok := e.Body.(*event.Decided)
-		if !ok || d.Provider == nil {
-			continue
-		}
-		if e.Lead.Event == subjects.Matched || e.Lead.Event == subjects.Reassigned {
-			h.from, offer = e, d.Offer
-			h.had = append(h.had, d.Provider)
-		}
-		if d.Offer == offer {
-			h.lead = d.Lead
-		}
-	}
-	if len(h.had) == 0 {
-		return h, errors.New("no provider was ever chosen for this lead; 'leadbus trace' shows why")
-	}
-	return h, nil
 }
 
 // question is the matcher's, for a lead and the roster as they are now.

@@ -227,7 +227,7 @@ func (r *records) passAt(market string, now, since time.Time) reconcile.Report {
 func (r *records) stored(market, kind string) map[string]int {
 	r.Helper()
 	n := map[string]int{}
-	err := r.scanning(market).History(r.Context(), subjects.Lead{Market: market, Event: kind}, time.Time{}, func(e event.Event, _ time.Time) error {
+	err := r.scanning(market).History(r.Context(), subjects.Lead{Market: market, Event: kind}, time.Time{}, func(e event.Event) error {
 		n[e.Lead.Lead]++
 		return nil
 	})

@@ -8,6 +8,7 @@ import (
 	"leadbus/internal/engine/bus"
 	"leadbus/internal/event"
 	"leadbus/internal/role/notifier/send"
+	"leadbus/internal/story"
 	"leadbus/internal/subjects"
 )
 
@@ -36,21 +37,21 @@ func Foresee(ctx context.Context, c *bus.Conn, filter subjects.Lead, since, now 
 	if err != nil {
 		return f, err
 	}
-	decided := map[string]bool{}
-	err = c.History(ctx, filter, since, func(e event.Event, stored time.Time) error {
+	leads := map[string]story.Record{}
+	err = c.History(ctx, filter, since, func(e event.Event) error {
 		f.Events++
 		f.Kinds[e.Lead.Event]++
 		switch b := e.Body.(type) {
-		case *event.Received:
-			decided[e.Lead.Lead] = decided[e.Lead.Lead] || false
-		case *event.Decided:
-			decided[e.Lead.Lead] = true
+		case *event.Received, *event.Decided:
+			r := leads[e.Lead.Lead]
+			r.Apply(e)
+			leads[e.Lead.Lead] = r
 		case *event.Queued:
 			entry, err := ledger.Get(ctx, b.Message.ID)
 			if err != nil && !errors.Is(err, event.ErrNotFound) {
 				return err
 			}
-			switch stale, err := send.Foresee(entry.Value, now.Sub(stored)); {
+			switch stale, err := send.Foresee(entry.Value, now.Sub(e.Stored)); {
 			case err != nil:
 				return err
 			case stale == send.WillSend:
@@ -65,22 +66,17 @@ func Foresee(ctx context.Context, c *bus.Conn, filter subjects.Lead, since, now 
 		}
 		return nil
 	})
-	f.Leads = len(decided)
-	for lead, done := range decided {
-		if done {
+	f.Leads = len(leads)
+	for id, r := range leads {
+		if r.Decision != nil {
 			continue
 		}
 		// Its outcome may lie outside the filter.
-		all, err := c.Events(ctx, subjects.Lead{Market: filter.Market, Site: filter.Site, Lead: lead})
+		all, err := c.Events(ctx, subjects.Lead{Market: filter.Market, Site: filter.Site, Lead: id})
 		if err != nil {
 			return f, err
 		}
-		for _, e := range all {
-			if _, ok := e.Body.(*event.Decided); ok {
-				done = true
-			}
-		}
-		if !done {
+		if r = story.Of(all); r.Decision == nil {
 			f.Undecided++
 		}
 	}

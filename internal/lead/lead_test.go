@@ -1,7 +1,9 @@
 package lead
 
 import (
+	"strings"
 	"testing"
+	"time"
 )
 
 func TestIdentity(t *testing.T) {
@@ -73,5 +75,39 @@ func TestALaterCallKeepsWhatItLeavesOut(t *testing.T) {
 	got := first.Over(Request{City: "Champel", CallbackNumber: "0791234567"})
 	if got.CustomerName != "Marta" || got.ServiceType != "leak" || got.City != "Champel" || got.CallbackNumber != "0791234567" {
 		t.Fatalf("%+v", got)
+	}
+}
+
+// What a callback carries comes back as it was, and nothing in it is personal.
+func TestALabelTravelsThroughAVendor(t *testing.T) {
+	m := Message{
+		Recipient: ToProvider, Provider: "lac-2", Channel: WhatsApp, Purpose: "update-1f2e3d", Offer: "7k2mq9", To: "+41781230042",
+		QueuedAt: time.Date(2026, 11, 26, 8, 0, 1, 5, time.UTC),
+	}
+	fields := m.Label().Fields()
+	if got := ReadLabel(func(name string) string { return fields[name] }); got != m.Label() {
+		t.Errorf("%+v became %+v", m.Label(), got)
+	}
+	for name, value := range fields {
+		if strings.Contains(value, "41781230042") {
+			t.Errorf("%s holds the number", name)
+		}
+	}
+	if AddressTag("+41781230042") == AddressTag("+41781230043") {
+		t.Error("a corrected number has the tag of the wrong one")
+	}
+	if empty := (Label{}).Fields(); len(empty) != 0 {
+		t.Errorf("an empty label has %v", empty)
+	}
+	for _, odd := range []string{"a b", "ä", "<script>", strings.Repeat("a", 65), "9e999", "-1"} {
+		l := ReadLabel(func(name string) string {
+			if name == "queued" {
+				return odd
+			}
+			return odd + "."
+		})
+		if l != (Label{}) {
+			t.Errorf("%q was read as %+v", odd, l)
+		}
 	}
 }

@@ -73,7 +73,7 @@ type Label struct {
 func (m Message) Label() Label {
 	return Label{
 		Recipient: m.Recipient, Provider: m.Provider, Channel: m.Channel, Purpose: m.Purpose, Offer: m.Offer,
-		Address: AddressTag(m.To), QueuedAt: m.QueuedAt,
+		Address: AddressTag(m.To), QueuedAt: m.QueuedAt.UTC().Truncate(time.Second),
 	}
 }
 

@@ -58,6 +58,30 @@ func (r *Record) Decided() *event.Decided {
 	return r.Decision.Body.(*event.Decided)
 }
 
+// Understood is the lead as the newest decision has it, before one as its first
+// tool call does; nil when nothing is known of it.
+func (r *Record) Understood() *lead.Lead {
+	switch d := r.Decided(); {
+	case d != nil:
+		return &d.Lead
+	case len(r.Calls) > 0:
+		return &r.Calls[0].Body.(*event.Received).Lead
+	}
+	return nil
+}
+
+// Outcome is the status that the newest decision gave the lead: pending before
+// the first.
+func (r *Record) Outcome() lead.Status {
+	switch {
+	case len(r.Matches) > 0:
+		return lead.Matched
+	case r.Decision != nil:
+		return decided[r.Decision.Lead.Event]
+	}
+	return lead.Pending
+}
+
 // Flagged reports whether any call or decision flagged the lead so.
 func (r *Record) Flagged(flag string) bool {
 	if d := r.Decided(); d != nil && slices.Contains(d.Lead.Flags, flag) {

@@ -1,7 +1,6 @@
 package matcher
 
 import (
-	"slices"
 	"time"
 
 	"leadbus/internal/event"
@@ -71,17 +70,17 @@ func (m *Matcher) second(s *site.Site, first, ref string, before lead.Request, s
 	return event.Event{ID: eventID, At: c.At, Lead: to, Body: &event.Received{Lead: l, Raw: call.Raw}}, err
 }
 
-// told is what people act on when they hear of a lead. Two leads that tell the
-// same need telling once; case, accents and punctuation are no news.
-type told struct {
+// content is what people act on when they hear of a lead. Of two leads with the
+// same content nobody hears twice; case, accents and punctuation are no news.
+type content struct {
 	Service, Place, Phone, Second, Language                 string
 	Name, Details, Urgency, Window, AddressLine, PostalCode string
 	Check                                                   bool
 }
 
-func tells(l lead.Lead) told {
+func contentOf(l lead.Lead) content {
 	r := l.Request
-	t := told{
+	t := content{
 		Service: l.Service.ID, Place: l.Place.ID, Phone: l.Phone.E164, Second: l.Phone.Second, Check: l.Phone.Check, Language: l.Language,
 		Name: text.Normal(r.CustomerName), Details: text.Normal(r.IssueSummary), Urgency: text.Normal(r.Urgency),
 		Window: text.Normal(r.PreferredWindow), AddressLine: text.Normal(r.AddressLine), PostalCode: text.Normal(r.PostalCode),
@@ -93,43 +92,4 @@ func tells(l lead.Lead) told {
 		t.Place = "? " + text.Normal(l.Place.Raw)
 	}
 	return t
-}
-
-// history is what the stream holds of a lead.
-type history struct {
-	calls   []event.Event
-	matched *event.Event // the match that stands: the first, or an operator's latest
-	last    *event.Event // the newest of what was told; nothing but amendments of it after a match
-}
-
-func read(events []event.Event) history {
-	var h history
-	for i := range events {
-		e := &events[i]
-		switch e.Lead.Event {
-		case subjects.Received:
-			h.calls = append(h.calls, *e)
-		case subjects.Unserved, subjects.ReviewRequested:
-			// A replica that was slow may alarm after another matched.
-			if h.matched == nil {
-				h.last = e
-			}
-		case subjects.Matched, subjects.Reassigned:
-			h.matched, h.last = e, e
-		case subjects.Amended:
-			if h.matched == nil { // the match is no longer stored
-				h.matched = e
-			}
-			if offer(e) == offer(h.matched) { // else an operator overtook it: it told somebody else
-				h.last = e
-			}
-		}
-	}
-	return h
-}
-
-func offer(e *event.Event) string { return e.Body.(*event.Decided).Offer }
-
-func (h history) holds(seq uint64) bool {
-	return slices.ContainsFunc(h.calls, func(e event.Event) bool { return e.Seq == seq })
 }

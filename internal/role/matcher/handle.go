@@ -12,6 +12,7 @@ import (
 	"leadbus/internal/lead"
 	"leadbus/internal/roster"
 	"leadbus/internal/site"
+	"leadbus/internal/story"
 	"leadbus/internal/subjects"
 )
 
@@ -47,18 +48,19 @@ func (m *Matcher) Handle(ctx context.Context, d event.Delivery) error {
 	}
 }
 
-// decide brings the lead up to date. overtaken says that another replica
-// matched it meanwhile, with what may have been fewer calls.
+// decide brings the lead up to date. overtaken says that another replica or an
+// operator matched it meanwhile, with what may have been fewer calls.
 func (m *Matcher) decide(ctx context.Context, s *site.Site, d event.Delivery) (overtaken bool, err error) {
-	events, err := m.stream.Events(ctx, subjects.Lead{Market: d.Lead.Market, Site: d.Lead.Site, Lead: d.Lead.Lead})
+	filter := subjects.Lead{Market: d.Lead.Market, Site: d.Lead.Site, Lead: d.Lead.Lead}
+	events, err := m.stream.Events(ctx, filter)
 	if err != nil {
 		return false, err
 	}
-	h := read(events)
-	if !h.holds(d.Seq) { // a replica of the stream that lags behind
+	r := story.Of(events)
+	if !slices.ContainsFunc(r.Calls, func(e event.Event) bool { return e.Seq == d.Seq }) { // a replica of the stream that lags behind
 		return false, errUnreadable
 	}
-	l, others, err := m.understand(s, d.Lead.Lead, h.calls)
+	l, others, err := m.understand(s, d.Lead.Lead, r.Calls)
 	if err != nil {
 		return false, err
 	}
@@ -67,19 +69,26 @@ func (m *Matcher) decide(ctx context.Context, s *site.Site, d event.Delivery) (o
 			return false, err
 		}
 	}
-	if h.last != nil && tells(h.last.Body.(*event.Decided).Lead) == tells(l) {
+	if last := r.Decided(); last != nil && contentOf(last.Lead) == contentOf(l) {
 		return false, nil
 	}
 	switch missing := unusable(l); {
-	case h.matched != nil:
-		before := h.matched.Body.(*event.Decided)
-		return false, m.publish(ctx, d, h, subjects.Amended, event.Decided{
+	case r.Match() != nil:
+		before := r.Match().Body.(*event.Decided)
+		if err := m.publish(ctx, d, r, subjects.Amended, event.Decided{
 			Lead: l, Offer: before.Offer, Provider: before.Provider, Trace: before.Trace,
-		})
+		}); err != nil {
+			return false, err
+		}
+		// An operator may have given the lead to another provider meanwhile, who
+		// has to hear of it as well.
+		events, err := m.stream.Events(ctx, filter)
+		now := story.Of(events)
+		return err == nil && now.Match() != nil && now.Match().Body.(*event.Decided).Offer != before.Offer, err
 	case missing != "":
-		return false, m.publish(ctx, d, h, subjects.ReviewRequested, event.Decided{Lead: l, Reason: missing})
+		return false, m.publish(ctx, d, r, subjects.ReviewRequested, event.Decided{Lead: l, Reason: missing})
 	default:
-		return m.match(ctx, d, h, l)
+		return m.match(ctx, d, r, l)
 	}
 }
 
@@ -122,7 +131,7 @@ func unusable(l lead.Lead) string {
 }
 
 // match offers the lead to the first provider who can take it.
-func (m *Matcher) match(ctx context.Context, d event.Delivery, h history, l lead.Lead) (overtaken bool, err error) {
+func (m *Matcher) match(ctx context.Context, d event.Delivery, r story.Record, l lead.Lead) (overtaken bool, err error) {
 	at, trace, p, err := m.reserve(ctx, l)
 	if errors.Is(err, errRosterUnread) || errors.Is(err, errRosterEmpty) {
 		return false, event.After(min(time.Duration(max(d.Attempt, 1))*500*time.Millisecond, 30*time.Second), err)
@@ -133,7 +142,7 @@ func (m *Matcher) match(ctx context.Context, d event.Delivery, h history, l lead
 		if !m.atRest() {
 			return false, event.After(restTime, errRosterMoves)
 		}
-		return false, m.publish(ctx, d, h, subjects.Unserved, event.Decided{Lead: l, Reason: m.unserved(at, trace), Trace: trace})
+		return false, m.publish(ctx, d, r, subjects.Unserved, event.Decided{Lead: l, Reason: m.unserved(at, trace), Trace: trace})
 	}
 	e, err := decided(d, subjects.Matched, at, l, p.ID, event.Decided{
 		Lead: l, Offer: lead.OfferID(l.ID, p.ID), Provider: p, Trace: trace,
@@ -142,7 +151,7 @@ func (m *Matcher) match(ctx context.Context, d event.Delivery, h history, l lead
 		return false, err
 	}
 	err = m.stream.PublishFirst(ctx, e)
-	if err == nil && len(h.calls) == 1 && d.Attempt <= 1 {
+	if err == nil && len(r.Calls) == 1 && d.Attempt <= 1 {
 		m.note(e, "")
 		return false, nil // nobody else had cause to decide
 	}
@@ -231,10 +240,10 @@ func (m *Matcher) unserved(at time.Time, trace roster.Trace) string {
 }
 
 // publish makes a decision that may stand beside earlier ones.
-func (m *Matcher) publish(ctx context.Context, d event.Delivery, h history, kind string, body event.Decided) error {
+func (m *Matcher) publish(ctx context.Context, d event.Delivery, r story.Record, kind string, body event.Decided) error {
 	after := ""
-	if h.last != nil {
-		after = h.last.ID
+	if r.Decision != nil {
+		after = r.Decision.ID
 	}
 	e, err := decided(d, kind, m.now().UTC(), body.Lead, after, body)
 	if err != nil {
@@ -252,10 +261,10 @@ func (m *Matcher) publish(ctx context.Context, d event.Delivery, h history, kind
 // the decision it follows, since a lead may go back to what it was. Clocks and
 // trace are left out: deciding the same again gives the same id.
 func decided(d event.Delivery, kind string, at time.Time, l lead.Lead, by string, body event.Decided) (event.Event, error) {
-	id, err := event.ContentID(kind, d.Lead.Lead, struct {
-		Told told
+	id, err := event.ContentID(kind, d.Lead.Lead, struct { // the names are part of the id
+		Told content
 		By   string
-	}{tells(l), by})
+	}{contentOf(l), by})
 	if err != nil {
 		return event.Event{}, err
 	}

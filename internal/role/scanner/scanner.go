@@ -30,6 +30,7 @@ import (
 	"leadbus/internal/lead"
 	"leadbus/internal/role/scanner/quality"
 	"leadbus/internal/site"
+	"leadbus/internal/story"
 	"leadbus/internal/subjects"
 	"leadbus/internal/understand/intake"
 )
@@ -159,15 +160,20 @@ func (s *Scanner) scan(ctx context.Context, d event.Delivery, st *site.Site, c c
 	}
 	to := d.Lead
 	to.Event = subjects.CallScanned
-	known := read(events)
-	out := &event.Scanned{Call: c, Lead: known.lead, Status: known.status, Provider: known.provider}
+	out := &event.Scanned{Call: c}
+	if r := story.Of(events); passedOn(r) {
+		out.Lead, out.Status = r.Understood(), string(r.Outcome())
+		if d := r.Decided(); d != nil && d.Provider != nil {
+			out.Provider = d.Provider.Name
+		}
+	}
 	qc := quality.Context{
-		Lead: known.lead != nil, Languages: st.Languages, Closings: st.Agent.Closings, Numbers: []string{st.DID}, Recorded: true,
+		Lead: out.Lead != nil, Languages: st.Languages, Closings: st.Agent.Closings, Numbers: []string{st.DID}, Recorded: true,
 	}
-	if known.lead != nil {
-		qc.Flags, qc.Test = known.lead.Flags, known.lead.Test()
+	if out.Lead != nil {
+		qc.Flags, qc.Test = out.Lead.Flags, out.Lead.Test()
 	}
-	out.Scan = call.Scan{Dispatched: c.Dispatched() || known.lead != nil, Findings: quality.Scan(c, qc)}
+	out.Scan = call.Scan{Dispatched: c.Dispatched() || out.Lead != nil, Findings: quality.Scan(c, qc)}
 	out.Scan.Eligible, out.Scan.Why = quality.Eligible(c, qc)
 	outcome := "other"
 	switch {
@@ -208,42 +214,10 @@ func began(c call.Call, d event.Delivery) time.Time {
 	return c.StartedAt
 }
 
-// history is what the stream holds of a call's lead.
-type history struct {
-	lead     *lead.Lead // nil unless the agent passed it on
-	status   string
-	provider string
-}
-
-func read(events []event.Event) history {
-	var h history
-	for _, e := range events {
-		switch b := e.Body.(type) {
-		case *event.Received:
-			if h.lead == nil && !slices.Contains(b.Lead.Flags, lead.FlagRecovered) {
-				h.lead, h.status = &b.Lead, string(lead.Pending)
-			}
-		case *event.Decided:
-			if h.lead == nil {
-				continue // of a lead that a scanner rebuilt
-			}
-			h.lead, h.status, h.provider = &b.Lead, status(e.Lead.Event), ""
-			if b.Provider != nil {
-				h.provider = b.Provider.Name
-			}
-		}
-	}
-	return h
-}
-
-// status is the lead's after a decision.
-func status(kind string) string {
-	switch kind {
-	case subjects.Unserved:
-		return string(lead.Unserved)
-	case subjects.ReviewRequested:
-		return string(lead.NeedsReview)
-	default:
-		return string(lead.Matched)
-	}
+// passedOn reports whether the agent passed the lead on; else a scanner rebuilt
+// it, or nobody knows of it.
+func passedOn(r story.Record) bool {
+	return slices.ContainsFunc(r.Calls, func(e event.Event) bool {
+		return !slices.Contains(e.Body.(*event.Received).Lead.Flags, lead.FlagRecovered)
+	})
 }

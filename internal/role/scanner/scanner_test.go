@@ -135,7 +135,7 @@ func (r *rig) dispatch(c call.Call) {
 // events are those of a kind, of one lead or all.
 func (r *rig) events(kind, id string) []event.Event {
 	var out []event.Event
-	err := r.operator.History(r.Context(), subjects.Lead{Market: "ch", Event: kind, Lead: id}, time.Time{}, func(e event.Event, _ time.Time) error {
+	err := r.operator.History(r.Context(), subjects.Lead{Market: "ch", Event: kind, Lead: id}, time.Time{}, func(e event.Event) error {
 		out = append(out, e)
 		return nil
 	})

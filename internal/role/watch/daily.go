@@ -38,8 +38,8 @@ func (w *Watch) digest(ctx context.Context) ([]alarm.Occurrence, error) {
 		return nil, err
 	}
 	day := daily.New(w.Market, from, to)
-	err := w.Stream.History(ctx, subjects.Lead{Market: w.Market}, from.Add(-daily.Before), func(e event.Event, stored time.Time) error {
-		day.Add(e, stored)
+	err := w.Stream.History(ctx, subjects.Lead{Market: w.Market}, from.Add(-daily.Before), func(e event.Event) error {
+		day.Add(e)
 		return nil
 	})
 	if err != nil {
@@ -60,8 +60,8 @@ func (w *Watch) digest(ctx context.Context) ([]alarm.Occurrence, error) {
 func (w *Watch) oldest(ctx context.Context) (time.Time, error) {
 	enough := errors.New("enough")
 	var first time.Time
-	err := w.Stream.History(ctx, subjects.Lead{Market: w.Market}, time.Time{}, func(_ event.Event, at time.Time) error {
-		first = at
+	err := w.Stream.History(ctx, subjects.Lead{Market: w.Market}, time.Time{}, func(e event.Event) error {
+		first = e.Stored
 		return enough
 	})
 	if errors.Is(err, enough) {

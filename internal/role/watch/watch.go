@@ -34,7 +34,7 @@ type Stream interface {
 	Publish(ctx context.Context, e event.Event) error
 	// History are the stored events from a time on, in stream order, with when
 	// they were stored.
-	History(ctx context.Context, filter subjects.Lead, from time.Time, f func(event.Event, time.Time) error) error
+	History(ctx context.Context, filter subjects.Lead, from time.Time, f func(event.Event) error) error
 	// PublishFirst is Publish onto an empty subject, else event.ErrConflict.
 	PublishFirst(ctx context.Context, e event.Event) error
 }

@@ -73,7 +73,7 @@ func (r *rig) start(tasks ...Task) *Watch {
 // events are those of a kind.
 func (r *rig) events(kind string) []event.Event {
 	var out []event.Event
-	err := r.bus.Operator.History(r.Context(), subjects.Lead{Market: "ch", Event: kind}, time.Time{}, func(e event.Event, _ time.Time) error {
+	err := r.bus.Operator.History(r.Context(), subjects.Lead{Market: "ch", Event: kind}, time.Time{}, func(e event.Event) error {
 		out = append(out, e)
 		return nil
 	})

@@ -204,6 +204,7 @@ func TestWhatASendSays(t *testing.T) {
 		"o:tracking": {"no"}, "o:tag": {"provider"},
 		"h:Auto-Submitted": {"auto-generated"}, "h:In-Reply-To": {"<7k2mq9@mg.example.net>"}, "h:References": {"<7k2mq9@mg.example.net>"},
 		"v:market": {"ch"}, "v:site": {"plombiersgeneve.ch"}, "v:lead": {"7k2mq9"}, "v:message": {"m1"}, "v:attempt": {"a1"},
+		"v:recipient": {"provider"}, "v:channel": {"email"}, "v:purpose": {"update-1f2e3d"}, "v:address": {lead.AddressTag(m.To)},
 	}
 	if d := cmp.Diff(want, form); d != "" {
 		t.Error(d)

@@ -43,7 +43,7 @@ func TestAVendorThatIsDownIsLeftAlone(t *testing.T) {
 			w.pass(d)
 		}
 		next.attempt++
-		err := w.handle(n, event.Delivery{Event: next.Event, Attempt: next.attempt, Stored: start})
+		err := w.handle(n, event.Delivery{Event: storedAt(next.Event, start), Attempt: next.attempt})
 		fate, delay := event.Outcome(err, next.attempt)
 		switch fate {
 		case event.Redeliver:
@@ -104,7 +104,7 @@ func TestFewSendsEndInDoubt(t *testing.T) {
 	}
 	done := make(chan error, messages)
 	for _, e := range confirmations(messages) {
-		go func() { done <- w.handle(n, event.Delivery{Event: e, Attempt: 1, Stored: start}) }()
+		go func() { done <- w.handle(n, event.Delivery{Event: storedAt(e, start), Attempt: 1}) }()
 	}
 	for range messages - mostSends {
 		if err := await.Value(t, "those without a place come back later", done); !errors.Is(err, errBusy) {
@@ -112,7 +112,7 @@ func TestFewSendsEndInDoubt(t *testing.T) {
 		}
 	}
 	mail := queuedEvent(lead.ToOwner, lead.Email, "copy")
-	go func() { done <- w.handle(n, event.Delivery{Event: mail, Attempt: 1, Stored: start}) }()
+	go func() { done <- w.handle(n, event.Delivery{Event: storedAt(mail, start), Attempt: 1}) }()
 	await.True(t, "another channel's message is at its vendor", func() bool { return len(asked) == mostSends+1 })
 	close(release)
 	for range mostSends + 1 {
@@ -121,7 +121,7 @@ func TestFewSendsEndInDoubt(t *testing.T) {
 		}
 	}
 	for _, e := range confirmations(messages)[:mostSends/2] {
-		_ = w.handle(n, event.Delivery{Event: e, Attempt: 2, Stored: start})
+		_ = w.handle(n, event.Delivery{Event: storedAt(e, start), Attempt: 2})
 	}
 	if len(asked) > mostSends+1 {
 		t.Errorf("%d were handed to a vendor that does not answer", len(asked))
@@ -151,9 +151,9 @@ func TestTheVendorIsAskedForFewAtATime(t *testing.T) {
 	}
 	line := confirmations(messages)
 	for i, e := range line {
-		if _, delay := event.Outcome(w.handle(n, event.Delivery{Event: e, Attempt: 1, Stored: w.now()}), 1); i >= tripAfter {
+		if _, delay := event.Outcome(w.handle(n, event.Delivery{Event: storedAt(e, w.now()), Attempt: 1}), 1); i >= tripAfter {
 			w.pass(delay + longRest) // it is being left alone
-			_ = w.handle(n, event.Delivery{Event: e, Attempt: 2, Stored: start})
+			_ = w.handle(n, event.Delivery{Event: storedAt(e, start), Attempt: 2})
 		}
 	}
 
@@ -161,7 +161,7 @@ func TestTheVendorIsAskedForFewAtATime(t *testing.T) {
 		t.Error("the vendor was asked while it does not work")
 		return lead.Sent{}, false, nil
 	}
-	if err := w.handle(n, event.Delivery{Event: line[0], Attempt: 2, Stored: start}); !errors.Is(err, errAway) {
+	if err := w.handle(n, event.Delivery{Event: storedAt(line[0], start), Attempt: 2}); !errors.Is(err, errAway) {
 		t.Error(err)
 	}
 
@@ -174,7 +174,7 @@ func TestTheVendorIsAskedForFewAtATime(t *testing.T) {
 	}
 	done := make(chan error, messages)
 	for _, e := range line {
-		go func() { done <- w.handle(n, event.Delivery{Event: e, Attempt: 3, Stored: start}) }()
+		go func() { done <- w.handle(n, event.Delivery{Event: storedAt(e, start), Attempt: 3}) }()
 	}
 	for range messages - mostLooks {
 		if err := await.Value(t, "those beyond the few are put off", done); !errors.Is(err, errDoubtful) {
@@ -211,7 +211,7 @@ func TestTheVendorIsAskedForFewAtATime(t *testing.T) {
 func TestAStaleMessageIsGivenUp(t *testing.T) {
 	w := newWorld()
 	n := w.sender(t)
-	err := w.handle(n, event.Delivery{Event: toCustomer, Attempt: 1, Stored: start.Add(-stale - time.Minute)})
+	err := w.handle(n, event.Delivery{Event: storedAt(toCustomer, start.Add(-stale-time.Minute)), Attempt: 1})
 	if fate, _ := event.Outcome(err, 1); fate != event.Terminate || len(w.took) != 0 {
 		t.Errorf("fate %v, took %d: %v", fate, len(w.took), err)
 	}

@@ -37,13 +37,9 @@ type entry struct {
 	Sent    *lead.Sent    `json:"sent,omitempty"`
 	Failure *lead.Failure `json:"failure,omitempty"`
 
-	// What an alarm about the message needs to say.
-	Purpose   string `json:"purpose"`
-	Recipient string `json:"recipient"`
-	Channel   string `json:"channel"`
-	Offer     string `json:"offer,omitempty"`
-	Provider  string `json:"provider,omitempty"`
-	Ref       string `json:"ref,omitempty"`
+	// What an outcome and an alarm say of the message.
+	lead.Label
+	Ref string `json:"ref,omitempty"`
 }
 
 // ledger reads and writes entries; revision 0 stands for no entry. It remembers

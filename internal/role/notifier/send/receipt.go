@@ -42,7 +42,7 @@ func (s *Sender) Receipt(ctx context.Context, d event.Delivery, r lead.Receipt) 
 	if err != nil {
 		return err
 	}
-	if r.State == lead.MessageFailed || r.State == lead.MessageSuppressed {
+	if r.State == lead.MessageFailed {
 		f := lead.Failure{Vendor: r.Vendor, Reason: r.Status}
 		if r.Failure != nil {
 			f = *r.Failure

@@ -84,7 +84,7 @@ func TestACanaryAlarmsNobodyHere(t *testing.T) {
 	}
 	// One that is too old helps nobody, and is nothing for the DLQ.
 	w := newWorld()
-	if err := w.handle(w.sender(t), event.Delivery{Event: toCanary, Attempt: 1, Stored: start.Add(-stale - time.Minute)}); err != nil {
+	if err := w.handle(w.sender(t), event.Delivery{Event: storedAt(toCanary, start.Add(-stale-time.Minute)), Attempt: 1}); err != nil {
 		t.Errorf("an old one: %v", err)
 	}
 }

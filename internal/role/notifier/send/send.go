@@ -55,6 +55,7 @@ func (s *Sender) Send(ctx context.Context, d event.Delivery, m lead.Message) err
 	if !subjects.ValidToken(m.ID) || s.vendors[m.Channel] == nil || m.Lead != d.Lead.Lead || m.Market != d.Lead.Market || m.Site != d.Lead.Site {
 		return event.Permanent(errors.New("the message has no usable id or channel, or belongs to another lead"))
 	}
+	m.QueuedAt = d.At
 	// Nothing stands in the ledger of a message that was queued just now; if
 	// something does, the claim meets it.
 	if d.Attempt == 1 && s.now().Sub(d.Stored) < lease {
@@ -116,7 +117,7 @@ func (s *Sender) attempt(ctx context.Context, d event.Delivery, m lead.Message, 
 	now := s.now()
 	e := entry{
 		State: claimed, At: now, Attempt: strings.ToLower(rand.Text()), Claimed: now, Since: now, Repeats: before.Repeats,
-		Purpose: m.Purpose, Recipient: m.Recipient, Channel: m.Channel, Offer: m.Offer, Provider: m.Provider, Ref: m.Ref,
+		Label: m.Label(), Ref: m.Ref,
 	}
 	if e.Repeats > 0 {
 		e.Since = before.Since
@@ -318,15 +319,15 @@ func (s *Sender) finish(ctx context.Context, l subjects.Lead, id string, e entry
 // fact, so publishing again after a crash adds nothing.
 func (s *Sender) publish(ctx context.Context, l subjects.Lead, kind, id string, e entry) error {
 	l.Event = kind
-	told := &event.Attempted{Message: id, Attempt: e.Attempt, Failure: e.Failure, PossibleDouble: e.Repeats > 0}
+	outcome := &event.Attempted{Label: e.Label, Message: id, Attempt: e.Attempt, Failure: e.Failure, PossibleDouble: e.Repeats > 0}
 	eventID := kind + "-" + id
 	switch kind {
 	case subjects.MessageSent:
-		told.Sent, told.Failure = e.Sent, nil
+		outcome.Sent, outcome.Failure = e.Sent, nil
 	case subjects.MessageDoubtful:
 		eventID += "-" + e.Attempt
 	}
-	if err := s.stream.Publish(ctx, event.Event{ID: eventID, At: e.At, Lead: l, Body: told}); err != nil {
+	if err := s.stream.Publish(ctx, event.Event{ID: eventID, At: e.At, Lead: l, Body: outcome}); err != nil {
 		return fmt.Errorf("publish %s: %w", kind, err)
 	}
 	return nil

@@ -207,7 +207,7 @@ func (w *world) deliver(tb testing.TB, e event.Event) (attempts int, err error) 
 	const ackWait, maxDeliver = 30 * time.Second, 100
 	n, stored := w.sender(tb), w.now()
 	for attempt := 1; attempt <= maxDeliver; attempt++ {
-		if err = w.handle(n, event.Delivery{Event: e, Attempt: attempt, Stored: stored}); errors.Is(err, errCrash) {
+		if err = w.handle(n, event.Delivery{Event: storedAt(e, stored), Attempt: attempt}); errors.Is(err, errCrash) {
 			_ = n.journal.Close()
 			n = w.sender(tb)
 			if err := n.Recover(tb.Context()); err != nil {
@@ -287,4 +287,10 @@ func receiptOf(q event.Event, state lead.MessageState, f *lead.Failure) event.Ev
 		ID: "receipt-" + string(state) + m.ID, At: start, Lead: l,
 		Body: &event.Reported{Receipt: lead.Receipt{Message: m.ID, Vendor: "twilio", VendorID: "SM1", Status: string(state), State: state, Failure: f, At: start}},
 	}
+}
+
+// storedAt is an event that the stream took at a time.
+func storedAt(e event.Event, at time.Time) event.Event {
+	e.Stored = at
+	return e
 }

@@ -29,6 +29,7 @@ import (
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/site"
+	"leadbus/internal/story"
 	"leadbus/internal/subjects"
 )
 
@@ -187,22 +188,19 @@ func (c *Canary) post(ctx context.Context, conversation string, at time.Time) er
 }
 
 // follow waits for the lead's events.
-func (c *Canary) follow(ctx context.Context, r Result) (stage string, err error) {
+func (c *Canary) follow(ctx context.Context, r Result) (at string, err error) {
 	filter := subjects.Lead{Market: c.Market, Site: r.Site, Lead: r.Lead}
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for {
 		ended := ctx.Err() != nil // then this is the last look
 		events, err := c.look(ctx, filter)
-		j := journey{stage: NotStored}
-		for _, e := range events {
-			j.take(e)
-		}
+		at, done, why := stage(events)
 		switch {
-		case j.done:
-			return j.stage, j.why
+		case done:
+			return at, why
 		case ended:
-			return j.stage, errors.Join(context.Cause(ctx), err, j.why)
+			return at, errors.Join(context.Cause(ctx), err, why)
 		}
 		select {
 		case <-ctx.Done():
@@ -218,66 +216,36 @@ func (c *Canary) look(ctx context.Context, filter subjects.Lead) ([]event.Event,
 	return c.Stream.Events(ctx, filter)
 }
 
-// journey is how far a lead has come.
-type journey struct {
-	stage string // where it is stuck; empty when it arrived
-	done  bool   // nothing will change that
-	why   error
-}
-
-// take goes a step. A receipt may come before what it is about.
-func (j *journey) take(e event.Event) {
-	switch b := e.Body.(type) {
-	case *event.Received:
-		j.reach(NotMatched)
-	case *event.Decided:
-		switch e.Lead.Event {
-		case subjects.Matched:
-			j.reach(NotSent)
-		case subjects.ReviewRequested, subjects.Unserved:
-			j.reach(NotMatched)
-			j.end(fmt.Errorf("%s: %s", e.Lead.Event, b.Reason))
+// stage is where a lead is stuck, empty when it arrived; done says that nothing
+// will change that, and why what is known.
+func stage(events []event.Event) (at string, done bool, why error) {
+	r := story.Of(events)
+	switch r.Outcome() {
+	case lead.NeedsReview, lead.Unserved:
+		return NotMatched, true, fmt.Errorf("%s: %s", r.Decision.Lead.Event, r.Decided().Reason)
+	case lead.Pending:
+		at = NotMatched
+	default:
+		at = NotSent
+	}
+	if len(r.Calls) == 0 && r.Decision == nil {
+		at = NotStored
+	}
+	for _, m := range r.Messages {
+		state := lead.MessageState(m.State)
+		if m.ErrorReason != "" || state == lead.MessageFailed || state == lead.MessageDoubtful {
+			why = fmt.Errorf("message %s: %w", state, &lead.Failure{Vendor: m.Vendor, Code: m.ErrorCode, Class: lead.FailureClass(m.ErrorClass), Reason: m.ErrorReason})
 		}
-	case *event.Attempted:
-		switch e.Lead.Event {
-		case subjects.MessageSent:
-			j.reach(NoReceipt)
-		case subjects.MessageDoubtful:
-			j.why = failure(e.Lead.Event, b.Failure)
-		case subjects.MessageFailed:
-			j.reach(NotSent)
-			j.end(failure(e.Lead.Event, b.Failure))
-		}
-	case *event.Reported:
-		j.reach(NoReceipt)
-		switch b.Receipt.State {
-		case lead.MessageDelivered, lead.MessageRead:
-			j.stage, j.done, j.why = "", true, nil
-		case lead.MessageFailed, lead.MessageSuppressed:
-			j.end(failure(b.Receipt.Status, b.Receipt.Failure))
+		switch {
+		case state == lead.MessageDelivered || state == lead.MessageRead:
+			return "", true, nil
+		case state == lead.MessageFailed && m.SentAt.IsZero():
+			return NotSent, true, why
+		case state == lead.MessageFailed:
+			return NoReceipt, true, why
+		case state == lead.MessageSent:
+			at = NoReceipt
 		}
 	}
-}
-
-var stages = []string{NotStored, NotMatched, NotSent, NoReceipt}
-
-// reach goes forward only.
-func (j *journey) reach(stage string) {
-	if !j.done && slices.Index(stages, stage) > slices.Index(stages, j.stage) {
-		j.stage = stage
-	}
-}
-
-// end stops a lead that has not arrived.
-func (j *journey) end(why error) {
-	if !j.done {
-		j.done, j.why = true, why
-	}
-}
-
-func failure(what string, f *lead.Failure) error {
-	if f == nil {
-		return errors.New(what)
-	}
-	return fmt.Errorf("%s: %w", what, f)
+	return at, false, why
 }

@@ -20,6 +20,7 @@ import (
 	"leadbus/internal/event/digest"
 	"leadbus/internal/lead"
 	"leadbus/internal/site"
+	"leadbus/internal/story"
 	"leadbus/internal/subjects"
 )
 
@@ -47,28 +48,11 @@ type Day struct {
 
 // life is what the day must know of a lead or of the call it is about.
 type life struct {
-	test bool
-
-	received time.Time // first, by the edge's clock
-	stored   time.Time // first
-	came     bool      // the first one is of the day
-	rescued  bool      // likewise, of one rebuilt from a call
-
-	decision       string // the day's last
-	service, place string // of it
-
-	messages  map[string]recipient // to providers
-	told      time.Time            // first acceptance of one
-	toldToday bool                 // it is of the day
-	delivered bool
-	failed    map[string]bool // the day's, by message
-
+	story.Record
 	ended bool
 	cost  float64
 	scan  *scan
 }
-
-type recipient struct{ provider, channel string }
 
 type scan struct {
 	call.Scan
@@ -80,63 +64,43 @@ func New(market string, from, to time.Time) *Day {
 	return &Day{market: market, from: from, to: to, sites: map[string]map[string]*life{}, alarms: map[string]string{}}
 }
 
-// Add counts an event, with when the stream took it. Events come in stream
-// order, from Before the day on; those after it only say what arrived.
-func (d *Day) Add(e event.Event, stored time.Time) {
-	today := !stored.Before(d.from) && stored.Before(d.to)
+// Add counts an event. Events come in stream order, from Before the day on;
+// those after it only say what arrived.
+func (d *Day) Add(e event.Event) {
 	l := d.life(e.Lead)
+	e.Wire = nil
 	switch b := e.Body.(type) {
-	case *event.Received:
-		l.receive(e, b.Lead.Flags, stored, today)
-	case *event.Decided:
-		l.test = l.test || b.Lead.Test()
-		if today {
-			l.decision, l.service, l.place = e.Lead.Event, b.Lead.Service.ID, b.Lead.Place.ID
-		}
-	case *event.Queued:
-		if m := b.Message; m.Recipient == lead.ToProvider {
-			l.messages[m.ID] = recipient{m.Provider, m.Channel}
-		}
-	case *event.Attempted:
-		if _, known := l.messages[b.Message]; !known {
-			break
-		}
-		switch {
-		case e.Lead.Event == subjects.MessageFailed && today:
-			l.failed[b.Message] = true
-		case e.Lead.Event == subjects.MessageSent && l.told.IsZero():
-			l.told, l.toldToday = e.At, today
-			if b.Sent != nil && !b.Sent.At.IsZero() {
-				l.told = b.Sent.At
-			}
-		}
-	case *event.Reported:
-		if _, known := l.messages[b.Receipt.Message]; !known {
-			break
-		}
-		switch b.Receipt.State {
-		case lead.MessageDelivered, lead.MessageRead:
-			l.delivered = true
-		case lead.MessageFailed, lead.MessageSuppressed:
-			if today {
-				l.failed[b.Receipt.Message] = true
-			}
-		}
 	case *event.Ended:
-		if today {
+		if d.holds(e.Stored) {
 			l.ended, l.cost = true, b.Call.Cost
 		}
 	case *event.Scanned:
-		l.test = l.test || b.Scan.Why == test
-		if today {
+		if d.holds(e.Stored) {
 			l.scan = &scan{b.Scan, b.Call.AgentID, b.Call.Version}
 		}
 	case *event.Raised:
-		if today {
+		if d.holds(e.Stored) {
 			d.alarms[b.Alarm.ID] = e.Lead.Site
 		}
+	case *event.Received:
+		e.Body = &event.Received{Lead: b.Lead}
+		l.Apply(e)
+	case *event.Decided:
+		if e.Stored.Before(d.to) {
+			e.Body = &event.Decided{Lead: b.Lead, Offer: b.Offer, Provider: b.Provider}
+			l.Apply(e)
+		}
+	case *event.Queued:
+		m := lead.Message{ID: b.Message.ID, Recipient: b.Message.Recipient, Provider: b.Message.Provider, Channel: b.Message.Channel, Offer: b.Message.Offer}
+		e.Body = &event.Queued{Message: m}
+		l.Apply(e)
+	default:
+		l.Apply(e)
 	}
 }
+
+// holds reports whether a moment is of the day.
+func (d *Day) holds(at time.Time) bool { return !at.Before(d.from) && at.Before(d.to) }
 
 func (d *Day) life(of subjects.Lead) *life {
 	leads := d.sites[of.Site]
@@ -144,21 +108,21 @@ func (d *Day) life(of subjects.Lead) *life {
 		leads = map[string]*life{}
 		d.sites[of.Site] = leads
 	}
-	l := leads[of.Lead]
-	if l == nil {
-		l = &life{messages: map[string]recipient{}, failed: map[string]bool{}}
-		leads[of.Lead] = l
+	if leads[of.Lead] == nil {
+		leads[of.Lead] = &life{}
 	}
-	return l
+	return leads[of.Lead]
 }
 
-func (l *life) receive(e event.Event, flags []string, stored time.Time, today bool) {
-	l.test = l.test || slices.Contains(flags, lead.FlagTest)
-	if l.stored.IsZero() {
-		l.received, l.stored, l.came = e.At, stored, today
-		l.rescued = today && slices.Contains(flags, lead.FlagRecovered)
+// stored is when the stream took the first tool call.
+func (l *life) stored() time.Time {
+	if len(l.Calls) == 0 {
+		return time.Time{}
 	}
+	return l.Calls[0].Stored
 }
+
+func (l *life) test() bool { return l.Flagged(lead.FlagTest) || l.scan != nil && l.scan.Why == test }
 
 // Of is the day of the owner of some sites, in their order. It is there when
 // nothing happened, too.
@@ -174,9 +138,10 @@ func (d *Day) Of(sites []string) digest.Digest {
 	}
 	for _, leads := range d.sites {
 		for _, l := range leads {
-			due := l.stored.Add(arrival)
-			if l.test && !l.stored.IsZero() && !due.Before(d.from) && due.Before(d.to) {
-				out.Canaries.Add(l.delivered)
+			if l.test() && len(l.Calls) > 0 && d.holds(l.stored().Add(arrival)) {
+				out.Canaries.Add(slices.ContainsFunc(l.Messages, func(m story.Message) bool {
+					return m.Recipient == lead.ToProvider && !m.DeliveredAt.IsZero()
+				}))
 			}
 		}
 	}
@@ -190,26 +155,37 @@ func (d *Day) site(name string) digest.Site {
 	leads := d.sites[name]
 	for _, id := range slices.Sorted(maps.Keys(leads)) { // sums of money depend on the order
 		l := leads[id]
-		if l.test {
+		if l.test() {
 			continue
 		}
-		count(&s.Leads, l.came)
-		count(&s.Rescued, l.rescued)
-		switch l.decision {
-		case "":
-		case subjects.Unserved:
-			s.Unserved++
-			gaps[digest.Gap{Service: l.service, Place: l.place}]++
-		case subjects.ReviewRequested:
-			s.Review++
-		default:
-			s.Matched++
+		came := d.holds(l.stored())
+		count(&s.Leads, came)
+		count(&s.Rescued, came && slices.Contains(l.Calls[0].Body.(*event.Received).Lead.Flags, lead.FlagRecovered))
+		if l.Decision != nil && d.holds(l.Decision.Stored) {
+			switch l.Outcome() {
+			case lead.Unserved:
+				s.Unserved++
+				gaps[digest.Gap{Service: l.Lead.Service, Place: l.Lead.Place}]++
+			case lead.NeedsReview:
+				s.Review++
+			default:
+				s.Matched++
+			}
 		}
-		if l.toldToday && !l.received.IsZero() {
-			waits = append(waits, max(l.told.Sub(l.received).Seconds(), 0))
+		var first story.Message // that a provider got
+		for _, m := range l.Messages {
+			if m.Recipient != lead.ToProvider {
+				continue
+			}
+			if !m.TakenAt.IsZero() && (first.TakenAt.IsZero() || m.TakenAt.Before(first.TakenAt)) {
+				first = m
+			}
+			if d.holds(m.RefusedAt) {
+				failures[digest.Failure{Provider: m.Provider, Channel: m.Channel}]++
+			}
 		}
-		for m := range l.failed {
-			failures[digest.Failure{Provider: l.messages[m].provider, Channel: l.messages[m].channel}]++
+		if d.holds(first.TakenAt) && len(l.Calls) > 0 {
+			waits = append(waits, max(first.SentAt.Sub(l.Calls[0].At).Seconds(), 0))
 		}
 		if l.ended {
 			s.Calls++

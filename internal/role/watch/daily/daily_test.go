@@ -26,24 +26,18 @@ var (
 
 const plumber, vet = "plombiersgeneve.ch", "veterinaireannecy.example"
 
-// told is an event with when the stream took it.
-type told struct {
-	event.Event
-	stored time.Time
-}
-
-func at(t time.Time, site, id, kind string, body any) told {
-	return told{event.Event{
-		ID: fmt.Sprint(kind, id, t.UnixNano()), At: t, Body: body,
+func at(t time.Time, site, id, kind string, body any) event.Event {
+	return event.Event{
+		ID: fmt.Sprint(kind, id, t.UnixNano()), At: t, Stored: t, Body: body,
 		Lead: subjects.Lead{Market: "ch", Site: site, Event: kind, Lead: id},
-	}, t}
+	}
 }
 
-func received(t time.Time, id string, flags ...string) told {
+func received(t time.Time, id string, flags ...string) event.Event {
 	return at(t, plumber, id, subjects.Received, &event.Received{Lead: lead.Lead{ID: id, Flags: flags}})
 }
 
-func decided(t time.Time, id, kind string) told {
+func decided(t time.Time, id, kind string) event.Event {
 	d := &event.Decided{Lead: lead.Lead{ID: id, Service: lead.Service{ID: "plumbing.leak"}, Place: lead.Place{ID: "carouge"}}}
 	if kind == subjects.Matched {
 		d.Provider = &roster.Provider{ID: "lac"}
@@ -51,40 +45,41 @@ func decided(t time.Time, id, kind string) told {
 	return at(t, plumber, id, kind, d)
 }
 
-func queued(t time.Time, id, message, recipient, channel string) told {
+func queued(t time.Time, id, message, recipient, channel string) event.Event {
 	return at(t, plumber, id, subjects.MessageQueued, &event.Queued{Message: lead.Message{
 		ID: message, Lead: id, Recipient: recipient, Provider: map[string]string{lead.ToProvider: "lac"}[recipient], Channel: channel,
 	}})
 }
 
-func accepted(t time.Time, id, message string) told {
+func accepted(t time.Time, id, message string) event.Event {
 	return at(t, plumber, id, subjects.MessageSent, &event.Attempted{Message: message, Sent: &lead.Sent{VendorID: "SM1", At: t}})
 }
 
-func refused(t time.Time, id, message string) told {
+func refused(t time.Time, id, message string) event.Event {
 	return at(t, plumber, id, subjects.MessageFailed, &event.Attempted{Message: message, Failure: &lead.Failure{Vendor: "twilio", Code: "21211"}})
 }
 
-func receipt(t time.Time, id, message string, state lead.MessageState) told {
+func receipt(t time.Time, id, message string, state lead.MessageState) event.Event {
 	return at(t, plumber, id, subjects.ReceiptReceived, &event.Reported{Receipt: lead.Receipt{Message: message, State: state}})
 }
 
-func ended(t time.Time, id string, cost float64) told {
+func ended(t time.Time, id string, cost float64) event.Event {
 	return at(t, plumber, id, subjects.CallEnded, &event.Ended{Call: call.Call{ID: id, Cost: cost}})
 }
 
-func scanned(t time.Time, id, version string, s call.Scan) told {
+func scanned(t time.Time, id, version string, s call.Scan) event.Event {
 	return at(t, plumber, id, subjects.CallScanned, &event.Scanned{Call: call.Call{ID: id, AgentID: "agent_1", Version: version}, Scan: s})
 }
 
-func raised(t time.Time, site, id string, telling int) told {
+func raised(t time.Time, site, id string, telling int) event.Event {
 	return at(t, site, id, subjects.AlarmRaised, &event.Raised{Alarm: alarm.Alarm{ID: id, Told: telling}})
 }
 
-func count1(events ...told) digest.Digest {
+func count1(events ...event.Event) digest.Digest {
 	d := New("ch", from, to)
-	for _, e := range events {
-		d.Add(e.Event, e.stored)
+	for i, e := range events {
+		e.Seq = uint64(i + 1)
+		d.Add(e)
 	}
 	return d.Of([]string{plumber})
 }
@@ -92,14 +87,14 @@ func count1(events ...told) digest.Digest {
 func TestADay(t *testing.T) {
 	yesterday := from.Add(-time.Minute)
 	for name, c := range map[string]struct {
-		events   []told
+		events   []event.Event
 		want     digest.Site
 		canaries digest.Share
 		alarms   int
 	}{
 		"nothing happened": {},
 		"a lead on its way": {
-			events: []told{
+			events: []event.Event{
 				received(noon, "a"), received(noon.Add(time.Second), "a"), decided(noon, "a", subjects.Matched), decided(noon, "a", subjects.Amended),
 				queued(noon, "a", "m1", lead.ToCustomer, lead.SMS), queued(noon, "a", "m2", lead.ToProvider, lead.SMS), queued(noon, "a", "m3", lead.ToProvider, lead.Email),
 				accepted(noon.Add(time.Second), "a", "m1"), accepted(noon.Add(2*time.Second), "a", "m2"), accepted(noon.Add(3*time.Second), "a", "m3"),
@@ -107,18 +102,18 @@ func TestADay(t *testing.T) {
 			want: digest.Site{Leads: 1, Matched: 1, Notify: digest.Times{N: 1, Median: 2, P90: 2}},
 		},
 		"the last decision counts": {
-			events: []told{
+			events: []event.Event{
 				received(noon, "a"), decided(noon, "a", subjects.ReviewRequested), decided(noon, "a", subjects.Unserved), decided(noon, "a", subjects.Matched),
 				received(noon, "b"), decided(noon, "b", subjects.ReviewRequested),
 			},
 			want: digest.Site{Leads: 2, Matched: 1, Review: 1},
 		},
 		"nobody could": {
-			events: []told{received(noon, "a"), decided(noon, "a", subjects.Unserved), received(noon, "b"), decided(noon, "b", subjects.Unserved)},
+			events: []event.Event{received(noon, "a"), decided(noon, "a", subjects.Unserved), received(noon, "b"), decided(noon, "b", subjects.Unserved)},
 			want:   digest.Site{Leads: 2, Unserved: 2, Gaps: []digest.Gap{{Service: "plumbing.leak", Place: "carouge", Times: 2}}},
 		},
 		"calls": {
-			events: []told{
+			events: []event.Event{
 				ended(noon, "a", 0.25), ended(noon, "a", 0.25), scanned(noon, "a", "v1", call.Scan{Eligible: true, Dispatched: true}),
 				ended(noon, "b", 0.5), scanned(noon, "b", "v2", call.Scan{Eligible: true, Recovered: true, Findings: []call.Finding{{Detector: "missed_dispatch"}, {Detector: "loop"}, {Detector: "loop"}}}),
 				received(noon, "b", lead.FlagRecovered),
@@ -134,7 +129,7 @@ func TestADay(t *testing.T) {
 			},
 		},
 		"a channel that fails, once for each message": {
-			events: []told{
+			events: []event.Event{
 				queued(noon, "a", "m1", lead.ToProvider, lead.SMS), refused(noon, "a", "m1"), receipt(noon, "a", "m1", lead.MessageFailed),
 				queued(noon, "b", "m2", lead.ToProvider, lead.SMS), receipt(noon, "b", "m2", lead.MessageFailed),
 				queued(noon, "b", "m3", lead.ToCustomer, lead.SMS), receipt(noon, "b", "m3", lead.MessageFailed),
@@ -143,7 +138,7 @@ func TestADay(t *testing.T) {
 			want: digest.Site{Failures: []digest.Failure{{Provider: "lac", Channel: lead.SMS, Times: 2}}},
 		},
 		"across seven in the morning, each thing on its day": {
-			events: []told{
+			events: []event.Event{
 				received(yesterday, "a"), decided(yesterday, "a", subjects.Matched), queued(yesterday, "a", "m1", lead.ToProvider, lead.SMS), ended(yesterday, "a", 1),
 				accepted(yesterday.Add(2*time.Minute), "a", "m1"), receipt(noon, "a", "m1", lead.MessageFailed),
 				received(noon, "a"),
@@ -152,7 +147,7 @@ func TestADay(t *testing.T) {
 			want: digest.Site{Notify: digest.Times{N: 1, Median: 120, P90: 120}, Failures: []digest.Failure{{Provider: "lac", Channel: lead.SMS, Times: 1}}},
 		},
 		"tests are canaries and nothing else": {
-			events: []told{
+			events: []event.Event{
 				received(noon, "a", test), decided(noon, "a", subjects.Unserved), queued(noon, "a", "m1", lead.ToProvider, lead.SMS),
 				accepted(noon, "a", "m1"), receipt(noon, "a", "m1", lead.MessageDelivered),
 				received(noon, "b", test), queued(noon, "b", "m2", lead.ToProvider, lead.SMS), receipt(noon, "b", "m2", lead.MessageFailed),
@@ -161,7 +156,7 @@ func TestADay(t *testing.T) {
 			canaries: digest.Share{Of: 2, Count: 1},
 		},
 		"a canary has its time to arrive": {
-			events: []told{
+			events: []event.Event{
 				received(yesterday, "a", test), queued(yesterday, "a", "m1", lead.ToProvider, lead.SMS), receipt(yesterday, "a", "m1", lead.MessageDelivered),
 				received(to.Add(-time.Minute), "b", test),
 				received(from.Add(-time.Hour), "c", test),
@@ -170,7 +165,7 @@ func TestADay(t *testing.T) {
 			canaries: digest.Share{Of: 2, Count: 2},
 		},
 		"alarms, once each, of the owner's sites": {
-			events: []told{raised(noon, plumber, "x", 1), raised(noon.Add(time.Hour), plumber, "x", 2), raised(noon, plumber, "y", 1), raised(noon, vet, "z", 1)},
+			events: []event.Event{raised(noon, plumber, "x", 1), raised(noon.Add(time.Hour), plumber, "x", 2), raised(noon, plumber, "y", 1), raised(noon, vet, "z", 1)},
 			alarms: 2,
 		},
 	} {

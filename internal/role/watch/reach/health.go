@@ -19,13 +19,13 @@ const (
 // suspicious is how many failures that may pass make a channel suspect.
 const suspicious = 2
 
-// Health is what is known of one provider's channel. It is folded from what
+// Health is what is known of one provider's channel. It is reduced from what
 // vendors said of messages, in any order and however often.
 type Health struct {
 	Provider string `json:"provider"` // id
 	Channel  string `json:"channel"`
-	// Address tells one address from another without holding it; it is that of
-	// the newest message, queued at Queued.
+	// Address is the tag (lead.AddressTag) of the newest message's address,
+	// queued at Queued. An earlier version kept more of it behind the tag.
 	Address string    `json:"address"`
 	Queued  time.Time `json:"queued"`
 	// Delivered is about when the last message arrived; Failures are what
@@ -83,12 +83,11 @@ func permanent(f lead.Failure) bool {
 	return f.Class == lead.BadRecipient || f.Class == lead.OptedOut
 }
 
-// About is the channel's health as far as it is about an address. Another
+// About is the channel's health as far as it is about the address with a tag. Another
 // address begins anew; ok is false for one that was replaced since.
 func (h Health) About(address string, queued time.Time) (_ Health, ok bool) {
-	address = lead.NewID(address, "address")
 	switch {
-	case h.Address == address:
+	case h.Address != "" && strings.HasPrefix(h.Address, address):
 		if queued.After(h.Queued) {
 			h.Queued = queued
 		}

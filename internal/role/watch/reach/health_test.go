@@ -25,7 +25,7 @@ type step struct {
 
 func (s step) apply(h Health) Health {
 	at := noon.Add(time.Duration(s.minute) * time.Minute)
-	h, current := h.About(s.address, at)
+	h, current := h.About(lead.AddressTag(s.address), at)
 	switch {
 	case !current:
 		return h

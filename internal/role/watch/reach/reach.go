@@ -8,8 +8,8 @@
 // anew. The owner is called when a channel breaks.
 //
 // What is known stands in the bucket watch, one key for each provider and
-// channel. It is folded from events that carry ids and times, so order,
-// repetition and replay change nothing.
+// channel. It is reduced from outcomes that say by themselves whom they are
+// about, so order, repetition and replay change nothing.
 package reach
 
 import (
@@ -19,10 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"leadbus/internal/event"
 	"leadbus/internal/event/alarm"
@@ -50,31 +47,11 @@ type Bucket interface {
 type Reach struct {
 	stream Stream
 	bucket Bucket
-	heard  *rate.Limiter // of deliveries
-
-	mu     sync.Mutex
-	recent map[string]recipient // of the latest messages, by id; receipts come close together
 }
 
-// recipient is whom a message was for; provider is empty for anybody else.
-type recipient struct {
-	provider, channel, address string
-	queued                     time.Time
-}
-
-// New reads message-queued events from the stream and keeps what it knows in
-// the bucket.
-func New(stream Stream, bucket Bucket) *Reach {
-	return &Reach{stream: stream, bucket: bucket, recent: map[string]recipient{}, heard: rate.NewLimiter(deliveries, 10*deliveries)}
-}
-
-// deliveries are how many a second are looked at: whom one was for must be read
-// from the stream, and under load some of them tell as much as all. Failures
-// all are.
-const deliveries = 5
-
-// mostRecent bounds what is remembered of messages.
-const mostRecent = 10_000
+// New keeps what it knows in the bucket. The stream is read for outcomes of an
+// earlier version, which do not say whom they are about.
+func New(stream Stream, bucket Bucket) *Reach { return &Reach{stream: stream, bucket: bucket} }
 
 // Key is the bucket's key of a provider's channel.
 func Key(provider, channel string) string { return "reach-" + provider + "-" + channel }
@@ -84,18 +61,19 @@ func Key(provider, channel string) string { return "reach-" + provider + "-" + c
 // broke it answers the same occurrence whenever it is handled.
 func (r *Reach) Handle(ctx context.Context, e event.Event) ([]alarm.Occurrence, error) {
 	var message string
+	var about lead.Label
 	var why *lead.Failure // nil: it arrived
 	switch b := e.Body.(type) {
 	case *event.Attempted:
 		if e.Lead.Event != subjects.MessageFailed || b.Failure == nil {
 			return nil, nil
 		}
-		message, why = b.Message, b.Failure
+		message, about, why = b.Message, b.Label, b.Failure
 	case *event.Reported:
-		message = b.Receipt.Message
+		message, about = b.Receipt.Message, b.Receipt.Label
 		switch b.Receipt.State {
 		case lead.MessageDelivered, lead.MessageRead:
-		case lead.MessageFailed, lead.MessageSuppressed:
+		case lead.MessageFailed:
 			if why = b.Receipt.Failure; why == nil {
 				return nil, nil
 			}
@@ -105,14 +83,16 @@ func (r *Reach) Handle(ctx context.Context, e event.Event) ([]alarm.Occurrence, 
 	default:
 		return nil, nil
 	}
-	if why == nil && !r.heard.Allow() {
+	if about.Recipient == "" {
+		var err error
+		if about, err = r.label(ctx, e, message); err != nil {
+			return nil, err
+		}
+	}
+	if about.Recipient != lead.ToProvider || about.Provider == roster.Canary {
 		return nil, nil
 	}
-	to, err := r.recipient(ctx, e, message)
-	if err != nil || to.provider == "" {
-		return nil, err
-	}
-	h, err := r.change(ctx, to, func(h Health) Health {
+	h, err := r.change(ctx, about, func(h Health) Health {
 		if why == nil {
 			return h.Arrive(e.At.UTC())
 		}
@@ -148,40 +128,24 @@ func occurrence(site string, h Health, f Failure) alarm.Occurrence {
 
 var errUnseen = errors.New("the message of a report cannot be read yet")
 
-// recipient is whom a message was for, from the event that queued it. A message
-// that is not in the stream was nobody's.
-func (r *Reach) recipient(ctx context.Context, e event.Event, message string) (recipient, error) {
-	r.mu.Lock()
-	to, known := r.recent[message]
-	r.mu.Unlock()
-	if known {
-		return to, nil
-	}
+// label is what a message of an earlier version was, from the event that queued
+// it. A message that is not in the stream was nobody's.
+func (r *Reach) label(ctx context.Context, e event.Event, message string) (lead.Label, error) {
 	queued, err := r.stream.Events(ctx, subjects.Lead{Market: e.Lead.Market, Site: e.Lead.Site, Event: subjects.MessageQueued, Lead: e.Lead.Lead})
 	if err != nil {
-		return to, err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.recent) > mostRecent {
-		clear(r.recent)
+		return lead.Label{}, err
 	}
 	for _, q := range queued {
-		b, ok := q.Body.(*event.Queued)
-		if !ok {
-			continue
+		if b, ok := q.Body.(*event.Queued); ok && b.Message.ID == message {
+			m := b.Message
+			m.QueuedAt = q.At
+			return m.Label(), nil
 		}
-		one := recipient{channel: b.Message.Channel, address: b.Message.To, queued: q.At}
-		if b.Message.Recipient == lead.ToProvider && b.Message.Provider != roster.Canary {
-			one.provider = b.Message.Provider
-		}
-		r.recent[b.Message.ID] = one
 	}
-	to, known = r.recent[message]
-	if !known && time.Since(e.At) < time.Minute { // a replica of the stream that lags behind
-		return to, event.After(time.Second, errUnseen)
+	if time.Since(e.At) < time.Minute { // a replica of the stream that lags behind
+		return lead.Label{}, event.After(time.Second, errUnseen)
 	}
-	return to, nil
+	return lead.Label{}, nil
 }
 
 // fresh is the age at which a delivery is news about a healthy channel: not
@@ -189,8 +153,8 @@ func (r *Reach) recipient(ctx context.Context, e event.Event, message string) (r
 const fresh = time.Hour
 
 // change brings what is known of a channel up to date.
-func (r *Reach) change(ctx context.Context, to recipient, f func(Health) Health) (Health, error) {
-	key := Key(to.provider, to.channel)
+func (r *Reach) change(ctx context.Context, of lead.Label, f func(Health) Health) (Health, error) {
+	key := Key(of.Provider, of.Channel)
 	for {
 		there, err := r.bucket.Get(ctx, key)
 		if err != nil && !errors.Is(err, event.ErrNotFound) {
@@ -200,8 +164,8 @@ func (r *Reach) change(ctx context.Context, to recipient, f func(Health) Health)
 		if err != nil {
 			return Health{}, event.Permanent(err)
 		}
-		before.Provider, before.Channel = to.provider, to.channel
-		h, current := before.About(to.address, to.queued)
+		before.Provider, before.Channel = of.Provider, of.Channel
+		h, current := before.About(of.Address, of.QueuedAt)
 		if !current {
 			return h, nil
 		}

@@ -161,3 +161,34 @@ func TestReportsAtTheSameTime(t *testing.T) {
 		t.Errorf("%s after %d failures", h, len(h.Failures))
 	}
 }
+
+// Reports that say whom they are about need no look at the stream, and each of
+// them counts.
+func TestReportsThatDescribeThemselves(t *testing.T) {
+	r := newRig(t)
+	reach := New(nil, r.watch) // no stream
+	about := func(address string, minute int) lead.Label {
+		return lead.Message{Recipient: lead.ToProvider, Provider: "lac-2", Channel: lead.SMS, To: address, QueuedAt: noon.Add(time.Duration(minute) * time.Minute)}.Label()
+	}
+	handle := func(want string, e event.Event) {
+		t.Helper()
+		if _, err := reach.Handle(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		if s := r.health().State(); s != want {
+			t.Fatalf("%s, want %s", s, want)
+		}
+	}
+	receipt := func(id string, minute int, state lead.MessageState, l lead.Label) event.Event {
+		e := reported(id, lead.ToProvider, minute, state, "")
+		e.Body.(*event.Reported).Receipt.Label = l
+		return e
+	}
+	refused := failed("a", lead.ToProvider, 2, lead.BadRecipient)
+	refused.Body.(*event.Attempted).Label = about(mobile, 1)
+	handle(Broken, refused)
+	for i := range 100 { // as fast as they come
+		handle(Broken, receipt(fmt.Sprint("old-", i), 1, lead.MessageDelivered, about(mobile, 0)))
+	}
+	handle(Healthy, receipt("b", 3, lead.MessageDelivered, about(mobile, 1)))
+}

@@ -20,6 +20,7 @@ import (
 	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
 	"leadbus/internal/site"
+	"leadbus/internal/story"
 	"leadbus/internal/subjects"
 )
 
@@ -107,7 +108,7 @@ type Dialled struct {
 
 // Stream holds the market's events.
 type Stream interface {
-	History(ctx context.Context, filter subjects.Lead, from time.Time, f func(event.Event, time.Time) error) error
+	History(ctx context.Context, filter subjects.Lead, from time.Time, f func(event.Event) error) error
 	Publish(ctx context.Context, e event.Event) error
 }
 
@@ -158,8 +159,8 @@ func Pass(ctx context.Context, o Options, since time.Time) (Report, error) {
 		Options: o, since: since, now: o.Now(), report: Report{Missing: map[string]error{}},
 		leads: map[string]*record{}, heard: map[string][]talk{}, bySID: map[string]bool{},
 	}
-	if err := o.Stream.History(ctx, subjects.Lead{Market: o.Market}, since.Add(-before), func(e event.Event, stored time.Time) error {
-		p.take(e, stored)
+	if err := o.Stream.History(ctx, subjects.Lead{Market: o.Market}, since.Add(-before), func(e event.Event) error {
+		p.take(e)
 		return nil
 	}); err != nil {
 		return p.report, fmt.Errorf("read the market's events: %w", err)
@@ -192,77 +193,45 @@ type talk struct {
 	sid   string
 }
 
-// record is what our events say of a lead and its call.
+// record is what our events say of a lead and its call. Ages count from when
+// an event was stored: it may have waited in an edge's spool.
 type record struct {
-	site           string
-	ended, decided bool
-	test           bool      // whose way the canary follows by itself
-	received       time.Time // when its first event was stored
-	lost           time.Time // when a scan saw that it ought to be a lead and is none
-	messages       map[string]*message
-}
-
-type message struct {
-	channel, recipient string
-	sent               time.Time
-	reported           bool
+	story.Record
+	site  string
+	ended bool
+	lost  time.Time // when a scan saw that it ought to be a lead and is none
 }
 
 func (p *pass) of(l subjects.Lead) *record {
 	r := p.leads[l.Lead]
 	if r == nil {
-		r = &record{site: l.Site, messages: map[string]*message{}}
+		r = &record{site: l.Site}
 		p.leads[l.Lead] = r
 	}
 	return r
 }
 
-func (r *record) message(id string) *message {
-	m := r.messages[id]
-	if m == nil {
-		m = &message{}
-		r.messages[id] = m
-	}
-	return m
-}
-
-// take remembers an event. Ages count from when it was stored: it may have
-// waited in an edge's spool.
-func (p *pass) take(e event.Event, stored time.Time) {
+// take remembers an event, without what only people read.
+func (p *pass) take(e event.Event) {
 	r := p.of(e.Lead)
+	e.Wire = nil
 	switch b := e.Body.(type) {
 	case *event.Ended:
 		p.ended(r, b.Call)
+		return
 	case *event.Scanned:
 		if b.Scan.Eligible && !b.Scan.Dispatched && !b.Scan.Recovered {
-			r.lost = stored
+			r.lost = e.Stored
 		}
 	case *event.Received:
-		r.test = r.test || b.Lead.Test()
-		if r.received.IsZero() {
-			r.received = stored
-		}
 		if sid := b.Lead.Request.CallSID; sid != "" {
 			p.bySID[sid] = true
 		}
-	case *event.Decided:
-		r.decided = true
 	case *event.Queued:
-		m := r.message(b.Message.ID)
-		m.channel, m.recipient = b.Message.Channel, b.Message.Recipient
-	case *event.Attempted:
-		if b.Sent != nil {
-			r.message(b.Message).sent = stored
-		}
-		if e.Lead.Event == subjects.MessageFailed {
-			r.message(b.Message).reported = true
-		}
-	case *event.Reported:
-		switch b.Receipt.State {
-		case lead.MessageDelivered, lead.MessageRead, lead.MessageFailed, lead.MessageSuppressed:
-			r.message(b.Receipt.Message).reported = true
-		}
+		m := lead.Message{ID: b.Message.ID, Recipient: b.Message.Recipient, Channel: b.Message.Channel, Offer: b.Message.Offer}
+		e.Body = &event.Queued{Message: m}
 	}
+	r.Apply(e)
 }
 
 func (p *pass) ended(r *record, c call.Call) {
@@ -464,21 +433,29 @@ func (p *pass) dialled(ctx context.Context, unheard map[string]bool) error {
 // leadsAndMessages looks for what stopped half way within our own events.
 func (p *pass) leadsAndMessages() {
 	for id, r := range p.leads {
-		if r.test {
+		if r.Flagged(lead.FlagTest) { // its canary follows it
 			continue
 		}
-		if r.lost.After(p.since) && r.received.IsZero() {
+		if r.lost.After(p.since) && len(r.Calls) == 0 {
 			p.gap(Gap{Kind: NotDispatched, Site: r.site, Lead: id, At: r.lost})
 		}
-		if r.received.After(p.since) && !r.decided && p.now.Sub(r.received) > offerTime {
-			p.gap(Gap{Kind: Stuck, Site: r.site, Lead: id, At: r.received, Detail: "received, nothing decided"})
+		if received := r.received(); received.After(p.since) && r.Decision == nil && p.now.Sub(received) > offerTime {
+			p.gap(Gap{Kind: Stuck, Site: r.site, Lead: id, At: received, Detail: "received, nothing decided"})
 		}
-		for message, m := range r.messages {
-			if m.sent.After(p.since) && m.channel != "" && !m.reported && p.now.Sub(m.sent) > receiptTime {
-				p.gap(Gap{Kind: NobodyReported, Site: r.site, Lead: id, Ref: message, At: m.sent, Detail: m.channel + " to " + m.recipient})
+		for _, m := range r.Messages {
+			if m.TakenAt.After(p.since) && m.Channel != "" && !lead.MessageState(m.State).Final() && p.now.Sub(m.TakenAt) > receiptTime {
+				p.gap(Gap{Kind: NobodyReported, Site: r.site, Lead: id, Ref: m.ID, At: m.TakenAt, Detail: m.Channel + " to " + m.Recipient})
 			}
 		}
 	}
+}
+
+// received is when the first tool call was stored.
+func (r *record) received() time.Time {
+	if len(r.Calls) == 0 {
+		return time.Time{}
+	}
+	return r.Calls[0].Stored
 }
 
 func (p *pass) gap(g Gap) { p.report.Gaps = append(p.report.Gaps, g) }
