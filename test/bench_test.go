@@ -31,7 +31,7 @@ import (
 func BenchmarkEdge(b *testing.B) {
 	cfg := settings(b)
 	for _, market := range []string{"ch", "id", "fr"} {
-		for _, role := range subjects.Roles {
+		for _, role := range subjects.RoleNames() {
 			cfg.Without = append(cfg.Without, role+"-"+market)
 		}
 	}

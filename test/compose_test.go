@@ -11,6 +11,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"leadbus/internal/site"
+	"leadbus/internal/subjects"
 )
 
 // composeFile loads docker-compose.yml as the engine would, with every
@@ -54,7 +55,7 @@ func TestComposeRunsEveryMarketApart(t *testing.T) {
 	p, c := composeFile(t)
 	want := []string{"edge", "nats", "postgres", "provision"}
 	for market := range c.Markets {
-		for _, role := range []string{"recorder", "matcher", "notifier", "scanner"} {
+		for _, role := range subjects.RoleNames() {
 			name := role + "-" + market
 			want = append(want, name)
 			s, ok := p.Services[name]

@@ -98,7 +98,7 @@ func (s *system) day(tb testing.TB) {
 	}
 	await.Until(tb, func() bool {
 		before := stored()
-		for _, durable := range subjects.Roles {
+		for _, durable := range subjects.RoleNames() {
 			idle(tb, js, durable)
 		}
 		for _, id := range leads {

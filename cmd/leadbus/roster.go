@@ -16,6 +16,7 @@ import (
 	"leadbus/internal/engine/bus"
 	"leadbus/internal/engine/store"
 	"leadbus/internal/event"
+	"leadbus/internal/lead"
 	"leadbus/internal/role/watch/reach"
 	"leadbus/internal/roster"
 	"leadbus/internal/site"
@@ -198,7 +199,7 @@ func (c *rosterListCmd) health(ctx context.Context, market string, listed []list
 				if err != nil {
 					return err
 				}
-				h, _ = h.About(ch.Address, time.Now()) // it may have been corrected since
+				h, _ = h.About(lead.AddressTag(ch.Address), time.Now()) // it may have been corrected since
 				health[ch.Channel] = h.String()
 			}
 			listed[i].Health = health

@@ -285,13 +285,13 @@ func (j *wiring) scanner(ctx context.Context, market string, v VendorSettings, w
 
 // edge answers the public address. It starts without the bus.
 func (j *wiring) edge(ctx context.Context, l net.Listener, s SpoolSettings) error {
-	o := j.options(bus.EdgeUser)
+	o := j.options(subjects.Edge)
 	o.Late = true
 	c, err := bus.Connect(ctx, o)
 	if err != nil {
 		return err
 	}
-	j.OnStop("connection "+bus.EdgeUser, func(context.Context) error { c.Close(); return nil })
+	j.OnStop("connection "+subjects.Edge, func(context.Context) error { c.Close(); return nil })
 	dir := filepath.Join(j.settings.Data, "spool")
 	unlock, err := lock(dir)
 	if err != nil {

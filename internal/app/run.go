@@ -191,7 +191,7 @@ func loadWhole(dir string, markets []string) (*site.Catalog, error) {
 func leftOut(c *site.Catalog, without []string) (map[string]bool, error) {
 	known := map[string]bool{}
 	for market := range c.Markets {
-		for _, role := range subjects.Roles {
+		for _, role := range subjects.RoleNames() {
 			known[role+"-"+market] = true
 		}
 	}

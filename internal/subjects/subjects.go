@@ -62,21 +62,6 @@ const (
 	BucketWatch  = "watch"
 )
 
-// Roles; a role's durable on LEADS carries its name.
-const (
-	Recorder = "recorder"
-	Matcher  = "matcher"
-	Notifier = "notifier"
-	Scanner  = "scanner"
-)
-
-// Roles are all of them.
-var Roles = []string{Recorder, Matcher, Notifier, Scanner}
-
-// Replay is the durable that an operator makes to replay a part of the stream
-// to one role.
-func Replay(role string) string { return role + "-replay" }
-
 // maxToken bounds a token: a DNS name has 253 characters, everything else is
 // shorter.
 const maxToken = 253
@@ -174,32 +159,3 @@ func ValidDomain(s string) bool {
 }
 
 func siteToken(domain string) string { return strings.ReplaceAll(domain, ".", "_") }
-
-// Consumes lists the kinds of event a role's durable is filtered to; the
-// recorder takes all of them.
-func Consumes(role string) []string {
-	switch role {
-	case Matcher:
-		return []string{Received}
-	case Notifier:
-		return []string{Matched, Amended, Reassigned, Unserved, ReviewRequested, MessageQueued, ReceiptReceived, CallScanned, AlarmRaised, DigestMade}
-	case Scanner:
-		return []string{CallEnded, OwnerAnswered, MessageFailed, ReceiptReceived}
-	default:
-		return nil
-	}
-}
-
-// Publishes lists the kinds of event a role may publish.
-func Publishes(role string) []string {
-	switch role {
-	case Matcher:
-		return []string{Received, ReviewRequested, Unserved, Matched, Amended}
-	case Notifier:
-		return []string{MessageQueued, MessageSent, MessageFailed, MessageDoubtful}
-	case Scanner:
-		return []string{CallEnded, CallScanned, Received, AlarmRaised, DigestMade}
-	default:
-		return nil
-	}
-}

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"leadbus/internal/local/sandbox"
+
+	"leadbus/internal/subjects"
 )
 
 // fault is one thing that goes wrong for a while.
@@ -66,7 +68,7 @@ func (w *world) deck() []struct {
 		targets []string
 	}
 	var deck []card
-	for _, part := range []string{"edge", "recorder", "matcher", "notifier", "scanner", "nats", "postgres"} {
+	for _, part := range append(subjects.RoleNames(), subjects.Edge, "nats", "postgres") {
 		targets := w.names(part)
 		if part == "postgres" {
 			targets = []string{part}

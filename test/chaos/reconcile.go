@@ -294,7 +294,7 @@ func streams(w *world) (backlog, error) {
 					b.roster[market] = max(b.roster[market], s.State.Messages)
 				case "LEADS":
 					for _, c := range s.Consumers {
-						if !slices.Contains(subjects.Roles, c.Name) {
+						if !slices.Contains(subjects.RoleNames(), c.Name) {
 							continue // of a reader of the past
 						}
 						b.open[c.Name+"-"+market] = max(b.open[c.Name+"-"+market], c.Pending+c.AckPending)

@@ -24,6 +24,8 @@ import (
 
 	"leadbus/internal/engine/localpg"
 	"leadbus/internal/site"
+
+	"leadbus/internal/subjects"
 )
 
 // world is a deployment in one directory: every process apart, with a proxy on
@@ -300,7 +302,7 @@ func (w *world) startRoles() error {
 			return err
 		}
 		for _, market := range w.markets {
-			for _, role := range []string{"recorder", "matcher", "notifier", "scanner"} {
+			for _, role := range subjects.RoleNames() {
 				if err := w.role(role, fmt.Sprintf("%s-%s-%d", role, market, i+1), "LEADBUS_MARKET="+market); err != nil {
 					return err
 				}
@@ -416,7 +418,7 @@ func (w *world) postgres() []int {
 
 // stop ends everything: roles in good order, so that their logs end well.
 func (w *world) stop() {
-	for _, prefix := range []string{"edge", "scanner", "notifier", "matcher", "recorder", "sandbox", "nats"} {
+	for _, prefix := range slices.Concat([]string{subjects.Edge}, subjects.RoleNames(), []string{"sandbox", "nats"}) {
 		for _, n := range w.names(prefix) {
 			w.procs[n].stop()
 		}

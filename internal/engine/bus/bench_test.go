@@ -22,7 +22,7 @@ func BenchmarkPublish(b *testing.B) {
 	if err := Provision(b.Context(), r.connect(b, "ch-operator"), "ch", Layout{}); err != nil {
 		b.Fatal(err)
 	}
-	edge := r.connect(b, EdgeUser)
+	edge := r.connect(b, subjects.Edge)
 	var n atomic.Int64
 	for _, publishers := range []int{1, 32, 128} {
 		b.Run(fmt.Sprint(publishers), func(b *testing.B) {
@@ -42,7 +42,7 @@ func BenchmarkPublish(b *testing.B) {
 // An old lead and the youngest must cost the same: replays read old ones.
 func BenchmarkEvents(b *testing.B) {
 	r := newRig(b)
-	edge, m := r.connect(b, EdgeUser), r.connect(b, "ch-matcher")
+	edge, m := r.connect(b, subjects.Edge), r.connect(b, "ch-matcher")
 	publish(b, edge, 5000)
 	for name, id := range map[string]string{"oldest": "l0", "youngest": "l4999"} {
 		b.Run(name, func(b *testing.B) {
@@ -58,7 +58,7 @@ func BenchmarkEvents(b *testing.B) {
 // A backlog, handled by as many workers as the matcher has.
 func BenchmarkConsume(b *testing.B) {
 	r := newRig(b)
-	publish(b, r.connect(b, EdgeUser), b.N)
+	publish(b, r.connect(b, subjects.Edge), b.N)
 	done := make(chan struct{}, b.N)
 	m := r.connect(b, "ch-matcher")
 	b.ResetTimer()

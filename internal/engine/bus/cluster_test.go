@@ -115,7 +115,7 @@ func TestAClusterLosesItsLeader(t *testing.T) {
 		})
 	}
 	const n = 60
-	edge := connect(bus.EdgeUser)
+	edge := connect(subjects.Edge)
 	half, published := make(chan struct{}), make(chan error, 1)
 	go func() {
 		for i := range n {

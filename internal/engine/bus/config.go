@@ -18,15 +18,12 @@ import (
 	"leadbus/internal/subjects"
 )
 
-// EdgeUser publishes into every market and reads nothing.
-const EdgeUser = "edge"
-
 // Users are all NATS users of a deployment: the edge, the system account, and
 // in each market one for each role and an operator with every right there.
 func Users(markets []string) []string {
-	users := []string{EdgeUser, "sys"}
+	users := []string{subjects.Edge, "sys"}
 	for _, m := range markets {
-		for _, role := range append([]string{"operator"}, subjects.Roles...) {
+		for _, role := range append([]string{"operator"}, subjects.RoleNames()...) {
 			users = append(users, m+"-"+role)
 		}
 	}
@@ -111,9 +108,9 @@ func ConfigText(markets []string, keys map[string]string) string {
 	var b strings.Builder
 	b.WriteString("# Rendered by 'leadbus nats-config'; do not edit.\naccounts {\n")
 	b.WriteString("  SYS { users = [ { nkey: " + keys["sys"] + " } ] }\n")
-	b.WriteString("  EDGE {\n    users = [ { nkey: " + keys[EdgeUser] + ", permissions: {\n")
+	b.WriteString("  EDGE {\n    users = [ { nkey: " + keys[subjects.Edge] + ", permissions: {\n")
 	fmt.Fprintf(&b, "      publish: %s\n      subscribe: %s\n    } } ]\n    imports = [\n",
-		list("lead.*.*."+subjects.Received+".*", "lead.*.*."+subjects.ReceiptReceived+".*", "lead.*.*."+subjects.CallEnded+".*", "lead.*.*."+subjects.OwnerAnswered+".*"), list(inbox(EdgeUser)+".>"))
+		list(published("", subjects.EdgeRole)...), list(inbox(subjects.Edge)+".>"))
 	for _, m := range markets {
 		fmt.Fprintf(&b, "      { service: { account: %s, subject: %q } }\n", account(m), subjects.Market(m))
 	}
@@ -124,10 +121,10 @@ func ConfigText(markets []string, keys map[string]string) string {
 		fmt.Fprintf(&b, "    exports = [ { service: %q, accounts: [EDGE] } ]\n    users = [\n", subjects.Market(m))
 		fmt.Fprintf(&b, "      { nkey: %s }\n", keys[m+"-operator"])
 		for _, role := range subjects.Roles {
-			user := m + "-" + role
-			allowed := list(publishes(m, role)...)
-			if role == subjects.Scanner {
-				allowed = "{ allow: " + allowed + ", deny: " + list(notItsOwn(role)...) + " }"
+			user := m + "-" + role.Name
+			allowed := list(rights(m, role)...)
+			if role.Events == subjects.History {
+				allowed = "{ allow: " + allowed + ", deny: " + list(notItsOwn(role.Name)...) + " }"
 			}
 			fmt.Fprintf(&b, "      { nkey: %s, permissions: {\n        publish: %s\n        subscribe: %s\n      } }\n",
 				keys[user], allowed, list(inbox(user)+".>"))
@@ -138,30 +135,35 @@ func ConfigText(markets []string, keys map[string]string) string {
 	return b.String()
 }
 
-// publishes lists what a role may publish to, the JetStream API included.
-func publishes(market, role string) []string {
-	p := append(durableRights(subjects.StreamLeads, role), durableRights(subjects.StreamLeads, subjects.Replay(role))...)
-	p = append(p, subjects.DeadLetter(market, role))
-	for _, kind := range subjects.Publishes(role) {
+// published are the subjects of the events that a role publishes; an empty
+// market stands for all.
+func published(market string, role subjects.Role) (p []string) {
+	for _, kind := range role.Publishes {
 		p = append(p, subjects.Filter(subjects.Lead{Market: market, Event: kind}))
 	}
-	switch role {
-	case subjects.Recorder:
-		p = append(p, bucketRights(subjects.BucketRoster)...)
-	case subjects.Matcher:
+	return p
+}
+
+// rights lists what a role may publish to, the JetStream API included.
+func rights(market string, role subjects.Role) []string {
+	p := append(durableRights(subjects.StreamLeads, role.Name), durableRights(subjects.StreamLeads, subjects.Replay(role.Name))...)
+	p = append(append(p, subjects.DeadLetter(market, role.Name)), published(market, role)...)
+	switch role.Events {
+	case subjects.OneLead:
 		p = append(p, leadRights...)
-		p = append(p, bucketRights(subjects.BucketLoad)...)
-		p = append(p, bucketReadRights(subjects.BucketRoster)...)
-	case subjects.Scanner:
+	case subjects.History:
 		p = append(p, readRights(subjects.StreamLeads)...)
 		p = append(p, "$JS.API.CONSUMER.MSG.NEXT.LEADS.*") // of consumers made to read the past
-		p = append(p, bucketRights(subjects.BucketWatch)...)
-		p = append(p, bucketReadRights(subjects.BucketRoster)...)
-	case subjects.Notifier:
-		p = append(p, leadRights...)
-		p = append(p, bucketRights(subjects.BucketLedger)...)
+	}
+	for _, bucket := range role.Writes {
+		p = append(p, bucketRights(bucket)...)
+	}
+	for _, bucket := range role.Reads {
+		p = append(p, bucketReadRights(bucket)...)
+	}
+	if role.DeadLetters {
 		p = append(p, "$JS.API.STREAM.INFO."+subjects.StreamDLQ)
-		p = append(p, durableRights(subjects.StreamDLQ, role)...)
+		p = append(p, durableRights(subjects.StreamDLQ, role.Name)...)
 	}
 	return p
 }
@@ -173,7 +175,7 @@ var leadRights = []string{"$JS.API.STREAM.INFO.LEADS", "$JS.API.DIRECT.GET.LEADS
 // read the past, must neither take deliveries from nor change.
 func notItsOwn(role string) []string {
 	var out []string
-	for _, other := range subjects.Roles {
+	for _, other := range subjects.RoleNames() {
 		for _, durable := range []string{other, subjects.Replay(other)} {
 			at := "LEADS." + durable
 			out = append(out, "$JS.API.CONSUMER.CREATE."+at, "$JS.API.CONSUMER.CREATE."+at+".>", "$JS.API.CONSUMER.DELETE."+at)

@@ -102,7 +102,7 @@ func TestTheConfigTextIsTheSameForEveryNode(t *testing.T) {
 func TestMarketsAndRolesCannotReachEachOther(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	publish(t, r.connect(t, EdgeUser), 1)
+	publish(t, r.connect(t, subjects.Edge), 1)
 	short := func() context.Context { return deadline(t, 400*time.Millisecond) }
 
 	id := r.connect(t, "id-operator")
@@ -119,10 +119,10 @@ func TestMarketsAndRolesCannotReachEachOther(t *testing.T) {
 	if err := id.nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.connect(t, EdgeUser).Publish(t.Context(), received("ch", "l1", "x")); err != nil {
+	if err := r.connect(t, subjects.Edge).Publish(t.Context(), received("ch", "l1", "x")); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.connect(t, EdgeUser).Publish(t.Context(), received("id", "own", "x")); err != nil {
+	if err := r.connect(t, subjects.Edge).Publish(t.Context(), received("id", "own", "x")); err != nil {
 		t.Fatal(err)
 	}
 	for { // id's own event comes, and nothing of ch before it

@@ -24,7 +24,7 @@ import (
 func TestFatesOfADelivery(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	edge, op := r.connect(t, EdgeUser), r.connect(t, "ch-operator")
+	edge, op := r.connect(t, subjects.Edge), r.connect(t, "ch-operator")
 	leads := []string{"retried", "fails", "panics", "poison", "patient", "good"}
 	for _, id := range leads {
 		if err := edge.Publish(t.Context(), received("ch", id, "x")); err != nil {
@@ -97,7 +97,7 @@ func TestFatesOfADelivery(t *testing.T) {
 func TestStopFinishesWhatWasBegunAndGivesTheRestBack(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	edge := r.connect(t, EdgeUser)
+	edge := r.connect(t, subjects.Edge)
 	const n = 40
 	publish(t, edge, n)
 	var handled sync.Map
@@ -153,7 +153,7 @@ func TestAPrefetchedBatchIsGivenBack(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	const n = 40
-	publish(t, r.connect(t, EdgeUser), n)
+	publish(t, r.connect(t, subjects.Edge), n)
 	op := r.connect(t, "ch-operator")
 	var mu sync.Mutex
 	attempts := map[string]int{}
@@ -207,7 +207,7 @@ func TestAPrefetchedBatchIsGivenBack(t *testing.T) {
 func TestReplicasShareADurableThroughStopsAndStarts(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	edge, op := r.connect(t, EdgeUser), r.connect(t, "ch-operator")
+	edge, op := r.connect(t, subjects.Edge), r.connect(t, "ch-operator")
 	const n = 200
 	var mu sync.Mutex
 	times, by := map[string]int{}, [2]int{}
@@ -252,7 +252,7 @@ func TestReplicasShareADurableThroughStopsAndStarts(t *testing.T) {
 func TestBatchesSettleEachDeliveryByItself(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	publish(t, r.connect(t, EdgeUser), 10)
+	publish(t, r.connect(t, subjects.Edge), 10)
 	op, rec := r.connect(t, "ch-operator"), r.connect(t, "ch-recorder")
 	if _, err := op.js.Publish(t.Context(), "lead.ch.a_ch.received.garbage", []byte("{")); err != nil {
 		t.Fatal(err)
@@ -297,7 +297,7 @@ func TestBatchesSettleEachDeliveryByItself(t *testing.T) {
 func TestAFaultyBatchHandlerLosesNothing(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	publish(t, r.connect(t, EdgeUser), 4)
+	publish(t, r.connect(t, subjects.Edge), 4)
 	rec := r.connect(t, "ch-recorder")
 	var calls int
 	stop := await.Background(t, func(ctx context.Context) error {
@@ -335,7 +335,7 @@ func TestALostDurableEndsTheRole(t *testing.T) {
 	t.Run("deleted", func(t *testing.T) {
 		t.Parallel()
 		r := newRig(t)
-		publish(t, r.connect(t, EdgeUser), 1)
+		publish(t, r.connect(t, subjects.Edge), 1)
 		done := run(t, r.connect(t, "ch-matcher"))
 		if err := r.connect(t, "ch-operator").js.DeleteConsumer(t.Context(), subjects.StreamLeads, subjects.Matcher); err != nil {
 			t.Fatal(err)
@@ -347,7 +347,7 @@ func TestALostDurableEndsTheRole(t *testing.T) {
 	t.Run("deleted while the connection was away", func(t *testing.T) {
 		t.Parallel()
 		r := newRig(t)
-		publish(t, r.connect(t, EdgeUser), 1)
+		publish(t, r.connect(t, subjects.Edge), 1)
 		done := run(t, r.connect(t, "ch-matcher"))
 		addr := r.addr
 		r.Close()
@@ -366,7 +366,7 @@ func TestALostDurableEndsTheRole(t *testing.T) {
 	t.Run("connection closed", func(t *testing.T) {
 		t.Parallel()
 		r := newRig(t)
-		publish(t, r.connect(t, EdgeUser), 1)
+		publish(t, r.connect(t, subjects.Edge), 1)
 		c := r.connect(t, "ch-matcher")
 		done := run(t, c)
 		c.Close()
@@ -393,7 +393,7 @@ func TestALostDurableEndsTheRole(t *testing.T) {
 		if err := Provision(t.Context(), r.connect(t, "ch-operator"), "ch", Layout{}); err != nil {
 			t.Fatal(err)
 		}
-		publish(t, r.connect(t, EdgeUser), 1)
+		publish(t, r.connect(t, subjects.Edge), 1)
 		await.Value(t, "a delivery once it is provisioned", got)
 	})
 }
@@ -421,7 +421,7 @@ func (l *lines) String() string {
 func TestADeliveryIsOneLineWithoutPersonalData(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	edge := r.connect(t, EdgeUser)
+	edge := r.connect(t, subjects.Edge)
 	if err := edge.Publish(t.Context(), received("ch", "l1", "Marta")); err != nil {
 		t.Fatal(err)
 	}

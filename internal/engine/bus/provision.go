@@ -89,20 +89,22 @@ func Provision(ctx context.Context, operator *Conn, market string, o Layout) err
 		// Handlers decide when to give up (event.Outcome), and leave a dead
 		// letter; the server alone would drop an event without a trace.
 		c := jetstream.ConsumerConfig{
-			Durable: role, AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverAllPolicy,
+			Durable: role.Name, AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverAllPolicy,
 			AckWait: ackWait, MaxDeliver: -1, MaxAckPending: maxAckPending, Replicas: replicas,
 		}
-		for _, kind := range subjects.Consumes(role) {
+		if role.DeadLetters {
+			if err := operator.durable(ctx, subjects.StreamDLQ, c); err != nil {
+				return err
+			}
+		}
+		for _, kind := range role.Consumes {
 			c.FilterSubjects = append(c.FilterSubjects, subjects.Filter(subjects.Lead{Market: market, Event: kind}))
 		}
 		if err := operator.durable(ctx, subjects.StreamLeads, c); err != nil {
 			return err
 		}
 	}
-	return operator.durable(ctx, subjects.StreamDLQ, jetstream.ConsumerConfig{
-		Durable: subjects.Notifier, AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverAllPolicy,
-		AckWait: ackWait, MaxDeliver: -1, MaxAckPending: maxAckPending, Replicas: replicas,
-	})
+	return nil
 }
 
 func (c *Conn) durable(ctx context.Context, stream string, config jetstream.ConsumerConfig) error {

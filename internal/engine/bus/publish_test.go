@@ -20,7 +20,7 @@ import (
 func TestALeadTravelsFromEdgeToMatcher(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	edge := r.connect(t, EdgeUser)
+	edge := r.connect(t, subjects.Edge)
 	want := received("ch", "l1", "Marta")
 	for range 3 { // repeats of one fact
 		if err := edge.Publish(t.Context(), want); err != nil {
@@ -115,7 +115,7 @@ func TestAVainPublishEndsSoon(t *testing.T) {
 	if err := Provision(t.Context(), r.connect(t, "ch-operator"), "ch", Layout{MaxBytes: 64 << 10}); err != nil {
 		t.Fatal(err)
 	}
-	edge, closed := r.connect(t, EdgeUser), r.connect(t, EdgeUser)
+	edge, closed := r.connect(t, subjects.Edge), r.connect(t, subjects.Edge)
 	closed.Close()
 	told := matched("l1", "p")
 	told.Lead.Event, told.Body = subjects.MessageSent, &event.Attempted{}
@@ -167,7 +167,7 @@ func TestAVainPublishEndsSoon(t *testing.T) {
 func TestAPublishIsTriedUntilItsContextEnds(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	edge := r.connect(t, EdgeUser)
+	edge := r.connect(t, subjects.Edge)
 	begun := time.Now()
 	err := edge.Publish(deadline(t, 300*time.Millisecond), received("xx", "l1", "x"))
 	if took := time.Since(begun); err == nil || took > soon || !strings.Contains(err.Error(), "market xx") {
@@ -193,7 +193,7 @@ func TestAPublishIsTriedUntilItsContextEnds(t *testing.T) {
 func TestFollow(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	edge, op := r.connect(t, EdgeUser), r.connect(t, "ch-operator")
+	edge, op := r.connect(t, subjects.Edge), r.connect(t, "ch-operator")
 	if err := edge.Publish(t.Context(), received("ch", "old", "x")); err != nil {
 		t.Fatal(err)
 	}

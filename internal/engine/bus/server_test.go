@@ -20,7 +20,7 @@ import (
 func TestARestartedServerGoesOn(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	edge, m, rec, op := r.connect(t, EdgeUser), r.connect(t, "ch-matcher"), r.connect(t, "ch-recorder"), r.connect(t, "ch-operator")
+	edge, m, rec, op := r.connect(t, subjects.Edge), r.connect(t, "ch-matcher"), r.connect(t, "ch-recorder"), r.connect(t, "ch-operator")
 	writer, err := rec.Bucket(t.Context(), subjects.BucketRoster)
 	if err != nil {
 		t.Fatal(err)
@@ -99,12 +99,12 @@ func TestTheServerIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	r := bareRig(t)
 	r.Close()
-	if _, err := Connect(deadline(t, 200*time.Millisecond), r.options(EdgeUser)); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), EdgeUser) {
+	if _, err := Connect(deadline(t, 200*time.Millisecond), r.options(subjects.Edge)); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), subjects.Edge) {
 		t.Errorf("no server: %v", err)
 	}
 	connected := make(chan *Conn)
 	go func() {
-		c, err := Connect(t.Context(), r.options(EdgeUser))
+		c, err := Connect(t.Context(), r.options(subjects.Edge))
 		if err != nil {
 			t.Error(err)
 		}
@@ -123,7 +123,7 @@ func TestTheServerIsWaitedFor(t *testing.T) {
 	r.Close()
 	r.config = ConfigText(markets, keys)
 	r.start(t)
-	if late, err := Connect(deadline(t, 1200*time.Millisecond), r.options(EdgeUser)); err == nil {
+	if late, err := Connect(deadline(t, 1200*time.Millisecond), r.options(subjects.Edge)); err == nil {
 		late.Close()
 		t.Error("a stranger got in")
 	}
@@ -181,7 +181,7 @@ func TestProvisionIsSafeToRepeat(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	publish(t, r.connect(t, EdgeUser), 3)
+	publish(t, r.connect(t, subjects.Edge), 3)
 	op := operators[0]
 	if err := Provision(t.Context(), op, "ch", Layout{MaxBytes: 1 << 30}); err != nil {
 		t.Errorf("to another layout: %v", err)

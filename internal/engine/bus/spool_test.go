@@ -24,7 +24,7 @@ import (
 // late is the edge's connection, made whether or not there is a server.
 func (r *rig) late(t testing.TB) *Conn {
 	t.Helper()
-	o := r.options(EdgeUser)
+	o := r.options(subjects.Edge)
 	o.Late = true
 	c, err := Connect(t.Context(), o)
 	if err != nil {
@@ -128,7 +128,7 @@ func TestAMarketWithoutAnswerDoesNotHoldUpOthers(t *testing.T) {
 	if err := Provision(t.Context(), r.connect(t, "ch-operator"), "ch", Layout{}); err != nil {
 		t.Fatal(err)
 	}
-	s, _ := openSpool(t, r.connect(t, EdgeUser), t.TempDir(), 64<<20)
+	s, _ := openSpool(t, r.connect(t, subjects.Edge), t.TempDir(), 64<<20)
 	for i := range 10 {
 		if err := s.Publish(t.Context(), received("id", fmt.Sprintf("l%d", i), "x")); err != nil {
 			t.Fatal(err)

@@ -43,7 +43,7 @@ func newDesk(t *testing.T) *desk {
 	d := &desk{bus: bustest.New(t), links: link.New("the secret")}
 	registry := prometheus.NewRegistry()
 	d.spooled = registry
-	spool, err := bus.OpenSpool(t.Context(), d.bus.Connect(t, bus.EdgeUser), bus.SpoolOptions{
+	spool, err := bus.OpenSpool(t.Context(), d.bus.Connect(t, subjects.Edge), bus.SpoolOptions{
 		Dir: t.TempDir(), Markets: []string{"ch"}, Log: zerolog.Nop(), Registry: registry,
 	})
 	if err != nil {

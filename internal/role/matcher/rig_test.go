@@ -82,7 +82,7 @@ func newRig(t testing.TB) *rig {
 	t.Helper()
 	r := &rig{t: t, bus: bustest.New(t), catalog: catalog(t), now: monday}
 	r.reader = intake.New(r.catalog)
-	r.edge, r.matcher = r.connect(bus.EdgeUser), r.connect("ch-matcher")
+	r.edge, r.matcher = r.connect(subjects.Edge), r.connect("ch-matcher")
 	r.roster = r.bucket(r.connect("ch-recorder"), subjects.BucketRoster)
 	r.load = r.bucket(r.matcher, subjects.BucketLoad)
 	return r

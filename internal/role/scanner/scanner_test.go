@@ -61,7 +61,7 @@ func newRig(t *testing.T) *rig {
 	b := bustest.New(t)
 	return &rig{
 		T: t, bus: b, catalog: c, now: monday,
-		edge: b.Connect(t, bus.EdgeUser), operator: b.Operator, watch: bustest.Bucket(t, b.Operator, subjects.BucketWatch),
+		edge: b.Connect(t, subjects.Edge), operator: b.Operator, watch: bustest.Bucket(t, b.Operator, subjects.BucketWatch),
 	}
 }
 
