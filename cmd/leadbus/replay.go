@@ -11,6 +11,7 @@ import (
 
 	"leadbus/internal/app"
 	"leadbus/internal/engine/bus"
+	"leadbus/internal/role/notifier/send"
 	"leadbus/internal/subjects"
 )
 
@@ -26,7 +27,11 @@ type replayCmd struct {
 
 func (c *replayCmd) Run(ctx context.Context) error {
 	return operate(ctx, c.Settings, c.Market, func(ctx context.Context, bus *bus.Conn) error {
-		f, err := app.Foresee(ctx, bus, subjects.Lead{Market: c.Market, Site: c.Site, Lead: c.Lead}, c.Since, time.Now())
+		ledger, err := bus.Bucket(ctx, subjects.BucketLedger)
+		if err != nil {
+			return err
+		}
+		f, err := send.NewForecast(ctx, bus, ledger, subjects.Lead{Market: c.Market, Site: c.Site, Lead: c.Lead}, c.Since, time.Now())
 		if err != nil {
 			return err
 		}
@@ -39,7 +44,7 @@ func (c *replayCmd) Run(ctx context.Context) error {
 		for _, kind := range slices.Sorted(maps.Keys(f.Kinds)) {
 			fmt.Printf("  %6d %s\n", f.Kinds[kind], kind)
 		}
-		fmt.Printf("recorder: folds these leads' rows anew; they end as they are\n")
+		fmt.Printf("recorder: computes these leads' rows anew; they end as they are\n")
 		fmt.Printf("matcher:  decides %d leads that have no outcome yet, and leaves %d as they are\n", f.Undecided, f.Leads-f.Undecided)
 		fmt.Printf("notifier: sends %d messages that were never sent; %d are suppressed by the ledger, %d are looked for at the vendor first, %d are too old and go to the DLQ\n",
 			f.Unsent, f.Suppressed, f.Doubtful, f.TooOld)

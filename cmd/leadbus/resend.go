@@ -6,13 +6,15 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"leadbus/internal/app"
 	"leadbus/internal/engine/bus"
 	"leadbus/internal/event"
-	"leadbus/internal/lead"
+	"leadbus/internal/role/matcher"
+	"leadbus/internal/role/notifier/compose"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
 )
@@ -51,7 +53,7 @@ func (c *resendCmd) Run(ctx context.Context) error {
 			}
 			found = true
 			if c.To == "next" {
-				return c.next(ctx, bus, catalog.Markets[market], events)
+				return c.next(ctx, bus, catalog, market, events)
 			}
 			return c.resend(ctx, bus, events)
 		}); err != nil || found {
@@ -61,8 +63,16 @@ func (c *resendCmd) Run(ctx context.Context) error {
 	return fmt.Errorf("no lead %s in the stream of any market", c.Lead)
 }
 
-func (c *resendCmd) next(ctx context.Context, bus *bus.Conn, market *site.Market, events []event.Event) error {
-	p, err := app.HandOn(ctx, bus, market, events, time.Now())
+func (c *resendCmd) next(ctx context.Context, bus *bus.Conn, catalog *site.Catalog, market string, events []event.Event) error {
+	roster, err := bus.Bucket(ctx, subjects.BucketRoster)
+	if err != nil {
+		return err
+	}
+	load, err := bus.Bucket(ctx, subjects.BucketLoad)
+	if err != nil {
+		return err
+	}
+	p, err := matcher.Reassign(ctx, matcher.Options{Catalog: catalog, Market: market, Stream: bus, Roster: roster, Load: load, Now: time.Now, Log: zerolog.Nop()}, events)
 	if err != nil {
 		return err
 	}
@@ -71,35 +81,15 @@ func (c *resendCmd) next(ctx context.Context, bus *bus.Conn, market *site.Market
 }
 
 func (c *resendCmd) resend(ctx context.Context, bus *bus.Conn, events []event.Event) error {
-	const again = "-again-"
-	newest, repeats := map[string]event.Event{}, map[string]int{}
-	for _, e := range events {
-		if e.Lead.Event == subjects.Reassigned && c.To == lead.ToProvider {
-			clear(newest) // another provider has it now
-		}
-		q, ok := e.Body.(*event.Queued)
-		if !ok || q.Message.Recipient != c.To || c.Channel != "" && c.Channel != q.Message.Channel || strings.HasPrefix(q.Message.Purpose, "alarm-") {
-			continue
-		}
-		purpose, _, repeated := strings.Cut(q.Message.Purpose, again)
-		if repeated {
-			repeats[purpose+q.Message.Channel]++
-		}
-		newest[q.Message.Channel] = e
+	again, err := compose.Resend(events, c.To, c.Channel, time.Now())
+	if err != nil {
+		return err
 	}
-	if len(newest) == 0 {
-		return fmt.Errorf("nothing was ever queued for the %s of lead %s; 'leadbus trace %s' shows what was", c.To, c.Lead, c.Lead)
-	}
-	for _, channel := range slices.Sorted(maps.Keys(newest)) {
-		e := newest[channel]
-		m := e.Body.(*event.Queued).Message
-		purpose, _, _ := strings.Cut(m.Purpose, again)
-		m.Purpose = fmt.Sprint(purpose, again, repeats[purpose+channel]+1)
-		m.ID, m.Of = lead.MessageID(m.Lead, m.Purpose, m.Recipient, m.Channel, m.Offer), len(newest)
-		e.ID, e.At, e.Body = subjects.MessageQueued+"-"+m.ID, time.Now(), &event.Queued{Message: m}
+	for _, e := range again {
 		if err := bus.Publish(ctx, e); err != nil {
 			return err
 		}
+		m := e.Body.(*event.Queued).Message
 		fmt.Printf("queued: %s to %s (%s); 'leadbus trace %s' shows how it goes\n", m.Channel, m.Recipient, m.Purpose, m.Lead)
 	}
 	return nil

@@ -2,9 +2,11 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"leadbus/internal/engine/process"
+	"leadbus/internal/subjects"
 )
 
 // RoleSettings are the flags of a role that runs on its own.
@@ -75,35 +77,28 @@ func Edge(ctx context.Context, p *process.Process, s EdgeSettings) error {
 
 // Recorder runs one market's recorder alone.
 func Recorder(ctx context.Context, p *process.Process, s RoleSettings) error {
-	return role(ctx, p, s, func(j *wiring) error {
+	return role(ctx, p, subjects.Recorder, s, func(j *wiring) error {
 		url, err := s.databaseURL()
 		if err != nil {
 			return err
 		}
-		db, err := j.database(ctx, url)
-		if err != nil {
-			return err
-		}
-		return j.recorder(ctx, s.Market, db)
+		return j.database(ctx, url)
 	})
 }
 
 // Matcher runs one market's matcher alone.
 func Matcher(ctx context.Context, p *process.Process, s RoleSettings) error {
-	return role(ctx, p, s, func(j *wiring) error { return j.matcher(ctx, s.Market) })
+	return role(ctx, p, subjects.Matcher, s, func(*wiring) error { return nil })
 }
 
 // Notifier runs one market's notifier alone.
 func Notifier(ctx context.Context, p *process.Process, s NotifierSettings) error {
-	if err := s.production(); err != nil {
+	if err := errors.Join(s.production(), s.links()); err != nil {
 		return err
 	}
-	if err := s.links(); err != nil {
-		return err
-	}
-	return role(ctx, p, s.RoleSettings, func(j *wiring) error {
+	return role(ctx, p, subjects.Notifier, s.RoleSettings, func(j *wiring) error {
 		j.vendors(s.VendorSettings)
-		return j.notifier(ctx, s.Market)
+		return nil
 	})
 }
 
@@ -112,13 +107,15 @@ func Scanner(ctx context.Context, p *process.Process, s ScannerSettings) error {
 	if err := s.production(); err != nil {
 		return err
 	}
-	return role(ctx, p, s.RoleSettings, func(j *wiring) error {
+	return role(ctx, p, subjects.Scanner, s.RoleSettings, func(j *wiring) error {
 		j.vendors(s.VendorSettings)
-		return j.scanner(ctx, s.Market, s.VendorSettings, s.WatchSettings)
+		j.watch = s.WatchSettings
+		return nil
 	})
 }
 
-func role(ctx context.Context, p *process.Process, s RoleSettings, start func(*wiring) error) error {
+// role runs one market's role alone, after what it needs is prepared.
+func role(ctx context.Context, p *process.Process, name string, s RoleSettings, prepare func(*wiring) error) error {
 	if _, err := fit(ctx, p, s.HostSettings, true); err != nil {
 		return err
 	}
@@ -131,7 +128,10 @@ func role(ctx context.Context, p *process.Process, s RoleSettings, start func(*w
 		return err
 	}
 	j.replay = s.Replay
-	if err := start(j); err != nil {
+	if err := prepare(j); err != nil {
+		return err
+	}
+	if err := j.start(ctx, subjects.RoleNamed(name), s.Market); err != nil {
 		return err
 	}
 	j.watchSleep()

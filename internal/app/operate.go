@@ -4,14 +4,12 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/engine/bus"
 	"leadbus/internal/engine/process"
 	"leadbus/internal/engine/store"
-	"leadbus/internal/event/alarm"
 	"leadbus/internal/roster"
 	"leadbus/internal/site"
 	"leadbus/internal/understand/phone"
@@ -36,7 +34,7 @@ func ProvisionAll(ctx context.Context, p *process.Process, s ProvisionSettings) 
 	if err != nil {
 		return err
 	}
-	if _, err := j.database(ctx, url); err != nil {
+	if err := j.database(ctx, url); err != nil {
 		return err
 	}
 	return j.provision(ctx, s.Replicas)
@@ -100,14 +98,4 @@ func LintRoster(c *site.Catalog, market string, providers []roster.Provider) []r
 		}
 	}
 	return roster.Lint(s, providers)
-}
-
-// RosterOccurrences looks for what is wrong with the providers that the matcher
-// sees, and says what the owner is to be called for.
-func RosterOccurrences(ctx context.Context, c *site.Catalog, market string, bucket *bus.Bucket, at time.Time) ([]alarm.Occurrence, error) {
-	providers, err := readRoster(ctx, bucket)
-	if err != nil {
-		return nil, err
-	}
-	return roster.Occurrences(LintRoster(c, market, providers), at), nil
 }

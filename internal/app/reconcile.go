@@ -18,7 +18,6 @@ import (
 	"leadbus/internal/role/watch"
 	"leadbus/internal/role/watch/reconcile"
 	"leadbus/internal/site"
-	"leadbus/internal/subjects"
 	"leadbus/internal/vendors/elevenlabs"
 	"leadbus/internal/vendors/twilio"
 )
@@ -28,10 +27,6 @@ const reconcileEvery = 5 * time.Minute
 
 // operatorTime is the longest that an operator waits for a pass.
 const operatorTime = 5 * time.Minute
-
-// failures of a vendor in a row after which the owner is called: a quarter of
-// an hour.
-const failedPasses = 3
 
 // reconciling is what a pass over a market works with. A vendor without
 // credentials is left out. The catalog is the whole one, whichever markets this
@@ -50,52 +45,17 @@ func (j *wiring) reconciling(whole *site.Catalog, market string, v VendorSetting
 }
 
 // reconcileTask compares a market's records again and again.
-func (j *wiring) reconcileTask(market string, v VendorSettings, w WatchSettings, s reconcile.Stream) watch.Task {
+func (j *wiring) reconcileTask(m member, v VendorSettings, w WatchSettings) watch.Task {
 	whole := sync.OnceValues(func() (*site.Catalog, error) { return site.Load(j.settings.Config) })
 	every := cmp.Or(w.ReconcileEvery, reconcileEvery)
-	failed := map[string]int{}
-	open := map[string]bool{} // gaps that were told in the log
+	passes := reconcile.NewPasses(m.log)
 	return watch.Task{Name: "reconcile", Every: every, Run: func(ctx context.Context) ([]alarm.Occurrence, error) {
 		c, err := whole()
 		if err != nil {
 			return nil, err
 		}
-		o := j.reconciling(c, market, v, min(every, reconcile.Grace), s)
-		report, err := reconcile.Pass(ctx, o, time.Now().Add(-reconcile.Window))
-		if err != nil {
-			return nil, err
-		}
-		open = logGaps(j.log(market, subjects.Scanner), report.Gaps, open)
-		occurrences := report.Occurrences()
-		for _, vendor := range []string{reconcile.VoiceVendor, reconcile.CarrierLog} {
-			why := report.Missing[vendor]
-			if why == nil || vendor == reconcile.VoiceVendor && o.Voice == nil {
-				failed[vendor] = 0
-				continue
-			}
-			j.Log.Warn().Err(why).Str("market", market).Str("vendor", vendor).Msg("a vendor's records could not be compared")
-			if failed[vendor]++; failed[vendor] >= failedPasses {
-				now := time.Now()
-				occurrences = append(occurrences, alarm.Occurrence{
-					Cause: alarm.Reconcile, About: vendor, ID: vendor + now.UTC().Format("2006010215"), At: now,
-					Facts: []alarm.Fact{{Label: "vendor", Value: vendor}, {Label: "reason", Value: why.Error()}},
-				})
-			}
-		}
-		return occurrences, nil
+		return passes.Run(ctx, j.reconciling(c, m.market, v, min(every, reconcile.Grace), m))
 	}}
-}
-
-// logGaps tells each gap once while it is open.
-func logGaps(l zerolog.Logger, gaps []reconcile.Gap, known map[string]bool) (open map[string]bool) {
-	open = map[string]bool{}
-	for _, g := range gaps {
-		key := g.Kind + "/" + g.Lead + "/" + g.Ref
-		if open[key] = true; !known[key] {
-			l.Warn().Str("gap", g.Kind).Str("site", g.Site).Str("lead", g.Lead).Str("ref", g.Ref).Time("of", g.At).Msg("records differ")
-		}
-	}
-	return open
 }
 
 // Reconcile compares a market's records once, for an operator.

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -362,7 +361,7 @@ func TestAProcessOfOneMarket(t *testing.T) {
 		}
 		narrow.server = r.server
 		narrow.vendors(r.v)
-		if _, err := narrow.reconcileTask(market, r.v, WatchSettings{}, r.scanning(market)).Run(t.Context()); err != nil {
+		if _, err := narrow.reconcileTask(member{Conn: r.scanning(market), market: market, log: zerolog.Nop()}, r.v, WatchSettings{}).Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		got := r.stored(market, subjects.CallEnded)
@@ -551,22 +550,6 @@ func TestACallThatNeverEnds(t *testing.T) {
 	}
 	if got := r.stored("ch", subjects.CallEnded); len(got) != 0 {
 		t.Errorf("reports on calls that go on: %v", got)
-	}
-}
-
-// A gap that stays open is told in the log once.
-func TestAGapIsLoggedOnce(t *testing.T) {
-	var out bytes.Buffer
-	log, open := zerolog.New(&out), map[string]bool(nil)
-	gap := reconcile.Gap{Kind: reconcile.Stuck, Lead: "l1"}
-	for _, c := range []struct {
-		gaps  []reconcile.Gap
-		lines int
-	}{{[]reconcile.Gap{gap}, 1}, {[]reconcile.Gap{gap, {Kind: reconcile.Stuck, Lead: "l2"}}, 2}, {nil, 2}, {[]reconcile.Gap{gap}, 3}} {
-		open = logGaps(log, c.gaps, open)
-		if n := strings.Count(out.String(), "\n"); n != c.lines {
-			t.Errorf("%d lines, want %d:\n%s", n, c.lines, out.String())
-		}
 	}
 }
 

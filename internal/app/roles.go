@@ -19,7 +19,6 @@ import (
 	"leadbus/internal/engine/bus"
 	"leadbus/internal/engine/process"
 	"leadbus/internal/engine/store"
-	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
 	"leadbus/internal/lead/link"
 	"leadbus/internal/role/edge"
@@ -29,7 +28,9 @@ import (
 	"leadbus/internal/role/recorder"
 	"leadbus/internal/role/scanner"
 	"leadbus/internal/role/watch"
+	"leadbus/internal/role/watch/canary"
 	"leadbus/internal/role/watch/reach"
+	"leadbus/internal/roster"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
 	"leadbus/internal/vendors/elevenlabs"
@@ -65,6 +66,9 @@ type wiring struct {
 	links    *link.Signer
 	public   string // URL of the edge
 	replay   bool   // the roles work off their replay durable and end
+	vendor   VendorSettings
+	watch    WatchSettings
+	db       *store.Store // of recorders
 
 	// slept are told when the machine has slept, and for how long.
 	slept []func(ctx context.Context, host string, d time.Duration)
@@ -77,6 +81,7 @@ func (j *wiring) vendors(v VendorSettings) {
 			s.Owner.Email = v.OwnerEmail
 		}
 	}
+	j.vendor = v
 	j.links, j.public = link.New(string(v.LinkSecret)), v.PublicURL
 	j.twilio = twilio.New(twilio.Options{
 		AccountSID: v.TwilioAccountSID, AuthToken: string(v.TwilioAuthToken),
@@ -125,12 +130,12 @@ func (j *wiring) connect(ctx context.Context, user string) (*bus.Conn, error) {
 }
 
 // consume runs a role on its durable, or works its replay off.
-func (j *wiring) consume(c *bus.Conn, market, role string, f func(ctx context.Context, durable string) error) {
-	durable := role
+func (j *wiring) consume(m member, f func(ctx context.Context, durable string) error) {
+	durable := m.role
 	if j.replay {
-		durable = subjects.Replay(role)
+		durable = subjects.Replay(m.role)
 		j.Go("end of the replay", func(ctx context.Context) error {
-			if err := c.Emptied(ctx, durable); err != nil || ctx.Err() != nil {
+			if err := m.Emptied(ctx, durable); err != nil || ctx.Err() != nil {
 				return err
 			}
 			j.Log.Info().Str("durable", durable).Msg("the replay is done")
@@ -139,78 +144,77 @@ func (j *wiring) consume(c *bus.Conn, market, role string, f func(ctx context.Co
 			return nil
 		})
 	}
-	j.Go(role+" "+market, func(ctx context.Context) error { return f(ctx, durable) })
+	j.Go(m.role+" "+m.market, func(ctx context.Context) error { return f(ctx, durable) })
 }
 
-func (j *wiring) log(market, role string) zerolog.Logger {
-	return j.Log.With().Str("market", market).Str("role", role).Logger()
+// member is a role's place on a market's bus.
+type member struct {
+	*bus.Conn
+	market, role string
+	bucket       map[string]*bus.Bucket // those of the table
+	log          zerolog.Logger
+}
+
+// starters start the roles of the table.
+var starters = map[string]func(*wiring, context.Context, member) error{
+	subjects.Recorder: (*wiring).recorder,
+	subjects.Matcher:  (*wiring).matcher,
+	subjects.Notifier: (*wiring).notifier,
+	subjects.Scanner:  (*wiring).scanner,
+}
+
+// start runs one market's role: it connects, opens its buckets and starts it.
+func (j *wiring) start(ctx context.Context, r subjects.Role, market string) error {
+	c, err := j.connect(ctx, market+"-"+r.Name)
+	if err != nil {
+		return err
+	}
+	m := member{c, market, r.Name, map[string]*bus.Bucket{}, j.Log.With().Str("market", market).Str("role", r.Name).Logger()}
+	for _, bucket := range slices.Concat(r.Writes, r.Reads) {
+		if m.bucket[bucket], err = c.Bucket(ctx, bucket); err != nil {
+			return err
+		}
+	}
+	return starters[r.Name](j, ctx, m)
 }
 
 // recorder writes one market's events to Postgres and copies its roster to the
 // bus.
-func (j *wiring) recorder(ctx context.Context, market string, db *store.Store) error {
-	c, err := j.connect(ctx, market+"-"+subjects.Recorder)
-	if err != nil {
-		return err
-	}
-	roster, err := c.Bucket(ctx, subjects.BucketRoster)
-	if err != nil {
-		return err
-	}
-	r := recorder.New(recorder.Options{Market: market, Store: db, Roster: roster, Log: j.log(market, subjects.Recorder)})
-	j.Go("roster copy "+market, r.SyncRoster)
-	j.consume(c, market, subjects.Recorder, func(ctx context.Context, durable string) error {
-		return c.ConsumeBatches(ctx, durable, recordMax, recordWait, r.Handle)
+func (j *wiring) recorder(_ context.Context, m member) error {
+	r := recorder.New(recorder.Options{Market: m.market, Store: j.db, Roster: m.bucket[subjects.BucketRoster], Log: m.log})
+	j.Go("roster copy "+m.market, r.SyncRoster)
+	j.consume(m, func(ctx context.Context, durable string) error {
+		return m.ConsumeBatches(ctx, durable, recordMax, recordWait, r.Handle)
 	})
 	return nil
 }
 
 // matcher decides who gets one market's leads.
-func (j *wiring) matcher(ctx context.Context, market string) error {
-	c, err := j.connect(ctx, market+"-"+subjects.Matcher)
-	if err != nil {
-		return err
-	}
-	roster, err := c.Bucket(ctx, subjects.BucketRoster)
-	if err != nil {
-		return err
-	}
-	load, err := c.Bucket(ctx, subjects.BucketLoad)
-	if err != nil {
-		return err
-	}
-	m := matcher.New(matcher.Options{
-		Catalog: j.catalog, Market: market, Stream: c, Roster: roster, Load: load,
-		Now: time.Now, Log: j.log(market, subjects.Matcher),
+func (j *wiring) matcher(_ context.Context, m member) error {
+	r := matcher.New(matcher.Options{
+		Catalog: j.catalog, Market: m.market, Stream: m, Roster: m.bucket[subjects.BucketRoster], Load: m.bucket[subjects.BucketLoad],
+		Now: time.Now, Log: m.log,
 	})
-	j.ReadyWhen(m.Ready)
-	j.Go("roster watch "+market, m.Run)
-	j.consume(c, market, subjects.Matcher, func(ctx context.Context, durable string) error {
-		return c.Consume(ctx, durable, matcherWorkers, m.Handle)
+	j.ReadyWhen(r.Ready)
+	j.Go("roster watch "+m.market, r.Run)
+	j.consume(m, func(ctx context.Context, durable string) error {
+		return m.Consume(ctx, durable, matcherWorkers, r.Handle)
 	})
 	return nil
 }
 
 // notifier tells people about one market's leads.
-func (j *wiring) notifier(ctx context.Context, market string) error {
-	c, err := j.connect(ctx, market+"-"+subjects.Notifier)
+func (j *wiring) notifier(ctx context.Context, m member) error {
+	journal, err := send.OpenJournal(filepath.Join(j.settings.Data, "journal", m.market))
 	if err != nil {
 		return err
 	}
-	ledger, err := c.Bucket(ctx, subjects.BucketLedger)
-	if err != nil {
-		return err
-	}
-	journal, err := send.OpenJournal(filepath.Join(j.settings.Data, "journal", market))
-	if err != nil {
-		return err
-	}
-	j.OnStop("journal "+market, func(context.Context) error { return journal.Close() })
+	j.OnStop("journal "+m.market, func(context.Context) error { return journal.Close() })
 	n, err := notifier.New(notifier.Options{
-		Catalog: j.catalog, Market: market, Stream: c, Ledger: ledger, Journal: journal,
+		Catalog: j.catalog, Market: m.market, Stream: m, Ledger: m.bucket[subjects.BucketLedger], Journal: journal,
 		Links: j.links, PublicURL: j.public,
 		Vendors: map[string]send.Vendor{lead.SMS: j.twilio, lead.WhatsApp: j.twilio, lead.Email: j.mailgun},
-		Now:     time.Now, Log: j.log(market, subjects.Notifier),
+		Now:     time.Now, Log: m.log,
 	})
 	if err != nil {
 		return err
@@ -220,65 +224,56 @@ func (j *wiring) notifier(ctx context.Context, market string) error {
 	}
 	j.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "leadbus_dead_letters", Help: "Events that a role gave up and nobody has retried or dropped.",
-		ConstLabels: prometheus.Labels{"market": market},
+		ConstLabels: prometheus.Labels{"market": m.market},
 	}, func() float64 {
-		depth, err := c.CountDead(context.Background())
+		depth, err := m.CountDead(context.Background())
 		if err != nil {
 			return math.NaN()
 		}
 		return float64(depth)
 	}))
-	j.Go("dead letters "+market, func(ctx context.Context) error {
-		return c.ConsumeDead(ctx, subjects.Notifier, n.HandleDead)
+	j.Go("dead letters "+m.market, func(ctx context.Context) error {
+		return m.ConsumeDead(ctx, m.role, n.HandleDead)
 	})
-	j.consume(c, market, subjects.Notifier, func(ctx context.Context, durable string) error {
-		return c.Consume(ctx, durable, notifierWorkers, n.Handle)
+	j.consume(m, func(ctx context.Context, durable string) error {
+		return m.Consume(ctx, durable, notifierWorkers, n.Handle)
 	})
 	return nil
 }
 
 // scanner looks at one market's finished calls.
-func (j *wiring) scanner(ctx context.Context, market string, v VendorSettings, w WatchSettings) error {
-	c, err := j.connect(ctx, market+"-"+subjects.Scanner)
-	if err != nil {
-		return err
-	}
-	bucket, err := c.Bucket(ctx, subjects.BucketWatch)
-	if err != nil {
-		return err
-	}
-	roster, err := c.Bucket(ctx, subjects.BucketRoster)
-	if err != nil {
-		return err
-	}
-	tasks := []watch.Task{j.reconcileTask(market, v, w, c), {Name: "roster", Every: 24 * time.Hour, Run: func(ctx context.Context) ([]alarm.Occurrence, error) {
-		return RosterOccurrences(ctx, j.catalog, market, roster, time.Now())
-	}}}
+func (j *wiring) scanner(_ context.Context, m member) error {
+	v, w, bucket := j.vendor, j.watch, m.bucket[subjects.BucketWatch]
+	lint := func(all []roster.Provider) []roster.Finding { return LintRoster(j.catalog, m.market, all) }
+	tasks := []watch.Task{j.reconcileTask(m, v, w), watch.RosterTask(m.bucket[subjects.BucketRoster], lint, time.Now)}
 	if w.CanaryEvery > 0 {
-		if task, err := j.canaryTask(market, w, c); err != nil {
-			j.Log.Warn().Err(err).Msg("no test leads are sent")
+		beats, err := canary.NewBeats(canary.Options{
+			Catalog: j.catalog, Market: m.market, URL: j.public, Secret: j.settings.siteSecrets(j.catalog), Stream: m, Now: time.Now,
+		}, string(w.HeartbeatURL), w.CanaryEvery, m.log, j.Registry)
+		if err != nil {
+			m.log.Warn().Err(err).Msg("no test leads are sent")
 		} else {
-			tasks = append(tasks, task)
+			tasks = append(tasks, watch.Task{Name: "canary", Every: w.CanaryEvery, Run: beats.Run})
 		}
 	}
 	o := watch.Options{
-		Catalog: j.catalog, Market: market, Stream: c, Bucket: bucket, AgentsEvery: w.AgentsEvery, Tasks: tasks,
-		Now: time.Now, Log: j.log(market, subjects.Scanner),
+		Catalog: j.catalog, Market: m.market, Stream: m, Bucket: bucket, AgentsEvery: w.AgentsEvery, Tasks: tasks,
+		Now: time.Now, Log: m.log,
 	}
 	if v.ElevenLabsAPIKey != "" {
 		o.Agent = elevenlabs.New(string(v.ElevenLabsAPIKey), v.ElevenLabsURL).Agent
 	}
 	keeper := watch.New(o)
 	s := scanner.New(scanner.Options{
-		Catalog: j.catalog, Market: market, Stream: c, Watch: keeper, Reach: reach.New(c, bucket).Handle,
+		Catalog: j.catalog, Market: m.market, Stream: m, Watch: keeper, Reach: reach.New(m, bucket).Handle,
 		Now: time.Now, Log: o.Log, Registry: j.Registry,
 	})
 	j.slept = append(j.slept, keeper.Slept)
 	if !j.replay {
-		j.Go("duty of the scanner "+market, keeper.Run)
+		j.Go("duty of the scanner "+m.market, keeper.Run)
 	}
-	j.consume(c, market, subjects.Scanner, func(ctx context.Context, durable string) error {
-		return c.Consume(ctx, durable, scannerWorkers, s.Handle)
+	j.consume(m, func(ctx context.Context, durable string) error {
+		return m.Consume(ctx, durable, scannerWorkers, s.Handle)
 	})
 	return nil
 }
@@ -342,14 +337,15 @@ func (j *wiring) private(addr string) (string, error) {
 }
 
 // database opens Postgres and waits for it.
-func (j *wiring) database(ctx context.Context, url string) (*store.Store, error) {
+func (j *wiring) database(ctx context.Context, url string) error {
 	db, err := store.Open(ctx, url, j.Log)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	j.OnStop("database", func(context.Context) error { db.Close(); return nil })
 	if err := db.Migrate(ctx); err != nil {
-		return nil, fmt.Errorf("migrate the database: %w", err)
+		return fmt.Errorf("migrate the database: %w", err)
 	}
-	return db, nil
+	j.db = db
+	return nil
 }

@@ -18,7 +18,6 @@ import (
 	"leadbus/internal/engine/bus"
 	"leadbus/internal/engine/localpg"
 	"leadbus/internal/engine/process"
-	"leadbus/internal/engine/store"
 	"leadbus/internal/local/sandbox"
 	"leadbus/internal/roster"
 	"leadbus/internal/site"
@@ -89,7 +88,7 @@ func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, erro
 	}
 	p.OnStop("data directory", func(context.Context) error { return unlock() })
 
-	j := &wiring{Process: p, settings: s.Settings, catalog: c}
+	j := &wiring{Process: p, settings: s.Settings, catalog: c, watch: s.WatchSettings}
 	st := &Started{Catalog: c, Without: s.Without}
 	if overridden != "" {
 		st.Notes = append(st.Notes, overridden)
@@ -130,12 +129,11 @@ func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, erro
 		s.LinkSecret = Secret(secret)
 	}
 	j.vendors(s.VendorSettings)
-	db, err := j.database(ctx, st.DatabaseURL)
-	if err != nil {
+	if err := j.database(ctx, st.DatabaseURL); err != nil {
 		return nil, err
 	}
 	if !credentials {
-		note, err := j.exampleRoster(ctx, db)
+		note, err := j.exampleRoster(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -148,20 +146,12 @@ func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, erro
 	}
 	p.OnStop("sandbox", func(context.Context) error { stopVendors(); return nil })
 	for _, market := range slices.Sorted(maps.Keys(c.Markets)) {
-		for _, r := range []struct {
-			role  string
-			start func() error
-		}{
-			{subjects.Recorder, func() error { return j.recorder(ctx, market, db) }},
-			{subjects.Matcher, func() error { return j.matcher(ctx, market) }},
-			{subjects.Notifier, func() error { return j.notifier(ctx, market) }},
-			{subjects.Scanner, func() error { return j.scanner(ctx, market, s.VendorSettings, s.WatchSettings) }},
-		} {
-			if without[r.role+"-"+market] {
+		for _, r := range subjects.Roles {
+			if without[r.Name+"-"+market] {
 				continue
 			}
-			if err := r.start(); err != nil {
-				return nil, fmt.Errorf("start %s of market %s: %w", r.role, market, err)
+			if err := j.start(ctx, r, market); err != nil {
+				return nil, fmt.Errorf("start %s of market %s: %w", r.Name, market, err)
 			}
 		}
 	}
@@ -318,9 +308,9 @@ func sandboxAgents(c *site.Catalog) map[string]map[string]any {
 }
 
 // exampleRoster fills an empty roster, so that the sandbox has someone to call.
-func (j *wiring) exampleRoster(ctx context.Context, db *store.Store) ([]string, error) {
+func (j *wiring) exampleRoster(ctx context.Context) ([]string, error) {
 	for market := range j.catalog.Markets {
-		if have, err := db.Roster(ctx, market); err != nil {
+		if have, err := j.db.Roster(ctx, market); err != nil {
 			return nil, err
 		} else if len(have) > 0 {
 			return nil, nil
@@ -336,7 +326,7 @@ func (j *wiring) exampleRoster(ctx context.Context, db *store.Store) ([]string, 
 		return nil, err
 	}
 	providers = slices.DeleteFunc(providers, func(p roster.Provider) bool { return j.catalog.Markets[p.Market] == nil })
-	if err := db.ImportRoster(ctx, providers); err != nil {
+	if err := j.db.ImportRoster(ctx, providers); err != nil {
 		return nil, err
 	}
 	return []string{fmt.Sprintf("imported %d example providers from %s", len(providers), file)}, nil

@@ -2,6 +2,7 @@ package event
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -122,4 +123,54 @@ type Entry struct {
 	Key      string
 	Value    []byte // nil when the key was deleted
 	Revision uint64
+}
+
+// Bucket is a key-value bucket of a market.
+type Bucket interface {
+	All(ctx context.Context) ([]Entry, error)
+	// Get answers ErrNotFound for a key without a value.
+	Get(ctx context.Context, key string) (Entry, error)
+	// Create and Update answer ErrConflict when another wrote in between.
+	Create(ctx context.Context, key string, value []byte) (revision uint64, err error)
+	Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
+}
+
+// ErrUnchanged is what a change answers that has nothing to write.
+var ErrUnchanged = errors.New("nothing to change")
+
+// Change brings the JSON under a key up to date by compare-and-set, however many
+// others do so at the same time; f may run more than once. A value that cannot
+// be read is a permanent error.
+func Change[S any](ctx context.Context, b Bucket, key string, f func(S) (S, error)) error {
+	for {
+		var state S
+		there, err := b.Get(ctx, key)
+		if err == nil {
+			if err = json.Unmarshal(there.Value, &state); err != nil {
+				return Permanent(fmt.Errorf("state %s cannot be read: %w", key, err))
+			}
+		} else if !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		next, err := f(state)
+		if errors.Is(err, ErrUnchanged) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		value, err := json.Marshal(next)
+		switch {
+		case err != nil:
+			return err
+		case string(value) == string(there.Value):
+			return nil
+		case there.Value == nil:
+			_, err = b.Create(ctx, key, value)
+		default:
+			_, err = b.Update(ctx, key, value, there.Revision)
+		}
+		if !errors.Is(err, ErrConflict) {
+			return err
+		}
+	}
 }

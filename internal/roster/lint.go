@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
-	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
 )
 
@@ -85,20 +83,6 @@ func Lint(s Surroundings, providers []Provider) []Finding {
 		}
 	}
 	return found
-}
-
-// Occurrences call the owner, once for each finding however often it is found. One
-// provider is one alarm, which shows all that is wrong with it.
-func Occurrences(found []Finding, at time.Time) []alarm.Occurrence {
-	facts := map[string][]alarm.Fact{}
-	for _, f := range found {
-		facts[f.Provider] = append(facts[f.Provider], alarm.Fact{Label: strings.TrimSpace(f.Provider + " " + f.Field), Value: f.Text})
-	}
-	occurrences := make([]alarm.Occurrence, len(found))
-	for i, f := range found {
-		occurrences[i] = alarm.Occurrence{Cause: alarm.Roster, About: f.Provider, ID: f.ID, At: at, Facts: facts[f.Provider]}
-	}
-	return occurrences
 }
 
 func or(s, otherwise string) string {

@@ -1,13 +1,10 @@
 package roster
 
 import (
-	"slices"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"leadbus/internal/event/alarm"
 	"leadbus/internal/understand/phone"
 )
 
@@ -52,28 +49,5 @@ func TestLint(t *testing.T) {
 				t.Error(d)
 			}
 		})
-	}
-}
-
-// The owner is called once for a fault, however often the roster is looked at;
-// another wrong number is another fault.
-func TestAFaultIsTheSameTomorrow(t *testing.T) {
-	at := time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
-	look := func(number string, at time.Time) []alarm.Occurrence {
-		return Occurrences(Lint(geneva, []Provider{plumber("lac", func(p *Provider) { p.SMS, p.Email = number, "x" })}), at)
-	}
-	today, tomorrow, corrected := look("+4179123", at), look("+4179123", at.AddDate(0, 0, 1)), look("+4179124", at)
-	if len(today) != 2 || today[0].Cause != alarm.Roster || today[0].About != "lac" || len(today[0].Facts) != 2 {
-		t.Fatalf("%+v", today)
-	}
-	state := alarm.State{}
-	for _, k := range slices.Concat(today, tomorrow) {
-		state = state.Add(k)
-	}
-	if state.Times != 2 {
-		t.Errorf("struck %d times", state.Times)
-	}
-	if state = state.Add(corrected[0]); state.Times != 3 {
-		t.Errorf("another wrong number struck %d times", state.Times)
 	}
 }

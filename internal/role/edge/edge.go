@@ -129,19 +129,11 @@ func (e *edge) dispatchLead(w http.ResponseWriter, r *http.Request, a *access) *
 	l := e.reader.Understand(s, id, req, now, flags)
 	a.lead = l.ID
 
-	// The clock of the call differs between repeats of the same call; what
-	// was said does not.
-	said := req
-	said.CalledAt = time.Time{}
-	eventID, err := event.ContentID(subjects.Received, id, said)
+	received, err := event.NewReceived(subjects.Lead{Market: s.Market, Site: s.Domain}, l, req, body, now)
 	if err != nil {
 		return e.internal(err, a)
 	}
-	if refused := e.publish(r.Context(), event.Event{
-		ID: eventID, At: now,
-		Lead: subjects.Lead{Market: s.Market, Site: s.Domain, Event: subjects.Received, Lead: id},
-		Body: &event.Received{Lead: l, Raw: body},
-	}, a); refused != nil {
+	if refused := e.publish(r.Context(), received, a); refused != nil {
 		return refused
 	}
 	if !l.Test() {

@@ -1,12 +1,9 @@
 package matcher
 
 import (
-	"time"
-
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/site"
-	"leadbus/internal/subjects"
 	"leadbus/internal/text"
 )
 
@@ -62,12 +59,7 @@ func (m *Matcher) second(s *site.Site, first, ref string, before lead.Request, s
 	id := lead.SecondID(first, service)
 	l := m.reader.Understand(s, id, req, call.Lead.ReceivedAt, call.Lead.Flags)
 	l.Ref = ref
-	said := req
-	said.CalledAt = time.Time{} // a repeat of the call has another
-	eventID, err := event.ContentID(subjects.Received, id, said)
-	to := c.Lead
-	to.Lead = id
-	return event.Event{ID: eventID, At: c.At, Lead: to, Body: &event.Received{Lead: l, Raw: call.Raw}}, err
+	return event.NewReceived(c.Lead, l, req, call.Raw, c.At)
 }
 
 // content is what people act on when they hear of a lead. Of two leads with the

@@ -65,7 +65,7 @@ func (m *Matcher) decide(ctx context.Context, s *site.Site, d event.Delivery) (o
 		return false, err
 	}
 	for _, other := range others { // all, so that they stand in their order whichever is delivered first
-		if err := m.publishSecond(ctx, other); err != nil {
+		if err := event.PublishOnce(ctx, m.stream, other); err != nil {
 			return false, err
 		}
 	}
@@ -90,19 +90,6 @@ func (m *Matcher) decide(ctx context.Context, s *site.Site, d event.Delivery) (o
 	default:
 		return m.match(ctx, d, r, l)
 	}
-}
-
-// publishSecond publishes the first call of a second request, once: the stream
-// drops repeats for a while only.
-func (m *Matcher) publishSecond(ctx context.Context, e event.Event) error {
-	there, err := m.stream.Events(ctx, e.Lead)
-	if err != nil {
-		return err
-	}
-	if slices.ContainsFunc(there, func(t event.Event) bool { return t.ID == e.ID }) {
-		return nil
-	}
-	return m.stream.Publish(ctx, e)
 }
 
 // unusable says why nobody can be sent; empty when somebody can.
@@ -132,7 +119,7 @@ func unusable(l lead.Lead) string {
 
 // match offers the lead to the first provider who can take it.
 func (m *Matcher) match(ctx context.Context, d event.Delivery, r story.Record, l lead.Lead) (overtaken bool, err error) {
-	at, trace, p, err := m.reserve(ctx, l)
+	at, trace, p, err := m.reserve(ctx, l, nil)
 	if errors.Is(err, errRosterUnread) || errors.Is(err, errRosterEmpty) {
 		return false, event.After(min(time.Duration(max(d.Attempt, 1))*500*time.Millisecond, 30*time.Second), err)
 	} else if err != nil {
@@ -180,16 +167,23 @@ func (m *Matcher) settle(ctx context.Context, e event.Event, provider string, er
 	return true, nil
 }
 
-// reserve chooses a provider and counts the offer; a test lead is for the
-// canary. A choice made on loads that
+// reserve chooses a provider, none of those who had the lead by a match, and
+// counts the offer; a test lead is for the canary. A choice made on loads that
 // turn out to be stale is made again; that nobody is eligible is only believed
 // of fresh loads.
-func (m *Matcher) reserve(ctx context.Context, l lead.Lead) (time.Time, roster.Trace, *roster.Provider, error) {
+func (m *Matcher) reserve(ctx context.Context, l lead.Lead, had []event.Event) (time.Time, roster.Trace, *roster.Provider, error) {
 	fresh := false
 	for {
 		providers, err := m.list()
 		if err != nil {
 			return time.Time{}, nil, nil, err
+		}
+		var before roster.Trace
+		for _, match := range had {
+			if p := match.Body.(*event.Decided).Provider; p != nil {
+				providers = slices.DeleteFunc(slices.Clone(providers), func(other roster.Provider) bool { return other.ID == p.ID })
+				before = append(before, roster.Verdict{Provider: p.ID, Name: p.Name, Reason: "had it before"})
+			}
 		}
 		at := m.now().UTC()
 		if l.Test() {
@@ -203,6 +197,7 @@ func (m *Matcher) reserve(ctx context.Context, l lead.Lead) (time.Time, roster.T
 			Service: l.Service.ID, Place: l.Place.ID, Language: l.Language, Covers: m.places.Covers,
 			Providers: providers, Loads: known,
 		})
+		trace = append(before, trace...)
 		switch {
 		case p == nil && fresh:
 			return at, trace, nil, nil

@@ -129,7 +129,11 @@ func New(o Options) *Matcher {
 
 // Run keeps the roster in memory until ctx ends. It returns an error when the
 // roster cannot be followed any more; what is known is then growing stale.
-func (m *Matcher) Run(ctx context.Context) error {
+func (m *Matcher) Run(ctx context.Context) error { return m.follow(ctx, func() {}) }
+
+// follow reads loads and roster, says when it has, and takes over every change
+// of the roster until ctx ends.
+func (m *Matcher) follow(ctx context.Context, read func()) error {
 	if err := m.loads.refresh(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -141,6 +145,7 @@ func (m *Matcher) Run(ctx context.Context) error {
 		defer m.mu.Unlock()
 		m.ready, m.emptySince = true, m.now()
 		m.log.Info().Int("providers", len(m.providers)).Msg("roster read")
+		read()
 	})
 	if err != nil {
 		return fmt.Errorf("follow the roster: %w", err)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -104,22 +103,11 @@ func (s *Scanner) received(ctx context.Context, to subjects.Lead, l lead.Lead, a
 	if err != nil {
 		return err
 	}
-	said := l.Request
-	said.CalledAt = time.Time{}
-	id, err := event.ContentID(subjects.Received, l.ID, said)
+	e, err := event.NewReceived(to, l, l.Request, raw, at)
 	if err != nil {
 		return err
 	}
-	to.Event = subjects.Received
-	there, err := s.Stream.Events(ctx, to)
-	if err != nil {
-		return err
-	}
-	// The stream drops repeats for a while only.
-	if slices.ContainsFunc(there, func(e event.Event) bool { return e.ID == id }) {
-		return nil
-	}
-	return s.Stream.Publish(ctx, event.Event{ID: id, At: at, Lead: to, Body: &event.Received{Lead: l, Raw: raw}})
+	return event.PublishOnce(ctx, s.Stream, e)
 }
 
 // answered does what an owner decided.

@@ -13,6 +13,7 @@ import (
 // Purposes of messages. An update, the copy of one, and an alarm by e-mail end
 // in a short hash of their event, so that each new fact is told once.
 const (
+	purposeAlarm        = "alarm-" // what begins so calls the owner
 	purposeOffer        = "offer"
 	purposeUpdate       = "update"
 	purposeConfirmation = "confirmation"

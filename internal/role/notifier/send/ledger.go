@@ -167,34 +167,3 @@ func (l *ledger) settle(ctx context.Context, id string, e entry, rev uint64) (en
 		e.Repeats, rev = max(e.Repeats, there.Repeats), now
 	}
 }
-
-// Fate is what a replay would do with a message.
-type Fate int
-
-// Fates of a replayed message.
-const (
-	Suppressed Fate = iota // its outcome is known, or nothing more is done about it
-	WillSend
-	WillLook // its outcome is unknown
-	TooOld   // never sent, and it would go to the DLQ
-)
-
-// Foresee reads a ledger entry (nil: none) and tells what a replay of its
-// message, of that age, would do.
-func Foresee(value []byte, age time.Duration) (Fate, error) {
-	var e entry
-	if value != nil {
-		if err := json.Unmarshal(value, &e); err != nil {
-			return 0, fmt.Errorf("read ledger: %w", err)
-		}
-	}
-	switch {
-	case e.State == sent || e.State == failed || e.Looks >= len(looks):
-		return Suppressed, nil
-	case e.State == claimed || e.State == doubtful:
-		return WillLook, nil
-	case age > stale:
-		return TooOld, nil
-	}
-	return WillSend, nil
-}

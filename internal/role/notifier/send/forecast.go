@@ -1,20 +1,20 @@
-package app
+package send
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
-	"leadbus/internal/engine/bus"
 	"leadbus/internal/event"
-	"leadbus/internal/role/notifier/send"
 	"leadbus/internal/story"
 	"leadbus/internal/subjects"
 )
 
-// Foreseen is what a replay of stored events would do. By design it repeats
+// Forecast is what a replay of stored events would do. By design it repeats
 // nothing that was done: it says what was not done yet.
-type Foreseen struct {
+type Forecast struct {
 	Events int            `json:"events"`
 	Kinds  map[string]int `json:"kinds"`
 	Leads  int            `json:"leads"`
@@ -29,16 +29,18 @@ type Foreseen struct {
 	TooOld     int `json:"too_old"`
 }
 
-// Foresee reads the events of a filter since a time, and the ledger, and tells
+// Past holds a market's events.
+type Past interface {
+	Events(ctx context.Context, filter subjects.Lead) ([]event.Event, error)
+	History(ctx context.Context, filter subjects.Lead, from time.Time, f func(event.Event) error) error
+}
+
+// NewForecast reads the events of a filter since a time, and the ledger, and tells
 // what a replay of them onto every role would do. It changes nothing.
-func Foresee(ctx context.Context, c *bus.Conn, filter subjects.Lead, since, now time.Time) (Foreseen, error) {
-	f := Foreseen{Kinds: map[string]int{}}
-	ledger, err := c.Bucket(ctx, subjects.BucketLedger)
-	if err != nil {
-		return f, err
-	}
+func NewForecast(ctx context.Context, c Past, ledger Ledger, filter subjects.Lead, since, now time.Time) (Forecast, error) {
+	f := Forecast{Kinds: map[string]int{}}
 	leads := map[string]story.Record{}
-	err = c.History(ctx, filter, since, func(e event.Event) error {
+	err := c.History(ctx, filter, since, func(e event.Event) error {
 		f.Events++
 		f.Kinds[e.Lead.Event]++
 		switch b := e.Body.(type) {
@@ -51,18 +53,7 @@ func Foresee(ctx context.Context, c *bus.Conn, filter subjects.Lead, since, now 
 			if err != nil && !errors.Is(err, event.ErrNotFound) {
 				return err
 			}
-			switch stale, err := send.Foresee(entry.Value, now.Sub(e.Stored)); {
-			case err != nil:
-				return err
-			case stale == send.WillSend:
-				f.Unsent++
-			case stale == send.WillLook:
-				f.Doubtful++
-			case stale == send.TooOld:
-				f.TooOld++
-			default:
-				f.Suppressed++
-			}
+			return f.count(entry.Value, now.Sub(e.Stored))
 		}
 		return nil
 	})
@@ -81,4 +72,25 @@ func Foresee(ctx context.Context, c *bus.Conn, filter subjects.Lead, since, now 
 		}
 	}
 	return f, err
+}
+
+// count counts a message of an age by what the ledger says of it (nil: nothing).
+func (f *Forecast) count(value []byte, age time.Duration) error {
+	var e entry
+	if value != nil {
+		if err := json.Unmarshal(value, &e); err != nil {
+			return fmt.Errorf("read ledger: %w", err)
+		}
+	}
+	switch {
+	case e.State == sent || e.State == failed || e.Looks >= len(looks):
+		f.Suppressed++
+	case e.State == claimed || e.State == doubtful:
+		f.Doubtful++
+	case age > stale:
+		f.TooOld++
+	default:
+		f.Unsent++
+	}
+	return nil
 }

@@ -1,0 +1,38 @@
+package event
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"leadbus/internal/lead"
+	"leadbus/internal/subjects"
+)
+
+// NewReceived is the event of a lead that somebody asked for: the agent's tool
+// call, a second request in it, or a call without one. What was said makes its
+// id. The clock of the call is left out, since it differs between repeats of the
+// same call.
+func NewReceived(to subjects.Lead, l lead.Lead, said lead.Request, raw json.RawMessage, at time.Time) (Event, error) {
+	to.Event, to.Lead = subjects.Received, l.ID
+	said.CalledAt = time.Time{}
+	id, err := ContentID(to.Event, l.ID, said)
+	return Event{ID: id, At: at, Lead: to, Body: &Received{Lead: l, Raw: raw}}, err
+}
+
+// Stream is what PublishOnce needs of the market's events.
+type Stream interface {
+	Events(ctx context.Context, filter subjects.Lead) ([]Event, error)
+	Publish(ctx context.Context, e Event) error
+}
+
+// PublishOnce publishes an event unless it is stored already: the stream itself
+// drops repeats for a while only.
+func PublishOnce(ctx context.Context, s Stream, e Event) error {
+	there, err := s.Events(ctx, e.Lead)
+	if err != nil || slices.ContainsFunc(there, func(t Event) bool { return t.ID == e.ID }) {
+		return err
+	}
+	return s.Publish(ctx, e)
+}
