@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
@@ -14,6 +15,7 @@ import (
 
 	"leadbus/internal/engine/localpg/pgtest"
 	"leadbus/internal/engine/store"
+	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
 	"leadbus/internal/local/await"
 	"leadbus/internal/roster"
@@ -80,6 +82,7 @@ func (s *system) day(tb testing.TB) {
 	for _, id := range leads {
 		s.row(tb, "ch", id, told)
 	}
+	s.ownerTold(tb, s.raised(tb, alarm.Review, leads[1], func(alarm.State) bool { return true }).ID, 2)
 	s.next(tb, leads[0])
 	s.row(tb, "ch", leads[0], func(l store.Lead) bool { return len(l.Offers) == 2 && told(l) })
 	js := s.operator(tb, "ch")
@@ -202,18 +205,28 @@ func TestDeadLettersAreSeenAndHandled(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	alarm := func() string {
-		for _, m := range s.sandboxMessages(t) {
-			if strings.Contains(m.Subject, "gave up") || strings.Contains(m.Subject, "renoncé") {
-				return m.Text
+	gaveUp := func() sent {
+		mails, _ := s.called(t)
+		for _, m := range mails {
+			if strings.Contains(m.Subject, "matcher gave up") {
+				return m
 			}
 		}
-		return ""
+		return sent{}
 	}
-	await.Until(t, func() bool { return alarm() != "" }, func() string { return "the owner has not heard of it" })
-	if text := alarm(); !strings.Contains(text, "leadbus dlq retry --market ch") || !strings.Contains(text, "leadbus trace "+id) {
-		t.Errorf("the alarm says:\n%s", text)
+	await.Until(t, func() bool { return gaveUp().Text != "" }, func() string { return "the owner has not heard of it" })
+	mail := gaveUp()
+	if !strings.Contains(mail.Text, "leadbus dlq retry --market ch") || !strings.Contains(mail.Text, "leadbus trace "+id) {
+		t.Errorf("the alarm says:\n%s", mail.Text)
 	}
+	// It is repeated until the owner answers.
+	st := s.raised(t, alarm.DeadLetter, subjects.Matcher, func(alarm.State) bool { return true })
+	s.repeat(t, 6*time.Minute)
+	if again := s.raised(t, alarm.DeadLetter, subjects.Matcher, func(again alarm.State) bool { return again.Notified > 1 }); again.ID != st.ID {
+		t.Errorf("%+v, then %+v", st, again)
+	}
+	s.acknowledge(t, mail)
+	s.raised(t, alarm.DeadLetter, subjects.Matcher, func(st alarm.State) bool { return !st.Answered.IsZero() })
 	// Matcher, notifier, and the recorder for both.
 	var letters []struct {
 		ID         uint64

@@ -13,6 +13,7 @@ import (
 
 	"leadbus/internal/engine/store"
 	"leadbus/internal/event"
+	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
 	"leadbus/internal/local/await"
 	"leadbus/internal/site"
@@ -170,11 +171,8 @@ func TestWhatCannotBeRoutedReachesTheOwner(t *testing.T) {
 			if row.Status != string(lead.NeedsReview) {
 				t.Errorf("status %q", row.Status)
 			}
-			if !slices.ContainsFunc(outcomes(row), func(o string) bool {
-				return strings.HasPrefix(o, "owner email alarm") && strings.HasSuffix(o, "delivered")
-			}) {
-				t.Errorf("the owner got no alarm: %v", outcomes(row))
-			}
+			st := s.raised(t, alarm.Review, id, func(alarm.State) bool { return true })
+			s.ownerTold(t, st.ID, 2)
 		})
 	}
 }
@@ -238,9 +236,7 @@ func TestAFailedDeliveryIsSeen(t *testing.T) {
 		row = s.row(t, "ch", s.accept(t, site1, call(nil)), told)
 		return slices.Contains(outcomes(row), "provider sms offer failed")
 	}, func() string { return fmt.Sprint(outcomes(row)) })
-	row = s.row(t, "ch", row.ID, func(l store.Lead) bool {
-		return told(l) && slices.ContainsFunc(outcomes(l), func(o string) bool { return strings.HasPrefix(o, "owner email alarm-undelivered-sms") })
-	})
+	s.raised(t, alarm.Unreachable, row.Provider, func(st alarm.State) bool { return slices.Contains(st.Leads, row.ID) })
 	for _, m := range row.Messages {
 		if m.Recipient == lead.ToProvider && m.Channel == lead.SMS && m.ErrorCode != "30005" {
 			t.Errorf("sms failed with code %q", m.ErrorCode)

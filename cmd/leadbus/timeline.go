@@ -80,7 +80,8 @@ func (p *progress) done() bool {
 // one, are all there: of those that were queued together each tells how many
 // they are.
 func (p *progress) queued() bool {
-	begun, together := false, map[int]int{}
+	// For what nobody can take the owner is called by an alarm of its own.
+	begun, together := p.Decision != nil && p.Outcome() != lead.Matched, map[int]int{}
 	for _, m := range p.Messages {
 		begun = begun || p.leadless() || !strings.HasPrefix(m.Purpose, "call")
 		together[max(m.Of, 1)]++

@@ -210,8 +210,9 @@ func (j *wiring) notifier(ctx context.Context, m member) error {
 		return err
 	}
 	j.OnStop("journal "+m.market, func(context.Context) error { return journal.Close() })
+	alarms := watch.New(watch.Options{Catalog: j.catalog, Market: m.market, Stream: m, Bucket: m.bucket[subjects.BucketWatch], Now: time.Now, Log: m.log})
 	n, err := notifier.New(notifier.Options{
-		Catalog: j.catalog, Market: m.market, Stream: m, Ledger: m.bucket[subjects.BucketLedger], Journal: journal,
+		Catalog: j.catalog, Market: m.market, Stream: m, Ledger: m.bucket[subjects.BucketLedger], Journal: journal, Raise: alarms.Raise,
 		Links: j.links, PublicURL: j.public,
 		Vendors: map[string]send.Vendor{lead.SMS: j.twilio, lead.WhatsApp: j.twilio, lead.Email: j.mailgun},
 		Now:     time.Now, Log: m.log,
@@ -226,7 +227,7 @@ func (j *wiring) notifier(ctx context.Context, m member) error {
 		Name: "leadbus_dead_letters", Help: "Events that a role gave up and nobody has retried or dropped.",
 		ConstLabels: prometheus.Labels{"market": m.market},
 	}, func() float64 {
-		depth, err := m.CountDead(context.Background())
+		depth, err := m.CountDead(context.Background(), subjects.DeadLetters(m.market))
 		if err != nil {
 			return math.NaN()
 		}
@@ -258,6 +259,9 @@ func (j *wiring) scanner(_ context.Context, m member) error {
 	}
 	o := watch.Options{
 		Catalog: j.catalog, Market: m.market, Stream: m, Bucket: bucket, AgentsEvery: w.AgentsEvery, Tasks: tasks,
+		Dead: func(ctx context.Context, role string) (uint64, error) {
+			return m.CountDead(ctx, subjects.DeadLetter(m.market, role))
+		},
 		Now: time.Now, Log: m.log,
 	}
 	if v.ElevenLabsAPIKey != "" {

@@ -17,7 +17,7 @@
 //	bucket  roster  one key per provider                  copied from Postgres by the recorder
 //	bucket  load    one key per provider                  offers taken, kept by the matcher
 //	bucket  ledger  one key per message                   the send ledger, kept by the notifier
-//	bucket  watch   alarms, drift, who is at work         kept by the scanner
+//	bucket  watch   alarms, drift, who is at work         kept by the scanner; the notifier raises alarms
 //
 // Durables on LEADS carry the name of their role.
 package subjects
@@ -42,7 +42,7 @@ const (
 	ReceiptReceived = "receipt-received" // edge: a vendor reported on a message
 	CallEnded       = "call-ended"       // edge: the voice vendor reported on a finished call
 	CallScanned     = "call-scanned"     // scanner: what the call shows
-	AlarmRaised     = "alarm-raised"     // scanner: the owner is to be called
+	AlarmRaised     = "alarm-raised"     // scanner, notifier: the owner is to be called
 	OwnerAnswered   = "owner-answered"   // edge: the owner used a link
 	DigestMade      = "digest-made"      // scanner: an owner's day
 )

@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/rs/zerolog"
 
+	"leadbus/internal/app"
+	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
 	"leadbus/internal/subjects"
 )
@@ -73,14 +76,14 @@ func (v *verdict) wait(lead, format string, args ...any) {
 }
 
 // expected are the messages of each outcome, by recipient, purpose and channel.
-// The purpose of a mail that may come again ends in a hash.
+// The owner's belong to the alarm about the lead.
 var expected = map[string][]string{
 	"told": {
 		"provider offer whatsapp", "provider offer sms", "provider offer email",
 		"customer confirmation sms", "owner copy email", "owner copy-confirmation email",
 	},
-	string(lead.NeedsReview): {"owner alarm-review email", "owner alarm-review sms"},
-	string(lead.Unserved):    {"owner alarm-unserved email", "owner alarm-unserved sms"},
+	string(lead.NeedsReview): {"owner alarm-raised-1 email", "owner alarm-raised-1 sms"},
+	string(lead.Unserved):    {"owner alarm-raised-1 email", "owner alarm-raised-1 sms"},
 }
 
 // firstLook is when a notifier has asked a vendor for a message of unknown
@@ -97,6 +100,10 @@ func judge(ctx context.Context, w *world, c *client, calm time.Duration) (*verdi
 	if err != nil {
 		return nil, err
 	}
+	alarms, err := raised(ctx, w)
+	if err != nil {
+		return nil, err
+	}
 	body, err := get(w.sandbox + "/api/messages?brief")
 	if err != nil {
 		return nil, err
@@ -107,11 +114,12 @@ func judge(ctx context.Context, w *world, c *client, calm time.Duration) (*verdi
 	}
 	v := &verdict{leads: map[string]int{}, guilty: map[string]bool{}}
 	for _, t := range vendors {
-		if rows[t.IDs["lead"]].Status == string(lead.None) {
-			continue // an alarm
-		}
 		m := messages[t.IDs["message"]]
 		switch {
+		case rows[t.IDs["lead"]].Status == string(lead.None): // an alarm
+			if m != nil {
+				m.took = append(m.took, t)
+			}
 		case c.leads[t.IDs["lead"]] == nil:
 			v.wrong(t.IDs["lead"], "the vendors have %s of a lead that nobody called in", t.ID)
 		case m == nil:
@@ -122,11 +130,23 @@ func judge(ctx context.Context, w *world, c *client, calm time.Duration) (*verdi
 	}
 	byLead := map[string][]*message{}
 	for _, m := range messages {
-		if rows[m.Lead].Status == string(lead.None) {
-			continue
-		}
 		byLead[m.Lead] = append(byLead[m.Lead], m)
-		v.message(m)
+		if rows[m.Lead].Status != string(lead.None) {
+			v.message(m)
+		}
+	}
+	// Of which leads the owner was told that they are at risk, and the messages
+	// of the alarm about each.
+	alarmed := map[string]bool{}
+	for _, a := range alarms {
+		if slices.ContainsFunc(byLead[a.ID], func(m *message) bool { return len(m.took) > 0 }) {
+			for _, id := range a.Leads {
+				alarmed[id] = true
+			}
+		}
+		if alarm.OfLead(a.Cause) {
+			byLead[a.About] = append(byLead[a.About], byLead[a.ID]...)
+		}
 	}
 	for id, r := range rows {
 		if c.leads[id] == nil && r.Status != string(lead.None) {
@@ -134,7 +154,7 @@ func judge(ctx context.Context, w *world, c *client, calm time.Duration) (*verdi
 		}
 	}
 	for id, l := range c.leads {
-		v.lead(id, l, rows[id], byLead[id], calm)
+		v.lead(id, l, rows[id], byLead[id], alarmed[id], calm)
 	}
 	return v, nil
 }
@@ -158,7 +178,7 @@ func (v *verdict) message(m *message) {
 }
 
 // lead judges one lead with all its messages.
-func (v *verdict) lead(id string, l *heard, r row, messages []*message, calm time.Duration) {
+func (v *verdict) lead(id string, l *heard, r row, messages []*message, alarmed bool, calm time.Duration) {
 	if r.ID == "" {
 		if !l.accepted.IsZero() {
 			v.wait(id, "was answered 200 and is not in Postgres")
@@ -178,16 +198,8 @@ func (v *verdict) lead(id string, l *heard, r row, messages []*message, calm tim
 	}
 	there := map[string]*message{}
 	told := time.Time{}
-	alarmed := false
 	for _, m := range messages {
-		purpose := m.Purpose
-		for _, base := range []string{"alarm-review", "alarm-unserved"} {
-			if strings.HasPrefix(purpose, base) {
-				purpose = base
-			}
-		}
-		there[m.Recipient+" "+purpose+" "+m.Channel] = m
-		alarmed = alarmed || strings.HasPrefix(m.Purpose, "alarm-") && len(m.took) > 0
+		there[m.Recipient+" "+m.Purpose+" "+m.Channel] = m
 	}
 	for _, name := range expected[want] {
 		if m := there[name]; m == nil {
@@ -211,6 +223,34 @@ func (v *verdict) lead(id string, l *heard, r row, messages []*message, calm tim
 	if took := told.Sub(l.accepted); !l.accepted.IsZero() && !told.IsZero() && took > v.settled {
 		v.settled, v.slowest = took, id
 	}
+}
+
+// raised are the alarms of every market as they stand.
+func raised(ctx context.Context, w *world) (all []alarm.State, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	for _, market := range w.markets {
+		c, err := app.Operator(ctx, app.Settings{NATSURL: strings.Join(w.brokers, ","), NATSKeys: w.path("keys")}, market, zerolog.Nop())
+		if err != nil {
+			return nil, err
+		}
+		defer c.Close()
+		bucket, err := c.Bucket(ctx, subjects.BucketWatch)
+		if err != nil {
+			return nil, err
+		}
+		entries, err := bucket.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			var st alarm.State
+			if strings.HasPrefix(e.Key, "alarm-") && json.Unmarshal(e.Value, &st) == nil {
+				all = append(all, st)
+			}
+		}
+	}
+	return all, nil
 }
 
 // recorded reads leads and messages, by id.

@@ -99,6 +99,14 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 	return b.wrap("delete", b.kv.Delete(ctx, key))
 }
 
+// Purge removes a key that must still have the revision; the mark of it goes
+// too, in a bucket whose keys are purged.
+func (b *Bucket) Purge(ctx context.Context, key string, revision uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	return b.wrap("purge", b.kv.Purge(ctx, key, jetstream.LastRevision(revision), jetstream.PurgeTTL(dupeWindow)))
+}
+
 // All reads every key.
 func (b *Bucket) All(ctx context.Context) ([]event.Entry, error) {
 	w, discard, err := b.open(ctx)

@@ -153,7 +153,8 @@ func rights(market string, role subjects.Role) []string {
 		p = append(p, leadRights...)
 	case subjects.History:
 		p = append(p, readRights(subjects.StreamLeads)...)
-		p = append(p, "$JS.API.CONSUMER.MSG.NEXT.LEADS.*") // of consumers made to read the past
+		p = append(p, "$JS.API.CONSUMER.MSG.NEXT.LEADS.*")       // of consumers made to read the past
+		p = append(p, "$JS.API.STREAM.INFO."+subjects.StreamDLQ) // which counts what is left
 	}
 	for _, bucket := range role.Writes {
 		p = append(p, bucketRights(bucket)...)

@@ -179,7 +179,7 @@ func TestRights(t *testing.T) {
 			hears: []string{"_INBOX_ch-matcher.x"}, hearsNot: []string{"lead.ch.>", "_INBOX_ch-notifier.>", "$KV.>"},
 		},
 		"ch-notifier": {
-			may: []string{"lead.ch.a_ch.message-queued.l1", "lead.ch.a_ch.message-doubtful.l1", "$JS.API.CONSUMER.INFO.LEADS.notifier", "$KV.ledger.m1", "$JS.API.DIRECT.GET.LEADS.lead.ch.a_ch.message-sent.l1"},
+			may: []string{"lead.ch.a_ch.message-queued.l1", "lead.ch.a_ch.message-doubtful.l1", "$JS.API.CONSUMER.INFO.LEADS.notifier", "$KV.ledger.m1", "$JS.API.DIRECT.GET.LEADS.lead.ch.a_ch.message-sent.l1", "lead.ch.a_ch.alarm-raised.l1", "$KV.watch.alarm-x"},
 			mayNot: []string{
 				"lead.ch.a_ch.matched.l1", "lead.ch.a_ch.received.l1", "$JS.API.STREAM.MSG.GET.LEADS", "$JS.API.CONSUMER.CREATE.LEADS.spy", "$JS.ACK.LEADS.recorder.1.1.1.1.0", "$KV.roster.p1", "$KV.load.p1",
 				"$JS.API.STREAM.INFO.KV_roster",

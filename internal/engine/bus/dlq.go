@@ -99,15 +99,22 @@ func (c *Conn) DeadLetters(ctx context.Context) ([]event.Dead, error) {
 	}
 }
 
-// CountDead is the depth of the market's DLQ.
-func (c *Conn) CountDead(ctx context.Context) (uint64, error) {
+// CountDead counts the dead letters of a subject: of a market, or one role's.
+func (c *Conn) CountDead(ctx context.Context, subject string) (n uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
 	s, err := c.js.Stream(ctx, subjects.StreamDLQ)
 	if err != nil {
 		return 0, err
 	}
-	return s.CachedInfo().State.Msgs, nil
+	info, err := s.Info(ctx, jetstream.WithSubjectFilter(subject))
+	if err != nil {
+		return 0, err
+	}
+	for _, letters := range info.State.Subjects {
+		n += letters
+	}
+	return n, nil
 }
 
 // Stored is an event as it stands in the stream, read or not.

@@ -75,6 +75,7 @@ func Provision(ctx context.Context, operator *Conn, market string, o Layout) err
 			Name: bucketStream(bucket), Subjects: []string{"$KV." + bucket + ".>"}, Storage: jetstream.FileStorage,
 			MaxMsgsPerSubject: 1, MaxBytes: size, Discard: jetstream.DiscardNew, Duplicates: 2 * time.Minute, Replicas: replicas,
 			AllowRollup: true, DenyDelete: true, AllowDirect: true, AllowAtomicPublish: true,
+			AllowMsgTTL: bucket == subjects.BucketWatch,
 		})
 	}
 	for _, c := range streams {

@@ -1,5 +1,5 @@
 // Package alarm holds what an owner is called for: its causes, and how one is
-// raised, told, repeated and acknowledged. It is pure.
+// raised, repeated and acknowledged. It is pure.
 package alarm
 
 import (
@@ -21,14 +21,22 @@ const (
 	CallWithoutEnd          = "call-without-end"          // the voice vendor never finished a call
 	LeadWithoutOffer        = "lead-without-offer"        // a lead is stuck
 	MessageWithoutReceipt   = "message-without-receipt"   // nobody knows whether people were told
-	Unreachable             = "unreachable"               // a provider's address is wrong; About is provider/channel
+	Unreachable             = "unreachable"               // messages do not reach a provider; About is the provider
+	Account                 = "account"                   // a vendor refuses our account, sender or template; About is the channel
+	Uncertain               = "uncertain"                 // customers' messages that nobody knows were sent; About is the channel
+	Unserved                = "unserved"                  // nobody can take a lead; About is the lead
+	Review                  = "review"                    // a lead needs a person; About is the lead
+	DeadLetter              = "dead-letter"               // a role gave up events; About is the role
 	Roster                  = "roster"                    // the roster holds something wrong; About is the provider
 	Canary                  = "canary"                    // the market's test lead is late or lost
 	HostSlept               = "host-slept"                // a machine slept; About is the host
 	Reconcile               = "reconcile"                 // the records cannot be compared; About is the vendor
 )
 
-// Alarm is one cause with all that it has struck.
+// OfLead reports whether an alarm of the cause is about one lead.
+func OfLead(cause string) bool { return cause == Unserved || cause == Review }
+
+// Alarm is one cause with all its occurrences.
 type Alarm struct {
 	ID    string    `json:"id"`
 	Site  string    `json:"site"` // whose owner is called
@@ -37,15 +45,21 @@ type Alarm struct {
 	Since time.Time `json:"since"`
 	Last  time.Time `json:"last"`
 	Times int       `json:"times"`
-	Leads []string  `json:"leads,omitempty"` // ids of the leads at risk, the latest at most
-	Facts []Fact    `json:"facts,omitempty"` // of the latest occurrence
-	// Told counts how often the owner was called; the first telling is 1.
-	Told   int       `json:"told"`
-	ToldAt time.Time `json:"told_at,omitzero"`
-	// Answered is when the owner acknowledged it: the next occurrence begins a new
-	// alarm.
+	// Leads are the ids of the leads at risk, the latest ones; More counts those
+	// before them.
+	Leads []string `json:"leads,omitempty"`
+	More  int      `json:"more_leads,omitempty"`
+	Facts []Fact   `json:"facts,omitempty"` // of each label the latest
+	// Notified counts how often the owner was called; the first call is 1.
+	Notified   int       `json:"told"`
+	NotifiedAt time.Time `json:"told_at,omitzero"`
+	// Answered is when the owner acknowledged it, or it came right by itself: the
+	// next occurrence begins a new alarm.
 	Answered time.Time `json:"answered,omitzero"`
 }
+
+// AtRisk counts the leads at risk.
+func (a Alarm) AtRisk() int { return len(a.Leads) + a.More }
 
 // Fact is a line of what is known.
 type Fact struct {
@@ -72,14 +86,19 @@ func Key(site, cause, about string) string {
 	return lead.NewID(site, "cause\x00"+cause+"\x00"+about)
 }
 
-// quiet ends an alarm that nobody answered and that struck no more.
+// quiet ends an alarm that nobody answered and that occurred no more.
 const quiet = 24 * time.Hour
 
-// again is how long after which telling the owner is called anew while nobody
-// answers: soon, to another number, and then ever more rarely.
+// again is how long after which call the owner is called anew while nobody
+// answers: soon, with the escalation, and then ever more rarely.
 var again = []time.Duration{5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 8 * time.Hour}
 
-const mostLeads = 50
+// Bounds of what an alarm remembers.
+const (
+	mostLeads       = 500
+	mostOccurrences = 1000
+	mostFacts       = 50
+)
 
 // State is an alarm with the occurrences that it has counted.
 type State struct {
@@ -102,8 +121,14 @@ func (s State) Add(k Occurrence) State {
 	if k.At.After(s.Last) {
 		s.Last = k.At
 	}
-	if len(k.Facts) > 0 {
-		s.Facts = k.Facts
+	s.Facts = slices.Clone(s.Facts)
+	for _, f := range k.Facts {
+		i := slices.IndexFunc(s.Facts, func(known Fact) bool { return known.Label == f.Label })
+		if i >= 0 {
+			s.Facts[i] = f
+		} else if len(s.Facts) < mostFacts {
+			s.Facts = append(s.Facts, f)
+		}
 	}
 	leads := slices.Clone(s.Leads)
 	for _, id := range k.Leads {
@@ -111,13 +136,14 @@ func (s State) Add(k Occurrence) State {
 			leads = append(leads, id)
 		}
 	}
-	s.Leads = leads[max(0, len(leads)-mostLeads):]
+	drop := max(0, len(leads)-mostLeads)
+	s.Leads, s.More = leads[drop:], s.More+drop
 	occurrences := append(slices.Clone(s.Occurrences), k.ID)
-	s.Occurrences = occurrences[max(0, len(occurrences)-4*mostLeads):]
+	s.Occurrences = occurrences[max(0, len(occurrences)-mostOccurrences):]
 	return s
 }
 
-// Answer acknowledges the alarm with the given id.
+// Answer closes the alarm with the given id.
 func (s State) Answer(id string, at time.Time) State {
 	if s.ID == id && s.Answered.IsZero() {
 		s.Answered = at
@@ -125,19 +151,22 @@ func (s State) Answer(id string, at time.Time) State {
 	return s
 }
 
+// Over reports whether the owner is not called any more.
+func (s State) Over() bool { return !s.Answered.IsZero() || s.Notified > len(again) }
+
 // Due reports whether the owner is to be called now.
 func (s State) Due(now time.Time) bool {
 	switch {
-	case s.ID == "" || !s.Answered.IsZero() || s.Told > len(again):
+	case s.ID == "" || s.Over():
 		return false
-	case s.Told == 0:
+	case s.Notified == 0:
 		return true
 	}
-	return now.Sub(s.ToldAt) >= again[s.Told-1]
+	return now.Sub(s.NotifiedAt) >= again[s.Notified-1]
 }
 
-// Tell counts a call to the owner.
-func (s State) Tell(now time.Time) State {
-	s.Told, s.ToldAt = s.Told+1, now
+// Notify counts a call to the owner.
+func (s State) Notify(now time.Time) State {
+	s.Notified, s.NotifiedAt = s.Notified+1, now
 	return s
 }

@@ -1,6 +1,9 @@
 package alarm
 
 import (
+	"encoding/json"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 )
@@ -26,7 +29,7 @@ func TestOneCauseIsOneAlarm(t *testing.T) {
 		t.Error("the owner is called for an alarm that they acknowledged")
 	}
 	if s = s.Add(occurrence("b", noon, "lead-2")); s.Answered.IsZero() {
-		t.Error("a occurrence that was counted began a new alarm")
+		t.Error("an occurrence that was counted began a new alarm")
 	}
 	s = s.Add(occurrence("c", noon.Add(3*time.Minute), "lead-3"))
 	if s.ID == first || s.Times != 1 || !s.Due(noon.Add(3*time.Minute)) {
@@ -44,7 +47,7 @@ func TestRepeatsUntilAcknowledged(t *testing.T) {
 	var told []time.Duration
 	for d := time.Duration(0); d < 48*time.Hour; d += time.Minute {
 		if now := noon.Add(d); s.Due(now) {
-			s = s.Tell(now)
+			s = s.Notify(now)
 			told = append(told, d)
 		}
 	}
@@ -53,10 +56,36 @@ func TestRepeatsUntilAcknowledged(t *testing.T) {
 	}
 }
 
-func TestAnAlarmThatStruckNoMoreIsOver(t *testing.T) {
+func TestAnAlarmThatOccursNoMoreIsOver(t *testing.T) {
 	s := State{}.Add(occurrence("a", noon))
 	again := s.Add(occurrence("b", noon.Add(25*time.Hour)))
 	if again.ID == s.ID || again.Times != 1 {
-		t.Errorf("a occurrence a day later belongs to %s", again.ID)
+		t.Errorf("an occurrence a day later belongs to %s", again.ID)
+	}
+}
+
+// The leads at risk accumulate, up to a bound; what is known of each label is
+// the latest.
+func TestLeadsAndFactsAccumulate(t *testing.T) {
+	s := State{}
+	for i := range mostLeads + 20 {
+		k := occurrence(fmt.Sprint(i), noon, fmt.Sprint("lead-", i))
+		k.Facts = []Fact{{[]string{"sms", "email"}[i%2], fmt.Sprint("code ", i)}}
+		s = s.Add(k)
+	}
+	if len(s.Leads) != mostLeads || s.AtRisk() != mostLeads+20 || s.Leads[mostLeads-1] != fmt.Sprint("lead-", mostLeads+19) {
+		t.Errorf("%d leads, %d at risk", len(s.Leads), s.AtRisk())
+	}
+	if want := []Fact{{"sms", "code 518"}, {"email", "code 519"}}; !slices.Equal(s.Facts, want) {
+		t.Errorf("%v", s.Facts)
+	}
+}
+
+// What an earlier version stored is read.
+func TestTheStateOfAnEarlierVersion(t *testing.T) {
+	var s State
+	err := json.Unmarshal([]byte(`{"id":"a1","site":"a.ch","cause":"canary","since":"2026-11-02T12:00:00Z","last":"2026-11-02T12:00:00Z","times":1,"leads":["l1"],"told":1,"told_at":"2026-11-02T12:00:00Z","strikes":["l1"]}`), &s)
+	if err != nil || s.Due(noon.Add(time.Minute)) || !s.Due(noon.Add(6*time.Minute)) || s.Notified != 1 || s.Add(Occurrence{ID: "l1", At: noon}).Times != 1 {
+		t.Errorf("%+v, %v", s, err)
 	}
 }

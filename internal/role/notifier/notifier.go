@@ -1,27 +1,32 @@
 // Package notifier tells people about one market's leads: provider, customer
 // and owner.
 //
-// What the matcher decided (matched, amended, unserved, review-requested), what
-// the owner reads of a finished call (call-scanned), an alarm (alarm-raised) and
-// a day (digest-made) are composed: every message is rendered and published as
-// one message-queued event, under an id that repeats when the event does. Each
-// message-queued event is then sent by its own delivery, through the send
-// ledger, and its outcome published.
+// What the matcher decided (matched, amended, reassigned), what the owner reads of
+// a finished call (call-scanned), an alarm (alarm-raised) and a day (digest-made)
+// are composed: every message is rendered and published as one message-queued
+// event, under an id that repeats when the event does. Each message-queued event
+// is then sent by its own delivery, through the send ledger, and its outcome
+// published. What calls the owner is raised as an alarm: a lead that nobody can
+// take or that needs a person, a message that failed, an event that a role gave
+// up.
 package notifier
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/event"
+	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
 	"leadbus/internal/lead/link"
 	"leadbus/internal/role/notifier/compose"
 	"leadbus/internal/role/notifier/send"
 	"leadbus/internal/site"
+	"leadbus/internal/story"
 	"leadbus/internal/subjects"
 )
 
@@ -40,6 +45,7 @@ type Options struct {
 	Ledger  send.Ledger
 	Vendors map[string]send.Vendor // one for each channel
 	Journal *send.Journal
+	Raise   send.Raise
 	// Links makes the links by which owners answer, and PublicURL is the
 	// edge's, where they lead. Without either the mails have none.
 	Links     *link.Signer
@@ -54,6 +60,7 @@ type Notifier struct {
 	*send.Sender
 	composer *compose.Composer
 	stream   Stream
+	raise    send.Raise
 	now      func() time.Time
 }
 
@@ -63,10 +70,10 @@ func New(o Options) (*Notifier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("notifier: %w", err)
 	}
-	n := &Notifier{composer: c, stream: o.Stream, now: o.Now}
+	n := &Notifier{composer: c, stream: o.Stream, raise: o.Raise, now: o.Now}
 	n.Sender, err = send.New(send.Options{
 		Catalog: o.Catalog, Market: o.Market, Stream: o.Stream, Ledger: o.Ledger, Vendors: o.Vendors, Journal: o.Journal,
-		Alarm: n.failed, Now: o.Now, Log: o.Log,
+		Raise: o.Raise, Now: o.Now, Log: o.Log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("notifier: %w", err)
@@ -81,29 +88,61 @@ func (n *Notifier) Handle(ctx context.Context, d event.Delivery) error {
 		return n.Send(ctx, d, b.Message)
 	case *event.Reported:
 		return n.Receipt(ctx, d, b.Receipt)
+	case *event.Decided:
+		switch cause := causes[d.Lead.Event]; {
+		case cause != "" && b.Lead.Test():
+			return nil // whoever made the lead misses the receipt
+		case cause != "":
+			return n.raise(ctx, alarm.Occurrence{Site: d.Lead.Site, Cause: cause, About: d.Lead.Lead, ID: d.ID, At: d.At, Leads: []string{d.Lead.Lead}})
+		}
 	}
-	messages, err := n.composer.Compose(d.Event)
+	about, err := n.about(ctx, d.Event)
+	if err != nil {
+		return err
+	}
+	messages, err := n.composer.Compose(d.Event, about)
 	if err != nil {
 		return err
 	}
 	return n.queue(ctx, d.Lead, messages)
 }
 
-// HandleDead tells the owner that a role gave up an event.
-func (n *Notifier) HandleDead(ctx context.Context, d event.Dead) error {
-	l, messages, err := n.composer.Dead(d)
-	if err != nil {
-		return err
+// causes are the decisions for which the owner is called.
+var causes = map[string]string{subjects.Unserved: alarm.Unserved, subjects.ReviewRequested: alarm.Review}
+
+// about is the newest decision on the lead that an alarm is about; nil when it
+// is about no single one.
+func (n *Notifier) about(ctx context.Context, e event.Event) (newest *event.Decided, err error) {
+	b, ok := e.Body.(*event.Raised)
+	if !ok || !alarm.OfLead(b.Alarm.Cause) {
+		return nil, nil
 	}
-	return n.queue(ctx, l, messages)
+	events, err := n.stream.Events(ctx, subjects.Lead{Market: e.Lead.Market, Site: e.Lead.Site, Lead: b.Alarm.About})
+	r := story.Of(events)
+	newest = r.Decided()
+	if err == nil && newest == nil && n.now().Sub(e.At) < time.Minute { // a replica of the stream that lags behind
+		err = event.After(time.Second, errUnread)
+	}
+	return newest, err
 }
 
-func (n *Notifier) failed(ctx context.Context, l subjects.Lead, m lead.Message, f *lead.Failure) error {
-	messages, err := n.composer.Failed(l, m, f)
-	if err != nil {
-		return err
+var errUnread = errors.New("the lead of an alarm cannot be read yet")
+
+// HandleDead raises that a role gave up an event.
+func (n *Notifier) HandleDead(ctx context.Context, d event.Dead) error {
+	o := alarm.Occurrence{
+		Site: d.Site, Cause: alarm.DeadLetter, About: d.Role, ID: fmt.Sprint(d.Seq), At: d.At,
+		Facts: []alarm.Fact{
+			{Label: "reason", Value: d.Reason},
+			{Label: "event", Value: fmt.Sprintf("%s, LEADS sequence %d, %s", d.Kind, d.Seq, d.At.UTC().Format(time.RFC3339))},
+			{Label: "list", Value: "leadbus dlq list --market " + d.Market},
+			{Label: "retry", Value: fmt.Sprintf("leadbus dlq retry --market %s %d", d.Market, d.ID)},
+		},
 	}
-	return n.queue(ctx, l, messages)
+	if d.Lead != "" {
+		o.Leads = []string{d.Lead}
+	}
+	return n.raise(ctx, o)
 }
 
 // queue publishes messages and returns when all are durable, in the order in

@@ -73,9 +73,9 @@ type Options struct {
 	Market  string
 	Stream  Stream
 	Watch   Watch
-	// Reach follows whether providers can be reached: what a failed message or
-	// a receipt calls for.
-	Reach    func(ctx context.Context, e event.Event) ([]alarm.Occurrence, error)
+	// Reach follows, from failed messages and receipts, whether providers can be
+	// reached.
+	Reach    func(ctx context.Context, e event.Event) error
 	Now      func() time.Time
 	Log      zerolog.Logger
 	Registry prometheus.Registerer
@@ -109,11 +109,7 @@ func (s *Scanner) Handle(ctx context.Context, d event.Delivery) error {
 	case *event.Answered:
 		return s.answered(ctx, d, *b)
 	case *event.Attempted, *event.Reported:
-		occurrences, err := s.Reach(ctx, d.Event)
-		if err != nil {
-			return err
-		}
-		return s.Watch.Raise(ctx, occurrences...)
+		return s.Reach(ctx, d.Event)
 	default:
 		return event.Permanent(fmt.Errorf("the scanner does not handle %s", d.Lead.Event))
 	}

@@ -71,12 +71,6 @@ func (r *rig) clock() time.Time {
 	return r.now
 }
 
-func (r *rig) set(at time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.now = at
-}
-
 // start runs a scanner with its role's rights, until the test ends.
 func (r *rig) start() (s *Scanner) {
 	c := r.bus.Connect(r, "ch-scanner")
@@ -263,7 +257,7 @@ func TestTheOwnerIsAsked(t *testing.T) {
 		a := e.Body.(*event.Raised).Alarm
 		raised[a.Cause] = a
 	}
-	if a := raised[alarm.NotRescued]; a.Told != 1 || a.Site != domain {
+	if a := raised[alarm.NotRescued]; a.Notified != 1 || a.Site != domain {
 		t.Errorf("alarms %+v", raised)
 	}
 
@@ -310,7 +304,7 @@ func TestAnAgentGetsWorse(t *testing.T) {
 			drifts = append(drifts, a)
 		}
 	}
-	if len(drifts) != 1 || drifts[0].Told != 1 {
+	if len(drifts) != 1 || drifts[0].Notified != 1 {
 		t.Fatalf("alarms %+v", drifts)
 	}
 	r.publish(subjects.OwnerAnswered, drifts[0].ID, "owner-answered-"+drifts[0].ID, &event.Answered{Answer: event.Acknowledge})
@@ -407,7 +401,7 @@ func TestAwayAndReplayed(t *testing.T) {
 	told := map[string]bool{}
 	for _, e := range r.events(subjects.AlarmRaised, "") {
 		a := e.Body.(*event.Raised).Alarm
-		if key := fmt.Sprint(a.Cause, a.About, a.Told); told[key] {
+		if key := fmt.Sprint(a.Cause, a.About, a.Notified); told[key] {
 			t.Errorf("alarm %s about %s doubled", a.Cause, a.About)
 		} else {
 			told[key] = true

@@ -11,6 +11,7 @@ import (
 
 	"leadbus/internal/event"
 	"leadbus/internal/event/alarm"
+	"leadbus/internal/story"
 	"leadbus/internal/subjects"
 )
 
@@ -27,7 +28,7 @@ func (w *Watch) Raise(ctx context.Context, occurrences ...alarm.Occurrence) erro
 		key := alarmPrefix + alarm.Key(k.Site, k.Cause, k.About)
 		err := change(ctx, w.Bucket, key, func(st alarm.State) (alarm.State, error) { return st.Add(k), nil })
 		if err == nil {
-			err = change(ctx, w.Bucket, key, func(st alarm.State) (alarm.State, error) { return w.tell(ctx, st) })
+			err = change(ctx, w.Bucket, key, func(st alarm.State) (alarm.State, error) { return w.notify(ctx, st) })
 		}
 		if err != nil {
 			return fmt.Errorf("raise %s: %w", k.Cause, err)
@@ -48,28 +49,60 @@ func (w *Watch) Slept(ctx context.Context, host string, d time.Duration) {
 	}
 }
 
-// tell calls the owner if that is due. The call is published before it is
+// notify calls the owner if that is due. The call is published before it is
 // counted and carries its number: dying in between repeats the same event.
-func (w *Watch) tell(ctx context.Context, st alarm.State) (alarm.State, error) {
+func (w *Watch) notify(ctx context.Context, st alarm.State) (alarm.State, error) {
 	now := w.Now().UTC()
 	if !st.Due(now) {
 		return st, nil
 	}
-	st = st.Tell(now)
-	w.Log.Warn().Str("cause", st.Cause).Str("site", st.Site).Str("alarm", st.ID).Int("times", st.Times).Int("told", st.Told).Msg("the owner is called")
+	st = st.Notify(now)
+	w.Log.Warn().Str("cause", st.Cause).Str("site", st.Site).Str("alarm", st.ID).Int("times", st.Times).Int("calls", st.Notified).Msg("the owner is called")
 	return st, w.Stream.Publish(ctx, event.Event{
-		ID: fmt.Sprintf("%s-%s-%d", subjects.AlarmRaised, st.ID, st.Told), At: now,
+		ID: fmt.Sprintf("%s-%s-%d", subjects.AlarmRaised, st.ID, st.Notified), At: now,
 		Lead: subjects.Lead{Market: w.Market, Site: st.Site, Event: subjects.AlarmRaised, Lead: st.ID},
 		Body: &event.Raised{Alarm: st.Alarm},
 	})
 }
 
-// repeat calls the owner again for what nobody has acknowledged.
-func (w *Watch) repeat(ctx context.Context) ([]alarm.Occurrence, error) {
+// Repeat calls the owner again for what nobody has acknowledged and what has
+// not come right by itself.
+func (w *Watch) Repeat(ctx context.Context) ([]alarm.Occurrence, error) {
 	return nil, w.eachAlarm(ctx, func(st alarm.State) bool { return st.Due(w.Now()) }, func(st alarm.State) (alarm.State, error) {
-		return w.tell(ctx, st)
+		settled, err := w.settled(ctx, st)
+		if err != nil {
+			w.Log.Warn().Err(err).Str("cause", st.Cause).Str("alarm", st.ID).Msg("it is not known whether an alarm has come right: the owner is called")
+		} else if settled {
+			return st.Answer(st.ID, w.Now().UTC()), nil
+		}
+		return w.notify(ctx, st)
 	})
 }
+
+// keep is how long what is over about a single lead is kept, for repeats of its
+// event. Later the ledger knows that the owner was called.
+const keep = time.Hour
+
+// settled reports whether what an alarm is about has come right by itself: its
+// lead was matched, or answered by the owner; no dead letter is left of its role.
+func (w *Watch) settled(ctx context.Context, st alarm.State) (bool, error) {
+	switch {
+	case alarm.OfLead(st.Cause):
+		events, err := w.Stream.Events(ctx, subjects.Lead{Market: w.Market, Site: st.Site, Lead: st.About})
+		r := story.Of(events)
+		return r.Decision != nil && (r.Decision.Lead.Event != decisions[st.Cause] || slices.ContainsFunc(events, func(e event.Event) bool {
+			_, answered := e.Body.(*event.Answered)
+			return answered && e.Seq > r.Decision.Seq
+		})), err
+	case st.Cause == alarm.DeadLetter && w.Dead != nil:
+		left, err := w.Dead(ctx, st.About)
+		return left == 0, err
+	}
+	return false, nil
+}
+
+// decisions are the kinds of event that raise an alarm about a lead, by cause.
+var decisions = map[string]string{alarm.Unserved: subjects.Unserved, alarm.Review: subjects.ReviewRequested}
 
 // Acknowledge makes an alarm quiet, and what it was about begins anew.
 func (w *Watch) Acknowledge(ctx context.Context, id string, at time.Time) error {
@@ -97,7 +130,8 @@ func (w *Watch) Settle(ctx context.Context, site, lead string, at time.Time) err
 	})
 }
 
-// eachAlarm changes the alarms that are meant.
+// eachAlarm changes the alarms that are meant. It forgets what is over about a
+// single lead, so that the bucket stays small.
 func (w *Watch) eachAlarm(ctx context.Context, meant func(alarm.State) bool, f func(alarm.State) (alarm.State, error)) error {
 	all, err := w.Bucket.All(ctx)
 	if err != nil {
@@ -106,7 +140,16 @@ func (w *Watch) eachAlarm(ctx context.Context, meant func(alarm.State) bool, f f
 	var faults []error
 	for _, e := range all {
 		var st alarm.State
-		if !strings.HasPrefix(e.Key, alarmPrefix) || json.Unmarshal(e.Value, &st) != nil || !meant(st) {
+		if !strings.HasPrefix(e.Key, alarmPrefix) || json.Unmarshal(e.Value, &st) != nil {
+			continue
+		}
+		if now := w.Now(); alarm.OfLead(st.Cause) && st.Over() && now.Sub(st.Answered) > keep && now.Sub(st.NotifiedAt) > keep {
+			if err := w.Bucket.Purge(ctx, e.Key, e.Revision); !errors.Is(err, event.ErrConflict) {
+				faults = append(faults, err)
+			}
+			continue
+		}
+		if !meant(st) {
 			continue
 		}
 		faults = append(faults, change(ctx, w.Bucket, e.Key, func(st alarm.State) (alarm.State, error) {

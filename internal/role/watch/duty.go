@@ -150,7 +150,7 @@ func (w *Watch) hold(ctx context.Context, held event.Entry, d duty) error {
 func (w *Watch) work(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var all sync.WaitGroup
-	own := []Task{{"repeat of alarms", repeatEvery, w.repeat}, {"digest", digestEvery, w.digest}}
+	own := []Task{{"repeat of alarms", repeatEvery, w.Repeat}, {"digest", digestEvery, w.digest}}
 	if w.Agent != nil {
 		own = append(own, Task{"agents", cmp.Or(w.AgentsEvery, agentsEvery), w.lookAtAgents})
 	}

@@ -1,8 +1,8 @@
 // Package watch calls the owner, and looks after one market for as long as no
 // other process does.
 //
-// What goes wrong becomes an alarm, one for each cause, told until somebody
-// acknowledges it. Alarms, and how often which agent fails at what, stand in
+// What goes wrong becomes an alarm, one for each cause, repeated until somebody
+// acknowledges it or it has come right by itself. Alarms, and how often which agent fails at what, stand in
 // the bucket watch; all of it is reduced from events that carry ids, so a
 // repeated delivery changes nothing.
 //
@@ -46,6 +46,8 @@ type Bucket interface {
 	Get(ctx context.Context, key string) (event.Entry, error)
 	Create(ctx context.Context, key string, value []byte) (uint64, error)
 	Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
+	// Purge removes a key that must still have the revision.
+	Purge(ctx context.Context, key string, revision uint64) error
 }
 
 // Options are what a watch works with.
@@ -54,6 +56,9 @@ type Options struct {
 	Market  string
 	Stream  Stream
 	Bucket  Bucket
+	// Dead counts what a role gave up and nobody has retried or dropped; nil
+	// where the alarms about it are not repeated.
+	Dead func(ctx context.Context, role string) (uint64, error)
 	// Agent is how the voice vendor has an agent set up, as JSON; nil without
 	// access. The error is an event.ErrNotFound when the vendor does not have it.
 	Agent func(ctx context.Context, id string) ([]byte, error)
@@ -64,8 +69,8 @@ type Options struct {
 	Log         zerolog.Logger
 }
 
-// Watch keeps one market's alarms. It is safe for concurrent use and beside
-// others of the market.
+// Watch keeps one market's alarms. Every process raises through one of its own;
+// it is safe for concurrent use and beside others of the market.
 type Watch struct {
 	Options
 	first  string     // the site whose owner hears what concerns the whole market

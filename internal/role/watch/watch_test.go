@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
@@ -123,7 +124,7 @@ func TestCalledUntilAllIsAnswered(t *testing.T) {
 	}
 	repeat := func(after time.Duration) []alarm.Alarm {
 		r.set(monday.Add(after))
-		if _, err := w.repeat(t.Context()); err != nil {
+		if _, err := w.Repeat(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		return r.raised()
@@ -132,7 +133,7 @@ func TestCalledUntilAllIsAnswered(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	got := repeat(6 * time.Minute)
-	if len(got) != 2 || got[1].ID != got[0].ID || got[1].Told != 2 || len(got[1].Leads) != 2 {
+	if len(got) != 2 || got[1].ID != got[0].ID || got[1].Notified != 2 || len(got[1].Leads) != 2 {
 		t.Fatalf("%+v", got)
 	}
 	for _, id := range []string{"lead-1", "lead-2"} {
@@ -142,6 +143,63 @@ func TestCalledUntilAllIsAnswered(t *testing.T) {
 	}
 	if got := repeat(2 * time.Hour); len(got) != 2 {
 		t.Errorf("told %d times, though all was answered", len(got))
+	}
+}
+
+// An alarm that comes right by itself ends without another call: the lead was
+// matched meanwhile, the dead letters were retried. What is over about a lead is
+// forgotten.
+func TestAnAlarmThatComesRightIsQuiet(t *testing.T) {
+	r := newRig(t)
+	w := r.start()
+	letters := uint64(1)
+	w.Dead = func(context.Context, string) (uint64, error) { return letters, nil }
+	decide := func(id, kind string) {
+		t.Helper()
+		err := r.bus.Operator.Publish(t.Context(), event.Event{
+			ID: kind + id, At: monday, Lead: subjects.Lead{Market: "ch", Site: domain, Event: kind, Lead: id}, Body: &event.Decided{},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range []string{"matched-later", "still-waits"} {
+		decide(id, subjects.Unserved)
+		if err := w.Raise(t.Context(), alarm.Occurrence{Site: domain, Cause: alarm.Unserved, About: id, ID: id, At: monday, Leads: []string{id}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	decide("matched-later", subjects.Matched)
+	if err := w.Raise(t.Context(), alarm.Occurrence{Site: domain, Cause: alarm.DeadLetter, About: subjects.Matcher, ID: "7", At: monday}); err != nil {
+		t.Fatal(err)
+	}
+	repeat := func(after time.Duration) (calls map[string]int) {
+		t.Helper()
+		r.set(monday.Add(after))
+		if _, err := w.Repeat(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		calls = map[string]int{}
+		for _, a := range r.raised() {
+			calls[a.About]++
+		}
+		return calls
+	}
+	want := map[string]int{"matched-later": 1, "still-waits": 2, subjects.Matcher: 2}
+	if d := cmp.Diff(want, repeat(6*time.Minute)); d != "" {
+		t.Error(d)
+	}
+	letters = 0
+	for after := time.Hour; after < 24*time.Hour; after += time.Hour {
+		repeat(after)
+	}
+	want["still-waits"] = 5
+	if d := cmp.Diff(want, repeat(24*time.Hour)); d != "" {
+		t.Error(d)
+	}
+	left, err := w.Bucket.All(t.Context())
+	if err != nil || len(left) != 1 {
+		t.Errorf("%d alarms are kept, want that of the role alone: %v", len(left), err)
 	}
 }
 

@@ -44,15 +44,16 @@ func New(catalog *site.Catalog, market string, links *link.Signer, publicURL str
 }
 
 // Compose renders what an event calls for, in the order in which it should go
-// out. The error is permanent for a kind that calls for nothing.
-func (c *Composer) Compose(e event.Event) ([]lead.Message, error) {
+// out. Of an alarm about one lead, about is the newest decision on it; else nil.
+// The error is permanent for a kind that calls for nothing.
+func (c *Composer) Compose(e event.Event, about *event.Decided) ([]lead.Message, error) {
 	switch b := e.Body.(type) {
 	case *event.Decided:
 		return c.plan(e, *b)
 	case *event.Scanned:
 		return c.scanned(e, *b)
 	case *event.Raised:
-		return c.raised(e, b.Alarm)
+		return c.raised(e, b.Alarm, about)
 	case *event.Digested:
 		return c.digested(e, b.Digest)
 	}

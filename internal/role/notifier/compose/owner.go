@@ -3,9 +3,7 @@ package compose
 import (
 	"strings"
 
-	"leadbus/internal/event"
 	"leadbus/internal/lead"
-	"leadbus/internal/subjects"
 )
 
 // owner starts a mail to the owner; ok is false when the site has nobody to
@@ -103,38 +101,6 @@ func channelName(channel string) string {
 	}
 }
 
-// alarm calls the owner: by mail for each new state of the request, by SMS
-// once.
-func (w *writer) alarm(purpose, suffix string) {
-	m, t, ok := w.owner(purpose + suffix)
-	v := w.words(m.Language)
-	title, intro, todo := t.ReviewTitle, t.ReviewIntro, w.todo(t)
-	if purpose == purposeUnserved {
-		title, intro, todo = t.UnservedTitle, t.UnservedIntro, []text{t.UnservedTodo}
-	}
-	short := w.open(m.Language, ok)
-	short.Reason = title.say(short)
-	if ok {
-		var notes []string
-		for _, x := range todo {
-			notes = append(notes, x.say(v))
-		}
-		m.Subject = t.AlarmSubject.say(short)
-		w.addMail(m, mail{
-			Title: title.say(v), Intro: intro.say(v), Footer: t.OwnerFooter.say(v), Call: w.call(t),
-			Notes:    append(notes, t.flagTexts(w.of.Lead.Flags)...),
-			Sections: append(w.everything(t, v), section{Title: t.Support.say(v), Facts: w.supportFacts()}),
-		})
-	}
-	if w.site.Owner.Phone != "" && w.site.Senders.SMS.From != "" {
-		w.add(lead.Message{
-			Purpose: purpose, Recipient: lead.ToOwner, Language: m.Language,
-			Channel: lead.SMS, From: w.site.Senders.SMS.From, To: w.site.Owner.Phone,
-			Text: sms(t, t.AlarmSMS, short, ok),
-		})
-	}
-}
-
 // todo says what a person has to look at before the lead can go on.
 func (w *writer) todo(t *texts) []text {
 	l := w.of.Lead
@@ -149,67 +115,4 @@ func (w *writer) todo(t *texts) []text {
 		out = append(out, t.TodoPlace)
 	}
 	return out
-}
-
-// Failed tells the owner that a provider's message failed for good; without a
-// failure, that a customer's may not have been sent.
-func (c *Composer) Failed(l subjects.Lead, m lead.Message, f *lead.Failure) ([]lead.Message, error) {
-	w, err := c.writer(l, event.Decided{Offer: m.Offer, Lead: lead.Lead{Ref: m.Ref}})
-	if err != nil {
-		return nil, err
-	}
-	if f == nil {
-		w.uncertain(m)
-	} else {
-		w.undelivered(m, *f)
-	}
-	return w.done()
-}
-
-// undelivered tells the owner that a provider's message failed for good.
-func (w *writer) undelivered(e lead.Message, f lead.Failure) {
-	m, t, ok := w.owner(purposeUndelivered + "-" + e.Channel)
-	if !ok {
-		return
-	}
-	v := words{
-		Brand: w.site.Brand, Site: w.site.Domain, Lead: w.of.Lead.ID, Ref: w.of.Lead.Ref,
-		Provider: e.Provider, Channel: channelName(e.Channel), Code: f.Code,
-	}
-	todo := t.UndeliveredTodoOther
-	switch f.Class {
-	case lead.BadRecipient:
-		todo = t.UndeliveredTodoRecipient
-	case lead.OptedOut:
-		todo = t.UndeliveredTodoOptedOut
-	case lead.OurFault:
-		todo = t.UndeliveredTodoAccount
-	}
-	v.Reason = t.UndeliveredReason.say(v)
-	m.Subject = strings.TrimSpace(t.AlarmSubject.say(v))
-	w.addMail(m, mail{
-		Title: t.UndeliveredTitle.say(v), Intro: t.UndeliveredIntro.say(v), Footer: t.OwnerFooter.say(v),
-		Notes: []string{todo.say(v)},
-		Sections: []section{{Facts: facts(
-			fact{t.Provider.say(v), e.Provider},
-			fact{t.Reason.say(v), line(f.Reason, maxLine)},
-			fact{t.Code.say(v), strings.TrimSpace(f.Vendor + " " + f.Code)},
-			fact{"trace", "leadbus trace " + w.of.Lead.ID},
-		)}},
-	})
-}
-
-// uncertain tells the owner that a customer's message may not have been sent.
-func (w *writer) uncertain(e lead.Message) {
-	m, t, ok := w.owner(purposeUncertain + "-" + e.Channel)
-	if !ok {
-		return
-	}
-	v := words{Brand: w.site.Brand, Site: w.site.Domain, Lead: w.of.Lead.ID, Ref: w.of.Lead.Ref, Channel: channelName(e.Channel)}
-	v.Reason = t.UncertainReason.say(v)
-	m.Subject = strings.TrimSpace(t.AlarmSubject.say(v))
-	w.addMail(m, mail{
-		Title: t.UncertainReason.say(v), Intro: t.UncertainIntro.say(v), Footer: t.OwnerFooter.say(v),
-		Sections: []section{{Facts: facts(fact{"resend", "leadbus resend " + w.of.Lead.ID + " --to customer"}, fact{"trace", "leadbus trace " + w.of.Lead.ID})}},
-	})
 }

@@ -10,8 +10,8 @@ import (
 	"leadbus/internal/subjects"
 )
 
-// Purposes of messages. An update, the copy of one, and an alarm by e-mail end
-// in a short hash of their event, so that each new fact is told once.
+// Purposes of messages. An update and the copy of one end in a short hash of
+// their event, so that each new fact is told once.
 const (
 	purposeAlarm        = "alarm-" // what begins so calls the owner
 	purposeOffer        = "offer"
@@ -20,14 +20,9 @@ const (
 	purposeCorrection   = "confirmation-correction" // that another provider will call
 	purposeCopy         = "copy"
 	purposeCopyOfText   = "copy-confirmation"
-	purposeUnserved     = "alarm-unserved"
-	purposeReview       = "alarm-review"
-	purposeUndelivered  = "alarm-undelivered" // and the channel
-	purposeUncertain    = "alarm-uncertain"   // and the channel
-	purposeGaveUp       = "alarm-gave-up"     // and the role
-	purposeCall         = "call"              // and, for a copy, its number
-	purposeRaised       = "alarm-raised"      // and how often the owner was called
-	purposeDigest       = "digest"            // and the day
+	purposeCall         = "call"         // and, for a copy, its number
+	purposeRaised       = "alarm-raised" // and how often the owner was called
+	purposeDigest       = "digest"       // and the day
 )
 
 // plan writes every message that an outcome of the matcher calls for.
@@ -64,10 +59,6 @@ func (c *Composer) plan(e event.Event, decided event.Decided) ([]lead.Message, e
 	case subjects.Amended:
 		w.toProvider(purposeUpdate, purposeUpdate+suffix)
 		w.toOwner(purposeCopy+suffix, func(t *texts) (title, intro text) { return t.UpdateCopyTitle, t.UpdateCopyIntro })
-	case subjects.Unserved:
-		w.alarm(purposeUnserved, suffix)
-	case subjects.ReviewRequested:
-		w.alarm(purposeReview, suffix)
 	}
 	return w.done()
 }
@@ -78,6 +69,6 @@ func (c *Composer) writer(l subjects.Lead, decided event.Decided) (*writer, erro
 	if s == nil {
 		return nil, fmt.Errorf("plan messages: site %s is not configured, or its file is broken", l.Site)
 	}
-	decided.Lead.ID, decided.Lead.Market, decided.Lead.Site = l.Lead, l.Market, l.Site
-	return &writer{catalog: c.catalog, links: c.links, public: c.public, site: s, texts: c.texts[l.Site], of: decided}, nil
+	decided.Lead.ID, decided.Lead.Market, decided.Lead.Site = or(decided.Lead.ID, l.Lead), l.Market, l.Site
+	return &writer{to: l.Lead, catalog: c.catalog, links: c.links, public: c.public, site: s, texts: c.texts[l.Site], of: decided}, nil
 }

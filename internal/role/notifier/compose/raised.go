@@ -11,15 +11,19 @@ import (
 )
 
 // raised calls the owner for an alarm; from the second call on the site's
-// escalation as well. Each call is a message of its own, by its number.
-func (c *Composer) raised(e event.Event, a alarm.Alarm) ([]lead.Message, error) {
-	w, err := c.writer(e.Lead, event.Decided{})
+// escalation as well. Each call is a message of its own, by its number. Of an
+// alarm about one lead the mail has all that is known of it.
+func (c *Composer) raised(e event.Event, a alarm.Alarm, about *event.Decided) ([]lead.Message, error) {
+	if about == nil {
+		about = new(event.Decided)
+	}
+	w, err := c.writer(e.Lead, *about)
 	if err != nil {
 		return nil, err
 	}
-	purpose := fmt.Sprintf("%s-%d", purposeRaised, a.Told)
+	purpose := fmt.Sprintf("%s-%d", purposeRaised, a.Notified)
 	w.callFor(e, a, purpose, w.site.Owner.Email, w.site.Owner.Phone, false)
-	if up := w.site.Owner.Escalation; a.Told > 1 {
+	if up := w.site.Owner.Escalation; a.Notified > 1 {
 		w.callFor(e, a, purpose+"-escalation", up.Email, up.Phone, true)
 	}
 	return w.done()
@@ -31,61 +35,84 @@ const maxAtRisk = 20
 // callFor writes to one address and one number; either may be empty.
 func (w *writer) callFor(e event.Event, a alarm.Alarm, purpose, email, number string, escalated bool) {
 	m, t, _ := w.owner(purpose)
-	v := words{
-		Brand: w.site.Brand, Site: w.site.Domain, Times: a.Times, Told: a.Told, Leads: len(a.Leads),
-		Since: w.moment(a.Since), Last: w.moment(a.Last), Link: w.link(link.Alarm, a.ID, e.At),
+	withMail := email != "" && w.site.Senders.Mail.From != ""
+	v, short, known := words{Brand: w.site.Brand, Site: w.site.Domain}, words{Brand: w.site.Brand, Site: w.site.Domain}, w.of.Lead.ID != w.to
+	if known {
+		v, short = w.words(m.Language), w.open(m.Language, withMail)
 	}
-	says, known := t.Causes[a.Cause]
-	if v.Reason = line(strings.ReplaceAll(a.Cause, "-", " "), maxName); known {
-		v.Reason = says.Title.say(v)
+	says, advised := t.Causes[a.Cause]
+	for _, x := range []*words{&v, &short} {
+		x.Times, x.Told, x.Leads, x.Since, x.Last = a.Times, a.Notified, a.AtRisk(), w.moment(a.Since), w.moment(a.Last)
+		x.Link, x.Channel, x.Code = w.link(link.Alarm, a.ID, e.At), channelName(a.About), a.About
+		if x.Reason = line(strings.ReplaceAll(a.Cause, "-", " "), maxName); advised {
+			x.Reason = says.Title.say(*x)
+		}
 	}
-	if email != "" && w.site.Senders.Mail.From != "" {
-		c := mail{Title: v.Reason, Intro: t.RaisedIntro.say(v), Footer: t.OwnerFooter.say(v)}
-		if known {
-			c.Notes = append(c.Notes, says.Next.say(v))
-		}
-		if a.Told > 1 {
-			c.Notes = append(c.Notes, t.RaisedAgain.say(v))
-		}
-		if escalated {
-			c.Notes = append(c.Notes, t.RaisedEscalated.say(v))
-		}
-		if v.Link != "" {
-			c.Links = append(c.Links, button{Label: t.AcknowledgeButton.say(v), URL: v.Link})
-		}
-		known := facts(
-			fact{t.Site.say(v), w.site.Domain},
-			fact{t.Since.say(v), w.local(a.Since).Format(dateTimeZone)},
-			fact{t.Last.say(v), w.local(a.Last).Format(dateTimeZone)},
-			fact{t.Times.say(v), fmt.Sprint(a.Times)},
-			fact{t.AtRisk.say(v), fmt.Sprint(len(a.Leads))},
-			fact{t.Reason.say(v), line(strings.TrimSpace(a.Cause+" "+a.About), maxLine)},
-		)
-		for i, f := range a.Facts {
-			if i < maxListed && f.Value != "" {
-				known = append(known, fact{line(f.Label, maxName), line(f.Value, 2*maxLine)})
-			}
-		}
-		for i, id := range a.Leads {
-			if i == maxAtRisk {
-				known = append(known, fact{"…", fmt.Sprintf("+ %d", len(a.Leads)-i)})
-				break
-			}
-			known = append(known, fact{lead.Ref(id), "leadbus trace " + id})
-			if url := w.link(link.Recover, id, e.At); url != "" && a.Cause == alarm.NotRescued {
-				c.Links = append(c.Links, button{Label: t.AnswerButton.say(words{Ref: lead.Ref(id)}), URL: url, Quiet: true})
-			}
-		}
-		c.Sections = []section{{Facts: known}}
+	if withMail {
 		m := m
-		m.To, m.Subject = email, strings.TrimSpace(t.AlarmSubject.say(v))
-		w.addMail(m, c)
+		m.To, m.Subject = email, strings.TrimSpace(t.AlarmSubject.say(short))
+		w.addMail(m, w.alarmMail(e, a, t, v, known, escalated))
 	}
 	if number != "" && w.site.Senders.SMS.From != "" {
-		text, _, _ := toGSM7(t.RaisedSMS.say(v))
+		text, _, _ := toGSM7(t.RaisedSMS.say(short))
+		text = cut(tidy(text), longest, septet, "...")
+		if known {
+			text = sms(t, t.AlarmSMS, short, withMail)
+		}
 		w.add(lead.Message{
 			Purpose: purpose, Recipient: lead.ToOwner, Language: m.Language,
-			Channel: lead.SMS, From: w.site.Senders.SMS.From, To: number, Text: cut(tidy(text), longest, septet, "..."),
+			Channel: lead.SMS, From: w.site.Senders.SMS.From, To: number, Text: text,
 		})
 	}
+}
+
+// alarmMail says what the matter is, since when, what is at risk and what to do.
+func (w *writer) alarmMail(e event.Event, a alarm.Alarm, t *texts, v words, known, escalated bool) mail {
+	c := mail{Title: v.Reason, Intro: t.RaisedIntro.say(v), Footer: t.OwnerFooter.say(v)}
+	if says, ok := t.Causes[a.Cause]; ok {
+		c.Notes = append(c.Notes, says.Next.say(v))
+	}
+	if known && a.Cause == alarm.Review {
+		for _, x := range w.todo(t) {
+			c.Notes = append(c.Notes, x.say(v))
+		}
+	}
+	if a.Notified > 1 {
+		c.Notes = append(c.Notes, t.RaisedAgain.say(v))
+	}
+	if escalated {
+		c.Notes = append(c.Notes, t.RaisedEscalated.say(v))
+	}
+	if v.Link != "" {
+		c.Links = append(c.Links, button{Label: t.AcknowledgeButton.say(v), URL: v.Link})
+	}
+	lines := facts(
+		fact{t.Site.say(v), w.site.Domain},
+		fact{t.Since.say(v), w.local(a.Since).Format(dateTimeZone)},
+		fact{t.Last.say(v), w.local(a.Last).Format(dateTimeZone)},
+		fact{t.Times.say(v), fmt.Sprint(a.Times)},
+		fact{t.AtRisk.say(v), fmt.Sprint(a.AtRisk())},
+		fact{t.Reason.say(v), line(strings.TrimSpace(a.Cause+" "+a.About), maxLine)},
+	)
+	for i, f := range a.Facts {
+		if i < maxListed && f.Value != "" {
+			lines = append(lines, fact{line(f.Label, maxName), line(f.Value, 2*maxLine)})
+		}
+	}
+	for i, id := range a.Leads {
+		if i == maxAtRisk {
+			lines = append(lines, fact{"…", fmt.Sprintf("+ %d", a.AtRisk()-i)})
+			break
+		}
+		lines = append(lines, fact{lead.Ref(id), "leadbus trace " + id})
+		if url := w.link(link.Recover, id, e.At); url != "" && a.Cause == alarm.NotRescued {
+			c.Links = append(c.Links, button{Label: t.AnswerButton.say(words{Ref: lead.Ref(id)}), URL: url, Quiet: true})
+		}
+	}
+	c.Sections = []section{{Facts: lines}}
+	if known {
+		c.Call, c.Notes = w.call(t), append(c.Notes, t.flagTexts(w.of.Lead.Flags)...)
+		c.Sections = append(append(c.Sections, w.everything(t, v)...), section{Title: t.Support.say(v), Facts: w.supportFacts()})
+	}
+	return c
 }

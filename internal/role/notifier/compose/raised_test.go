@@ -20,13 +20,14 @@ import (
 var causes = []string{
 	alarm.Drift, alarm.ConfigDrift, alarm.NoDisclosure, alarm.ToolError, alarm.NotRescued, alarm.UnknownAgent, alarm.CallWithoutConversation, alarm.CallWithoutEnd,
 	alarm.LeadWithoutOffer, alarm.MessageWithoutReceipt, alarm.Unreachable, alarm.Roster, alarm.Canary, alarm.HostSlept, alarm.Reconcile,
+	alarm.Unserved, alarm.Review, alarm.Account, alarm.Uncertain, alarm.DeadLetter,
 }
 
 // raised is a call to the owner for the n-th time.
 func raised(cause string, told int) event.Event {
 	a := alarm.Alarm{
 		ID: alarm.NewID(alarm.Occurrence{Site: "plombiersgeneve.ch", Cause: cause, ID: "1"}), Site: "plombiersgeneve.ch",
-		Cause: cause, About: "agent_01/missed_dispatch", Since: start, Last: start.Add(40 * time.Minute), Times: 3, Told: told,
+		Cause: cause, About: "agent_01/missed_dispatch", Since: start, Last: start.Add(40 * time.Minute), Times: 3, Notified: told,
 		Leads: []string{lead.NewID("x", "1"), lead.NewID("x", "2")}, Facts: []alarm.Fact{{Label: "calls", Value: "5 of 20 (11-47 %)"}},
 	}
 	return event.Event{
@@ -82,14 +83,16 @@ func TestWhatAnAlarmSays(t *testing.T) {
 				t.Errorf("%s: no text for %s", lang, cause)
 				continue
 			}
+			about := words{Channel: channelName("agent_01/missed_dispatch"), Code: "agent_01/missed_dispatch"}
+			title, next := says.Title.say(about), says.Next.say(about)
 			for told := 1; told <= 2; told++ {
 				e := raised(cause, told)
 				messages := planned(t, e, func(c *site.Catalog) { c.Sites["plombiersgeneve.ch"].Owner.Language = lang })
 				name := fmt.Sprint(lang, " ", cause, " ", told)
 				m, text := messages[0], messages[1].Text
-				both(t, name, m, says.Title.say(words{}), says.Next.say(words{}), "23.11.2026 09:00 CET", "23.11.2026 09:40 CET", "3", "5 of 20 (11-47 %)", "agent_01/missed_dispatch",
+				both(t, name, m, title, next, "23.11.2026 09:00 CET", "23.11.2026 09:40 CET", "3", "5 of 20 (11-47 %)", "agent_01/missed_dispatch",
 					"leadbus trace "+lead.NewID("x", "1"), "leadbus trace "+lead.NewID("x", "2"))
-				if !strings.Contains(m.Subject, says.Title.say(words{})) || !strings.Contains(m.Subject, "[plombiersgeneve.ch]") || m.Thread != e.Lead.Lead {
+				if !strings.Contains(m.Subject, title) || !strings.Contains(m.Subject, "[plombiersgeneve.ch]") || m.Thread != e.Lead.Lead {
 					t.Errorf("%s: subject %q, thread %q", name, m.Subject, m.Thread)
 				}
 				if again := texts.RaisedAgain.say(words{Told: told}); strings.Contains(m.Text, again) != (told > 1) {
@@ -98,8 +101,8 @@ func TestWhatAnAlarmSays(t *testing.T) {
 				if n, gsm7 := SegmentsOf(text); n > 2 || !gsm7 {
 					t.Errorf("%s: %d segments, GSM-7 %v: %q", name, n, gsm7, text)
 				}
-				title, _, _ := toGSM7(says.Title.say(words{}))
-				for _, want := range []string{title, "Plombiers", "23.11.2026 09:00", "3x", ": 2"} {
+				plain, _, _ := toGSM7(title)
+				for _, want := range []string{plain, "Plombiers", "23.11.2026 09:00", "3x", ": 2"} {
 					if !strings.Contains(text, want) {
 						t.Errorf("%s: no %q in %q", name, want, text)
 					}
@@ -118,6 +121,27 @@ func TestWhatAnAlarmSays(t *testing.T) {
 		}
 		if len(texts.Causes) != len(causes) {
 			t.Errorf("%s: %d causes", lang, len(texts.Causes))
+		}
+	}
+}
+
+// The alarm about one lead has all that is known of it: whoever reads it can call
+// the customer. It stands in the lead's thread.
+func TestAnAlarmAboutALead(t *testing.T) {
+	for _, kind := range []string{subjects.Unserved, subjects.ReviewRequested} {
+		e := outcome(kind, func(b *event.Decided) { b.Lead.Place.ID = "" })
+		messages := planned(t, e, nil)
+		m, text := messages[0], messages[1].Text
+		both(t, kind, m, "Marta Salas", "+41781230042", "L'évier de la cuisine fuit.", "“Carouche” → Carouge", "closed now, and takes no leads outside opening hours",
+			"leadbus trace "+e.Lead.Lead, "conv_01", "Acknowledge", "Since")
+		if strings.Contains(m.Text, "The place was not understood or") != (kind == subjects.ReviewRequested) {
+			t.Errorf("%s: says what is to be done:\n%s", kind, m.Text)
+		}
+		if m.Thread != e.Lead.Lead || !strings.Contains(m.Subject, "482 913") || !strings.Contains(m.HTML, `href="tel:&#43;41781230042"`) {
+			t.Errorf("%s: %q in thread %s", kind, m.Subject, m.Thread)
+		}
+		if !strings.Contains(text, "Marta Salas") || !strings.Contains(text, "+41781230042") {
+			t.Errorf("%s: %q", kind, text)
 		}
 	}
 }

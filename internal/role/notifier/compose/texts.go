@@ -62,27 +62,10 @@ type texts struct {
 	ConfirmationIntro text `yaml:"confirmation_intro"`
 	OwnerFooter       text `yaml:"owner_footer"`
 
-	UnservedTitle text `yaml:"unserved_title"`
-	UnservedIntro text `yaml:"unserved_intro"`
-	UnservedTodo  text `yaml:"unserved_todo"`
-	ReviewTitle   text `yaml:"review_title"`
-	ReviewIntro   text `yaml:"review_intro"`
-	TodoPhone     text `yaml:"todo_phone"`
-	TodoService   text `yaml:"todo_service"`
-	TodoPlace     text `yaml:"todo_place"`
-	AlarmSMS      text `yaml:"alarm_sms"`
-
-	UndeliveredReason        text `yaml:"undelivered_reason"`
-	UndeliveredTitle         text `yaml:"undelivered_title"`
-	UndeliveredIntro         text `yaml:"undelivered_intro"`
-	UndeliveredTodoRecipient text `yaml:"undelivered_todo_recipient"`
-	UndeliveredTodoOptedOut  text `yaml:"undelivered_todo_opted_out"`
-	UndeliveredTodoAccount   text `yaml:"undelivered_todo_account"`
-	UndeliveredTodoOther     text `yaml:"undelivered_todo_other"`
-	UncertainReason          text `yaml:"uncertain_reason"`
-	UncertainIntro           text `yaml:"uncertain_intro"`
-	GaveUpReason             text `yaml:"gave_up_reason"`
-	GaveUpIntro              text `yaml:"gave_up_intro"`
+	TodoPhone   text `yaml:"todo_phone"`
+	TodoService text `yaml:"todo_service"`
+	TodoPlace   text `yaml:"todo_place"`
+	AlarmSMS    text `yaml:"alarm_sms"`
 
 	Service  text `yaml:"label_service"`
 	Urgency  text `yaml:"label_urgency"`

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"leadbus/internal/event"
+	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
@@ -66,7 +67,7 @@ func TestShippedTextsFitOneSegment(t *testing.T) {
 				w := sample
 				w.Brand, w.Site, w.Dial = s.Brand, s.Domain, s.DID
 				w.Service = or(c.Services[s.Services[0].ID].Names[lang], w.Service)
-				w.Reason = x.ReviewTitle.say(w)
+				w.Reason = x.Causes[alarm.Review].Title.say(w)
 				raw := tidy(tmpl.say(w))
 				if n, gsm7 := SegmentsOf(raw); !gsm7 || n != 1 {
 					t.Errorf("%s %s for %s: %d segments, GSM-7 %v, %d septets: %q", lang, name, s.Domain, n, gsm7, length(raw, septet), raw)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"leadbus/internal/event"
+	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
 	"leadbus/internal/lead/link"
 	"leadbus/internal/roster"
@@ -116,14 +117,23 @@ func planned(t *testing.T, e event.Event, change func(*site.Catalog)) []lead.Mes
 	return by(t, c, e)
 }
 
-// by are the messages of an event that a catalog's composer writes.
+// by are the messages of an event that a catalog's composer writes. Of a
+// decision for which the owner is called they are those of its alarm.
 func by(t *testing.T, c *site.Catalog, e event.Event) []lead.Message {
 	t.Helper()
 	composer, err := New(c, e.Lead.Market, links, "https://leads.mail.example/")
 	if err != nil {
 		t.Fatal(err)
 	}
-	messages, err := composer.Compose(e)
+	var about *event.Decided
+	if cause := map[string]string{subjects.Unserved: alarm.Unserved, subjects.ReviewRequested: alarm.Review}[e.Lead.Event]; cause != "" {
+		about = e.Body.(*event.Decided)
+		e = raised(cause, 1)
+		e.Lead.Market, e.Lead.Site = about.Lead.Market, about.Lead.Site
+		a := &e.Body.(*event.Raised).Alarm
+		a.About, a.Leads, a.Facts, a.Times = about.Lead.ID, []string{about.Lead.ID}, nil, 1
+	}
+	messages, err := composer.Compose(e, about)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ type writer struct {
 	site    *site.Site
 	texts   map[string]*texts // of the site, by language
 	of      event.Decided
+	to      string // id of the lead, or of the alarm, that the messages belong to
 
 	messages []lead.Message
 	err      error
@@ -30,8 +31,8 @@ type writer struct {
 // add completes a message with what all messages of the event share.
 func (w *writer) add(m lead.Message) {
 	l := w.of.Lead
-	m.Lead, m.Market, m.Site, m.Ref, m.Offer = l.ID, l.Market, l.Site, l.Ref, w.of.Offer
-	m.ID = lead.MessageID(l.ID, m.Purpose, m.Recipient, m.Channel, m.Offer)
+	m.Lead, m.Market, m.Site, m.Ref, m.Offer = w.to, l.Market, l.Site, l.Ref, w.of.Offer
+	m.ID = lead.MessageID(w.to, m.Purpose, m.Recipient, m.Channel, m.Offer)
 	w.messages = append(w.messages, m)
 }
 

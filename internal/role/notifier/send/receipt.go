@@ -3,8 +3,10 @@ package send
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"leadbus/internal/event"
+	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
 	"leadbus/internal/roster"
 	"leadbus/internal/subjects"
@@ -12,7 +14,7 @@ import (
 
 // Receipt takes a vendor's report. Any report on a message proves that the
 // vendor took it, whatever the ledger says; a report that a provider's message
-// failed for good alarms the owner. Order and repetition do not matter.
+// failed for good raises an alarm. Order and repetition do not matter.
 func (s *Sender) Receipt(ctx context.Context, d event.Delivery, r lead.Receipt) error {
 	if !subjects.ValidToken(r.Message) {
 		return event.Permanent(errors.New("the receipt names no message of ours"))
@@ -47,30 +49,31 @@ func (s *Sender) Receipt(ctx context.Context, d event.Delivery, r lead.Receipt) 
 		if r.Failure != nil {
 			f = *r.Failure
 		}
-		return s.alarmUndelivered(ctx, d.Lead, e, f)
+		return s.failed(ctx, d.Lead, r.Message, e, f)
 	}
 	return nil
 }
 
-// alarmUndelivered queues one mail to the owner for each offer and channel that
-// did not reach its provider. Nobody else's failure alarms, nor a canary's.
-func (s *Sender) alarmUndelivered(ctx context.Context, l subjects.Lead, e entry, f lead.Failure) error {
-	if e.Recipient != lead.ToProvider || e.Provider == roster.Canary {
+// failed raises an alarm when the owner has to know that a message failed, or
+// may not have been sent: a vendor refuses our account, a provider was not
+// reached, nobody knows whether a customer was told. A canary's alarms nobody
+// here, and neither does a message to the owner.
+func (s *Sender) failed(ctx context.Context, l subjects.Lead, id string, e entry, f lead.Failure) error {
+	o := alarm.Occurrence{
+		Site: l.Site, ID: id, At: s.now().UTC(), Leads: []string{l.Lead},
+		Facts: []alarm.Fact{{Label: e.Channel, Value: strings.TrimSpace(f.Vendor + " " + f.Code + " " + f.Reason)}},
+	}
+	switch {
+	case e.Provider == roster.Canary || e.Recipient == lead.ToOwner:
 		return nil
+	case f.Class == lead.OurFault:
+		o.Site, o.Cause, o.About = "", alarm.Account, e.Channel // the market's, whichever site it was for
+	case e.Recipient == lead.ToProvider:
+		o.Cause, o.About = alarm.Unreachable, e.Provider
+	case f.Class == lead.Doubtful:
+		o.Cause, o.About = alarm.Uncertain, e.Channel
+	default:
+		return nil // a customer's number that takes no message
 	}
-	return s.alarm(ctx, l, e.message(), &f)
-}
-
-// alarmUncertain tells the owner that nobody knows whether a customer, or in
-// spite of repeats a provider, was told.
-func (s *Sender) alarmUncertain(ctx context.Context, l subjects.Lead, e entry) error {
-	if e.Recipient != lead.ToCustomer {
-		return s.alarmUndelivered(ctx, l, e, *e.Failure)
-	}
-	return s.alarm(ctx, l, e.message(), nil)
-}
-
-// message is what the ledger knows of the message.
-func (e entry) message() lead.Message {
-	return lead.Message{Purpose: e.Purpose, Recipient: e.Recipient, Channel: e.Channel, Offer: e.Offer, Provider: e.Provider, Ref: e.Ref}
+	return s.raise(ctx, o)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"leadbus/internal/event"
+	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
 	"leadbus/internal/roster"
 	"leadbus/internal/subjects"
@@ -182,6 +183,46 @@ func TestReceiptsInAnyOrder(t *testing.T) {
 		}
 		if len(w.took) != 1 || sent != 1 {
 			t.Errorf("seed %d: took %d, events %v", seed, len(w.took), kinds)
+		}
+	}
+}
+
+// The owner is called for one thing: the provider, however many of their
+// addresses fail; the account, whoever was to be told; the texts of a site that
+// customers may not have.
+func TestWhatTheOwnerIsCalledFor(t *testing.T) {
+	whatsApp := queuedEvent(lead.ToProvider, lead.WhatsApp, "offer")
+	for name, c := range map[string]struct {
+		message           event.Event
+		class             lead.FailureClass
+		site, cause, fact string
+		about             string
+	}{
+		"a wrong number":            {toProvider, lead.BadRecipient, domain, alarm.Unreachable, "sms: twilio 1 because", "rapide"},
+		"another address":           {whatsApp, lead.OptedOut, domain, alarm.Unreachable, "whatsapp: twilio 1 because", "rapide"},
+		"a handset that was off":    {toProvider, lead.Transient, domain, alarm.Unreachable, "sms: twilio 1 because", "rapide"},
+		"our account":               {toProvider, lead.OurFault, "", alarm.Account, "sms: twilio 1 because", "sms"},
+		"the same, of a customer":   {toCustomer, lead.OurFault, "", alarm.Account, "sms: twilio 1 because", "sms"},
+		"a customer's wrong number": {message: toCustomer, class: lead.BadRecipient},
+		"a copy for the owner":      {message: ownersCopy, class: lead.OurFault},
+	} {
+		w := newWorld()
+		if _, err := w.deliver(t, c.message); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.deliver(t, receiptOf(c.message, lead.MessageFailed, &lead.Failure{Vendor: "twilio", Code: "1", Class: c.class, Reason: "because"})); err != nil {
+			t.Fatal(err)
+		}
+		got := w.alarms()
+		if c.cause == "" {
+			if len(got) != 0 {
+				t.Errorf("%s: %+v", name, got)
+			}
+			continue
+		}
+		if len(got) != 1 || got[0].Site != c.site || got[0].Cause != c.cause || got[0].About != c.about || got[0].Facts[0].Label+": "+got[0].Facts[0].Value != c.fact ||
+			!slices.Equal(got[0].Leads, []string{exampleLead().ID}) {
+			t.Errorf("%s: %+v", name, got)
 		}
 	}
 }

@@ -206,7 +206,7 @@ func (s *Sender) outcome(ctx context.Context, d event.Delivery, id string, e ent
 			// the durable gives up on the event. The owner hears of it once
 			// it is more than a slip.
 			if d.Attempt >= alarmAttempt {
-				if err := s.alarmUndelivered(ctx, d.Lead, e, *e.Failure); err != nil {
+				if err := s.failed(ctx, d.Lead, id, e, *e.Failure); err != nil {
 					return err
 				}
 			}
@@ -251,7 +251,7 @@ func (s *Sender) resolve(ctx context.Context, d event.Delivery, m lead.Message, 
 	// The alarm comes first: it repeats harmlessly, and a look that is noted
 	// does not come again.
 	if e.Looks == 0 {
-		if err := s.alarmUncertain(ctx, d.Lead, e); err != nil {
+		if err := s.failed(ctx, d.Lead, m.ID, e, *e.Failure); err != nil {
 			return err
 		}
 	}
@@ -309,7 +309,7 @@ func (s *Sender) finish(ctx context.Context, l subjects.Lead, id string, e entry
 	if e.State == sent {
 		return s.publish(ctx, l, subjects.MessageSent, id, e)
 	}
-	if err := s.alarmUndelivered(ctx, l, e, *e.Failure); err != nil {
+	if err := s.failed(ctx, l, id, e, *e.Failure); err != nil {
 		return err
 	}
 	return s.publish(ctx, l, subjects.MessageFailed, id, e)

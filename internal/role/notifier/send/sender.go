@@ -31,6 +31,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/event"
+	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
@@ -61,6 +62,9 @@ type Vendor interface {
 	Find(ctx context.Context, m lead.Message, attempt string, since time.Time) (lead.Sent, bool, error)
 }
 
+// Raise calls the owner where that is due; the same occurrence counts once.
+type Raise func(ctx context.Context, occurrences ...alarm.Occurrence) error
+
 // Options are what a sender works with.
 type Options struct {
 	Catalog *site.Catalog
@@ -69,11 +73,9 @@ type Options struct {
 	Ledger  Ledger
 	Vendors map[string]Vendor // one for each channel
 	Journal *Journal
-	// Alarm tells the owner that a provider's message failed; without a failure,
-	// that a customer's may not have been sent.
-	Alarm func(ctx context.Context, l subjects.Lead, m lead.Message, f *lead.Failure) error
-	Now   func() time.Time
-	Log   zerolog.Logger
+	Raise   Raise
+	Now     func() time.Time
+	Log     zerolog.Logger
 }
 
 // Sender sends one market's messages. Between deliveries it keeps rate limits,
@@ -86,7 +88,7 @@ type Sender struct {
 	journal *Journal
 	rates   *rates
 	away    map[string]*breaker // by channel
-	alarm   func(ctx context.Context, l subjects.Lead, m lead.Message, f *lead.Failure) error
+	raise   Raise
 	now     func() time.Time
 	log     zerolog.Logger
 }
@@ -95,7 +97,7 @@ type Sender struct {
 func New(o Options) (*Sender, error) {
 	s := &Sender{
 		stream: o.Stream, ledger: newLedger(o.Ledger), vendors: o.Vendors, journal: o.Journal, rates: newRates(o.Catalog, o.Market),
-		away: map[string]*breaker{}, alarm: o.Alarm, now: o.Now, log: o.Log,
+		away: map[string]*breaker{}, raise: o.Raise, now: o.Now, log: o.Log,
 	}
 	for _, channel := range []string{lead.WhatsApp, lead.SMS, lead.Email} {
 		if o.Vendors[channel] == nil {

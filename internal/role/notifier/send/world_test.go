@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"leadbus/internal/event"
+	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
@@ -71,7 +72,7 @@ func (w *world) sender(tb testing.TB) *Sender {
 		tb.Fatal(err)
 	}
 	n, err := New(Options{
-		Catalog: catalog(), Market: "ch", Stream: w, Ledger: w, Journal: j, Now: w.now, Log: zerolog.Nop(), Alarm: w.alarm,
+		Catalog: catalog(), Market: "ch", Stream: w, Ledger: w, Journal: j, Now: w.now, Log: zerolog.Nop(), Raise: w.raise,
 		Vendors: map[string]Vendor{lead.SMS: w, lead.WhatsApp: w, lead.Email: w},
 	})
 	if err != nil {
@@ -99,10 +100,15 @@ func (w *world) Publish(ctx context.Context, e event.Event) error {
 	return nil
 }
 
-// alarm is the owner being called: an event too, so that its order shows.
-func (w *world) alarm(ctx context.Context, l subjects.Lead, m lead.Message, f *lead.Failure) error {
-	l.Event = subjects.AlarmRaised
-	return w.Publish(ctx, event.Event{ID: "alarm-" + m.Recipient + m.Channel, Lead: l, Body: f})
+// raise is the owner being called: an event too, so that its order shows.
+func (w *world) raise(ctx context.Context, occurrences ...alarm.Occurrence) error {
+	for _, o := range occurrences {
+		e := event.Event{ID: o.Cause + o.ID, Lead: subjects.Lead{Market: "ch", Site: o.Site, Event: subjects.AlarmRaised}, Body: o}
+		if err := w.Publish(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *world) Events(_ context.Context, of subjects.Lead) (found []event.Event, err error) {
@@ -252,11 +258,11 @@ func (w *world) kinds() []string {
 	return out
 }
 
-// alarms are the events by which the owner was called.
-func (w *world) alarms() (raised []event.Event) {
+// alarms are what the owner was called for.
+func (w *world) alarms() (raised []alarm.Occurrence) {
 	for _, e := range w.events {
-		if e.Lead.Event == subjects.AlarmRaised {
-			raised = append(raised, e)
+		if o, ok := e.Body.(alarm.Occurrence); ok {
+			raised = append(raised, o)
 		}
 	}
 	return raised

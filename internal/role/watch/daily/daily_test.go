@@ -72,7 +72,7 @@ func scanned(t time.Time, id, version string, s call.Scan) event.Event {
 }
 
 func raised(t time.Time, site, id string, telling int) event.Event {
-	return at(t, site, id, subjects.AlarmRaised, &event.Raised{Alarm: alarm.Alarm{ID: id, Told: telling}})
+	return at(t, site, id, subjects.AlarmRaised, &event.Raised{Alarm: alarm.Alarm{ID: id, Notified: telling}})
 }
 
 func count1(events ...event.Event) digest.Digest {

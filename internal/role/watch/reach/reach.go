@@ -5,7 +5,7 @@
 //
 // A delivery heals. A code that is permanent for the address breaks the channel
 // at once, two that may pass make it suspect, and a corrected address begins
-// anew. The owner is called when a channel breaks.
+// anew.
 //
 // What is known stands in the bucket watch, one key for each provider and
 // channel. It is reduced from outcomes that say by themselves whom they are
@@ -18,11 +18,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"leadbus/internal/event"
-	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
 	"leadbus/internal/roster"
 	"leadbus/internal/subjects"
@@ -56,17 +54,15 @@ func New(stream Stream, bucket Bucket) *Reach { return &Reach{stream: stream, bu
 // Key is the bucket's key of a provider's channel.
 func Key(provider, channel string) string { return "reach-" + provider + "-" + channel }
 
-// Handle takes a message-failed or a receipt-received event, and answers a
-// occurrence when it says that a provider's channel is broken. The failure that
-// broke it answers the same occurrence whenever it is handled.
-func (r *Reach) Handle(ctx context.Context, e event.Event) ([]alarm.Occurrence, error) {
+// Handle takes a message-failed or a receipt-received event.
+func (r *Reach) Handle(ctx context.Context, e event.Event) error {
 	var message string
 	var about lead.Label
 	var why *lead.Failure // nil: it arrived
 	switch b := e.Body.(type) {
 	case *event.Attempted:
 		if e.Lead.Event != subjects.MessageFailed || b.Failure == nil {
-			return nil, nil
+			return nil
 		}
 		message, about, why = b.Message, b.Label, b.Failure
 	case *event.Reported:
@@ -75,55 +71,29 @@ func (r *Reach) Handle(ctx context.Context, e event.Event) ([]alarm.Occurrence, 
 		case lead.MessageDelivered, lead.MessageRead:
 		case lead.MessageFailed:
 			if why = b.Receipt.Failure; why == nil {
-				return nil, nil
+				return nil
 			}
 		default:
-			return nil, nil
+			return nil
 		}
 	default:
-		return nil, nil
+		return nil
 	}
 	if about.Recipient == "" {
 		var err error
 		if about, err = r.label(ctx, e, message); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if about.Recipient != lead.ToProvider || about.Provider == roster.Canary {
-		return nil, nil
+		return nil
 	}
-	h, err := r.change(ctx, about, func(h Health) Health {
+	return r.change(ctx, about, func(h Health) Health {
 		if why == nil {
 			return h.Arrive(e.At.UTC())
 		}
 		return h.Fail(Failure{Message: message, Lead: e.Lead.Lead, At: e.At, Why: *why})
 	})
-	if err != nil {
-		return nil, err
-	}
-	if f, broken := h.broken(); broken && f.Message == message && why != nil {
-		return []alarm.Occurrence{occurrence(e.Lead.Site, h, f)}, nil
-	}
-	return nil, nil
-}
-
-// occurrence calls the owner for a channel that broke.
-func occurrence(site string, h Health, f Failure) alarm.Occurrence {
-	todo := "correct the address in the roster"
-	if f.Why.Class == lead.OptedOut {
-		todo = "ask the provider to allow messages from this sender again"
-	}
-	return alarm.Occurrence{
-		Site: site, Cause: alarm.Unreachable, About: h.Provider + "/" + h.Channel, ID: f.Message, At: f.At, Leads: []string{f.Lead},
-		Facts: []alarm.Fact{
-			{Label: "provider", Value: h.Provider},
-			{Label: "channel", Value: h.Channel},
-			{Label: "code", Value: strings.TrimSpace(f.Why.Vendor + " " + f.Why.Code)},
-			{Label: "reason", Value: f.Why.Reason},
-			{Label: "to do", Value: todo},
-			{Label: "give the request to the next provider", Value: "leadbus resend " + f.Lead + " --to next"},
-		},
-	}
 }
 
 var errUnseen = errors.New("the message of a report cannot be read yet")
@@ -153,38 +123,38 @@ func (r *Reach) label(ctx context.Context, e event.Event, message string) (lead.
 const fresh = time.Hour
 
 // change brings what is known of a channel up to date.
-func (r *Reach) change(ctx context.Context, of lead.Label, f func(Health) Health) (Health, error) {
+func (r *Reach) change(ctx context.Context, of lead.Label, f func(Health) Health) error {
 	key := Key(of.Provider, of.Channel)
 	for {
 		there, err := r.bucket.Get(ctx, key)
 		if err != nil && !errors.Is(err, event.ErrNotFound) {
-			return Health{}, err
+			return err
 		}
 		before, err := Read(there.Value)
 		if err != nil {
-			return Health{}, event.Permanent(err)
+			return event.Permanent(err)
 		}
 		before.Provider, before.Channel = of.Provider, of.Channel
 		h, current := before.About(of.Address, of.QueuedAt)
 		if !current {
-			return h, nil
+			return nil
 		}
 		if h = f(h); h.Address == before.Address && len(h.Failures)+len(before.Failures) == 0 && h.Delivered.Sub(before.Delivered) < fresh {
-			return h, nil
+			return nil
 		}
 		value, err := json.Marshal(h)
 		switch {
 		case err != nil:
-			return h, event.Permanent(err)
+			return event.Permanent(err)
 		case bytes.Equal(value, there.Value):
-			return h, nil
+			return nil
 		case there.Revision == 0:
 			_, err = r.bucket.Create(ctx, key, value)
 		default:
 			_, err = r.bucket.Update(ctx, key, value, there.Revision)
 		}
 		if !errors.Is(err, event.ErrConflict) {
-			return h, err
+			return err
 		}
 	}
 }
