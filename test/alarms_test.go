@@ -143,7 +143,8 @@ func TestAProviderThatCannotBeReachedIsOneAlarm(t *testing.T) {
 		s.row(t, "ch", id, func(l store.Lead) bool { return told(l) && unreached(l) })
 	}
 	st := s.raised(t, alarm.Unreachable, provider, func(st alarm.State) bool { return len(st.Leads) >= 4 })
-	if st.ID != first.ID || st.Notified != 1 || !slices.Equal(st.Leads[len(st.Leads)-4:], leads) {
+	missing := slices.DeleteFunc(slices.Clone(leads), func(id string) bool { return slices.Contains(st.Leads, id) })
+	if st.ID != first.ID || st.Notified != 1 || len(missing) > 0 {
 		t.Errorf("%+v, leads %v", st, leads)
 	}
 	mails, texts := s.called(t)
