@@ -68,17 +68,17 @@ func (w *writer) aboutCall(e event.Event, s event.Scanned) {
 	v := w.words(m.Language)
 	v.Provider, v.Reason, v.Since = line(s.Provider, maxName), line(s.Status, maxName), w.moment(c.StartedAt)
 	if s.Lead == nil {
-		m.Subject = t.CallSubject.say(v)
+		m.Subject = t.say("call_subject", v)
 	}
 	says, known := t.Calls[state]
 	if !known {
 		says = t.Calls["other"]
 	}
 	content := mail{
-		Title: says.Title.say(v), Intro: says.Next.say(v), Footer: t.OwnerFooter.say(v),
+		Title: says.Title.say(v), Intro: says.Next.say(v), Footer: t.say("owner_footer", v),
 		Sections: []section{
-			{Title: t.Call.say(v), Facts: w.callFacts(t, v, s)},
-			{Title: t.Noticed.say(v), Texts: t.findings(v, s.Scan.Findings)},
+			{Title: t.say("section_call", v), Facts: w.callFacts(t, v, s)},
+			{Title: t.say("section_noticed", v), Texts: t.findings(v, s.Scan.Findings)},
 		},
 	}
 	add := func(one section, missing text) {
@@ -88,38 +88,38 @@ func (w *writer) aboutCall(e event.Event, s event.Scanned) {
 		content.Sections = append(content.Sections, one)
 	}
 	if len(s.Scan.Findings) == 0 {
-		content.Sections[1].Text = t.NothingNoticed.say(v)
+		content.Sections[1].Text = t.say("nothing_noticed", v)
 	}
-	request := section{Title: t.Request.say(v)}
+	request := section{Title: t.say("section_request", v)}
 	if s.Lead != nil {
 		request.Facts = w.requestFacts(t, v)
 		content.Notes = t.flagTexts(slices.DeleteFunc(slices.Clone(s.Lead.Flags), func(f string) bool { return f == lead.FlagRecovered }))
 	}
-	add(request, t.NoRequest)
-	add(section{Title: t.Criteria.say(v), Facts: criteria(c)}, t.NotReported)
-	add(section{Title: t.Collected.say(v), Facts: collected(c)}, t.NotReported)
-	add(section{Title: t.Transcript.say(v), Turns: t.turns(v, c)}, t.NotReported)
-	add(section{Title: t.Support.say(v), Facts: facts(
+	add(request, t.of("no_request"))
+	add(section{Title: t.say("section_criteria", v), Facts: criteria(c)}, t.of("not_reported"))
+	add(section{Title: t.say("section_collected", v), Facts: collected(c)}, t.of("not_reported"))
+	add(section{Title: t.say("section_transcript", v), Turns: t.turns(v, c)}, t.of("not_reported"))
+	add(section{Title: t.say("section_ids", v), Facts: facts(
 		fact{"trace", "leadbus trace " + w.of.Lead.ID},
 		fact{"conversation", line(c.ID, maxLine)},
 		fact{"call", line(c.CallSID, maxLine)},
 		fact{"agent", line(c.AgentID, maxLine)},
 		fact{"version", line(c.Version, maxLine)},
 		fact{"called", line(c.Called, maxName)},
-	)}, t.NotReported)
+	)}, t.of("not_reported"))
 
 	switch state {
 	case askedOwner, missedRequest, string(lead.Unserved), string(lead.NeedsReview):
 		content.Call = w.call(t)
 		if content.Call == nil && strings.HasPrefix(c.CallerID, "+") {
 			number := line(c.CallerID, maxName)
-			content.Call = &dial{t.CallButton.say(words{Phone: number}), number}
+			content.Call = &dial{t.say("call_button", words{Phone: number}), number}
 		}
 	}
 	copied := content // only the owner answers
 	if state == askedOwner {
 		if url := w.link(link.Recover, e.Lead.Lead, e.At); url != "" {
-			content.Links = []button{{Label: t.ConfirmButton.say(v), URL: url}, {Label: t.DropButton.say(v), URL: url + "?answer=" + event.Drop, Quiet: true}}
+			content.Links = []button{{Label: t.say("confirm_button", v), URL: url}, {Label: t.say("drop_button", v), URL: url + "?answer=" + event.Drop, Quiet: true}}
 		}
 	}
 	w.addMail(m, content)
@@ -144,8 +144,8 @@ func callState(s event.Scanned) string {
 
 func (w *writer) callFacts(t *texts, v words, s event.Scanned) []fact {
 	c := s.Call
-	missing := t.NotReported.say(v)
-	status := or(line(s.Status, maxName), t.NoRequest.say(v))
+	missing := t.say("not_reported", v)
+	status := or(line(s.Status, maxName), t.say("no_request", v))
 	if s.Status == "" && s.Scan.Why != "" {
 		status += " (" + line(s.Scan.Why, maxLine) + ")"
 	}
@@ -154,17 +154,17 @@ func (w *writer) callFacts(t *texts, v words, s event.Scanned) []fact {
 		lasted = clock(c.Seconds)
 	}
 	return facts(
-		fact{t.Summary.say(v), or(line(c.Summary, maxDetails), missing)},
-		fact{t.NextStep.say(v), or(line(c.Collected[nextStep], maxDetails), missing)},
-		fact{t.Sentiment.say(v), or(line(c.Collected[sentiment], maxLine), t.NotAssessed.say(v))},
-		fact{t.Judged.say(v), or(line(c.Successful, maxName), missing)},
-		fact{t.Status.say(v), status},
-		fact{t.Provider.say(v), v.Provider},
-		fact{t.Began.say(v), or(v.Since, missing)},
-		fact{t.Lasted.say(v), lasted},
-		fact{t.Ended.say(v), or(line(or(c.Ended, c.Error), maxLine), missing)},
-		fact{t.Caller.say(v), or(line(c.CallerID, maxName), missing)},
-		fact{t.Language.say(v), or(line(c.Language, maxName), missing)},
+		fact{t.say("label_summary", v), or(line(c.Summary, maxDetails), missing)},
+		fact{t.say("label_next_step", v), or(line(c.Collected[nextStep], maxDetails), missing)},
+		fact{t.say("label_sentiment", v), or(line(c.Collected[sentiment], maxLine), t.say("not_assessed", v))},
+		fact{t.say("label_judged", v), or(line(c.Successful, maxName), missing)},
+		fact{t.say("label_status", v), status},
+		fact{t.say("label_provider", v), v.Provider},
+		fact{t.say("label_began", v), or(v.Since, missing)},
+		fact{t.say("label_lasted", v), lasted},
+		fact{t.say("label_ended", v), or(line(or(c.Ended, c.Error), maxLine), missing)},
+		fact{t.say("label_caller", v), or(line(c.CallerID, maxName), missing)},
+		fact{t.say("label_language", v), or(line(c.Language, maxName), missing)},
 	)
 }
 
@@ -237,7 +237,7 @@ func (t *texts) turns(v words, c call.Call) []turn {
 			i++
 		}
 		if room -= turnCost + len(html.EscapeString(one.Text)); room < 0 {
-			return append(out, turn{At: one.At, Who: "…", Text: t.TooLong.say(v)})
+			return append(out, turn{At: one.At, Who: "…", Text: t.say("too_long", v)})
 		}
 		out = append(out, one)
 	}
@@ -245,12 +245,12 @@ func (t *texts) turns(v words, c call.Call) []turn {
 }
 
 func (t *texts) said(v words, said call.Turn) turn {
-	one := turn{At: clock(said.Second), Who: t.Agent.say(v), Text: line(said.Text, maxTurn)}
+	one := turn{At: clock(said.Second), Who: t.say("who_agent", v), Text: line(said.Text, maxTurn)}
 	if said.Who == call.Caller {
-		one.Who, one.Caller = t.CallerWho.say(v), true
+		one.Who, one.Caller = t.say("who_caller", v), true
 	}
 	if said.Interrupted {
-		one.Who += " (" + t.Interrupted.say(v) + ")"
+		one.Who += " (" + t.say("interrupted", v) + ")"
 	}
 	return one
 }
@@ -258,13 +258,13 @@ func (t *texts) said(v words, said call.Turn) turn {
 func (t *texts) toolUse(v words, u call.ToolUse) string {
 	switch {
 	case u.Failed:
-		return strings.TrimSuffix(t.ToolFailed.say(v)+": "+line(u.ErrorType, maxLine), ": ")
+		return strings.TrimSuffix(t.say("tool_failed", v)+": "+line(u.ErrorType, maxLine), ": ")
 	case !u.Ran:
-		return t.ToolNotRun.say(v)
+		return t.say("tool_not_run", v)
 	case !u.Answered:
-		return t.ToolSilent.say(v)
+		return t.say("tool_silent", v)
 	}
-	return t.ToolDone.say(v)
+	return t.say("tool_done", v)
 }
 
 // clock is a second of a call as people say it.

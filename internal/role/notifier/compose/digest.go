@@ -29,14 +29,14 @@ func (c *Composer) digested(e event.Event, d digest.Digest) ([]lead.Message, err
 		Date: w.local(d.From).Format("02.01.2006"),
 	}
 	v.Reason = headline(t, v, d)
-	m.Subject = t.DigestSubject.say(v)
-	content := mail{Title: t.DigestTitle.say(v), Intro: t.DigestIntro.say(v), Footer: t.OwnerFooter.say(v)}
+	m.Subject = t.say("digest_subject", v)
+	content := mail{Title: t.say("digest_title", v), Intro: t.say("digest_intro", v), Footer: t.say("owner_footer", v)}
 	if empty(d) {
-		content.Notes = append(content.Notes, t.DigestEmpty.say(v))
+		content.Notes = append(content.Notes, t.say("digest_empty", v))
 	}
 	content.Sections = []section{{Facts: facts(
-		fact{t.Alarms.say(v), fmt.Sprint(d.Alarms)},
-		fact{t.Canaries.say(v), share(d.Canaries)},
+		fact{t.say("label_alarms", v), fmt.Sprint(d.Alarms)},
+		fact{t.say("label_canaries", v), share(d.Canaries)},
 	)}}
 	for _, s := range d.Sites {
 		content.Sections = append(content.Sections, section{Title: line(s.Site, maxLine), Facts: w.day(t, v, m.Language, s)})
@@ -53,12 +53,12 @@ func headline(t *texts, v words, d digest.Digest) string {
 		leads += s.Leads
 		unserved += s.Unserved + s.Review
 	}
-	label, n := t.Leads, leads
+	label, n := t.of("label_leads"), leads
 	switch {
 	case d.Alarms > 0:
-		label, n = t.Alarms, d.Alarms
+		label, n = t.of("label_alarms"), d.Alarms
 	case unserved > 0:
-		label, n = t.Unserved, unserved
+		label, n = t.of("label_unserved"), unserved
 	}
 	return fmt.Sprintf("%s: %d", label.say(v), n)
 }
@@ -74,8 +74,8 @@ func empty(d digest.Digest) bool {
 // not.
 func (w *writer) day(t *texts, v words, lang string, s digest.Site) []fact {
 	out := []fact{
-		{t.CallCount.say(v), fmt.Sprint(s.Calls)},
-		{t.Leads.say(v), fmt.Sprint(s.Leads)},
+		{t.say("label_calls", v), fmt.Sprint(s.Calls)},
+		{t.say("label_leads", v), fmt.Sprint(s.Leads)},
 	}
 	count := func(label text, n int) {
 		if n > 0 {
@@ -91,14 +91,14 @@ func (w *writer) day(t *texts, v words, lang string, s digest.Site) []fact {
 		}
 	}
 	if s.Dispatched.Of > 0 {
-		out = append(out, fact{t.Dispatched.say(v), share(s.Dispatched)})
+		out = append(out, fact{t.say("label_dispatched", v), share(s.Dispatched)})
 	}
-	count(t.Rescued, s.Rescued)
-	count(t.Matched, s.Matched)
-	count(t.Unserved, s.Unserved)
-	count(t.Review, s.Review)
+	count(t.of("label_rescued"), s.Rescued)
+	count(t.of("label_matched"), s.Matched)
+	count(t.of("label_unserved"), s.Unserved)
+	count(t.of("label_review"), s.Review)
 	if s.Notify.N > 0 {
-		out = append(out, fact{t.Notify.say(v), fmt.Sprintf("median %.1f s, p90 %.1f s, n %d", s.Notify.Median, s.Notify.P90, s.Notify.N)})
+		out = append(out, fact{t.say("label_notify", v), fmt.Sprintf("median %.1f s, p90 %.1f s, n %d", s.Notify.Median, s.Notify.P90, s.Notify.N)})
 	}
 	var values []string
 	for _, name := range slices.SortedFunc(maps.Keys(s.Findings), func(a, b string) int {
@@ -106,33 +106,33 @@ func (w *writer) day(t *texts, v words, lang string, s digest.Site) []fact {
 	}) {
 		values = append(values, times(t.detector(v, name), s.Findings[name]))
 	}
-	list(t.Noticed, values)
+	list(t.of("section_noticed"), values)
 	values = nil
 	for _, f := range s.Failures {
 		values = append(values, times(line(f.Provider, maxName)+" "+channelName(f.Channel), f.Times))
 	}
-	list(t.Failures, values)
+	list(t.of("label_failures"), values)
 	values = nil
 	for _, g := range s.Gaps {
 		values = append(values, times(line(w.serviceName(g.Service, lang)+" "+w.placeName(g.Place), maxLine), g.Times))
 	}
-	list(t.Gaps, values)
+	list(t.of("label_gaps"), values)
 	values = nil
 	for _, a := range s.Agents {
 		values = append(values, line(strings.TrimSpace(a.Agent+" "+a.Version), maxLine)+": "+share(a.Dispatched))
 	}
-	list(t.Agents, values)
+	list(t.of("label_agents"), values)
 	values = nil
 	for _, id := range s.Spam {
 		values = append(values, "leadbus trace "+id)
 	}
-	list(t.Spam, values)
+	list(t.of("label_spam"), values)
 	if s.Cost > 0 {
 		cost := fmt.Sprintf("%.2f USD", s.Cost)
 		if s.Leads > 0 {
 			cost += fmt.Sprintf(" = %d × %.2f", s.Leads, s.Cost/float64(s.Leads))
 		}
-		out = append(out, fact{t.Cost.say(v), cost})
+		out = append(out, fact{t.say("label_cost", v), cost})
 	}
 	return out
 }

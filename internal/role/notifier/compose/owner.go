@@ -13,7 +13,7 @@ func (w *writer) owner(purpose string) (m lead.Message, t *texts, ok bool) {
 	t = w.texts[lang]
 	m = lead.Message{
 		Purpose: purpose, Recipient: lead.ToOwner, Language: lang, To: w.site.Owner.Email,
-		Subject: t.OwnerSubject.say(w.open(lang, true)),
+		Subject: t.say("owner_subject", w.open(lang, true)),
 	}
 	return m, t, w.site.Owner.Email != "" && w.site.Senders.Mail.From != ""
 }
@@ -28,25 +28,25 @@ func (w *writer) toOwner(purpose string, head func(*texts) (title, intro text)) 
 	title, intro := head(t)
 	sent := w.quotes(func(lead.Message) bool { return true })
 	if purpose == purposeCopy && !w.of.Lead.Phone.Textable() {
-		sent = append(sent, quote{Head: "SMS", Lines: []string{t.NotTexted.say(v)}})
+		sent = append(sent, quote{Head: "SMS", Lines: []string{t.say("not_texted", v)}})
 	}
 	w.addMail(m, mail{
-		Title: title.say(v), Intro: intro.say(v), Footer: t.OwnerFooter.say(v),
+		Title: title.say(v), Intro: intro.say(v), Footer: t.say("owner_footer", v),
 		Notes: t.flagTexts(w.of.Lead.Flags),
 		Sections: append(w.everything(t, v),
-			section{Title: t.AsSent.say(v), Texts: sent},
-			section{Title: t.Support.say(v), Facts: w.supportFacts()}),
+			section{Title: t.say("section_texts", v), Texts: sent},
+			section{Title: t.say("section_ids", v), Facts: w.supportFacts()}),
 	})
 }
 
 // everything shows the request, how it was understood, and who was asked.
 func (w *writer) everything(t *texts, v words) []section {
 	all := []section{
-		{Title: t.Request.say(v), Facts: w.requestFacts(t, v)},
-		{Title: t.Understood.say(v), Facts: w.understoodFacts(t, v)},
+		{Title: t.say("section_request", v), Facts: w.requestFacts(t, v)},
+		{Title: t.say("section_understood", v), Facts: w.understoodFacts(t, v)},
 	}
 	if len(w.of.Trace) > 0 {
-		all = append(all, section{Title: t.Trace.say(v), Trace: w.of.Trace})
+		all = append(all, section{Title: t.say("section_trace", v), Trace: w.of.Trace})
 	}
 	return all
 }
@@ -59,10 +59,10 @@ func (w *writer) copyOfText() {
 	}
 	v := w.words(m.Language)
 	w.addMail(m, mail{
-		Title: t.ConfirmationTitle.say(v), Intro: t.ConfirmationIntro.say(v), Footer: t.OwnerFooter.say(v),
+		Title: t.say("confirmation_title", v), Intro: t.say("confirmation_intro", v), Footer: t.say("owner_footer", v),
 		Sections: []section{
-			{Title: t.AsSent.say(v), Texts: w.quotes(func(m lead.Message) bool { return m.Recipient == lead.ToCustomer })},
-			{Title: t.Support.say(v), Facts: w.supportFacts()},
+			{Title: t.say("section_texts", v), Texts: w.quotes(func(m lead.Message) bool { return m.Recipient == lead.ToCustomer })},
+			{Title: t.say("section_ids", v), Facts: w.supportFacts()},
 		},
 	})
 }
@@ -106,13 +106,13 @@ func (w *writer) todo(t *texts) []text {
 	l := w.of.Lead
 	var out []text
 	if l.Phone.E164 == "" {
-		out = append(out, t.TodoPhone)
+		out = append(out, t.of("todo_phone"))
 	}
 	if l.Service.ID == "" {
-		out = append(out, t.TodoService)
+		out = append(out, t.of("todo_service"))
 	}
 	if l.Place.ID == "" {
-		out = append(out, t.TodoPlace)
+		out = append(out, t.of("todo_place"))
 	}
 	return out
 }

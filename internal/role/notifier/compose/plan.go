@@ -45,20 +45,20 @@ func (c *Composer) plan(e event.Event, decided event.Decided) ([]lead.Message, e
 	case subjects.Matched:
 		w.toProvider(purposeOffer, purposeOffer)
 		texted := w.toCustomer(purposeConfirmation)
-		w.toOwner(purposeCopy, func(t *texts) (title, intro text) { return t.CopyTitle, t.CopyIntro })
+		w.toOwner(purposeCopy, func(t *texts) (title, intro text) { return t.of("copy_title"), t.of("copy_intro") })
 		if texted {
 			w.copyOfText()
 		}
 	case subjects.Reassigned:
 		w.toProvider(purposeOffer, purposeOffer)
 		texted := w.namesProvider() && w.toCustomer(purposeCorrection)
-		w.toOwner(purposeCopy, func(t *texts) (title, intro text) { return t.CopyTitle, t.CopyIntro })
+		w.toOwner(purposeCopy, func(t *texts) (title, intro text) { return t.of("copy_title"), t.of("copy_intro") })
 		if texted {
 			w.copyOfText()
 		}
 	case subjects.Amended:
 		w.toProvider(purposeUpdate, purposeUpdate+suffix)
-		w.toOwner(purposeCopy+suffix, func(t *texts) (title, intro text) { return t.UpdateCopyTitle, t.UpdateCopyIntro })
+		w.toOwner(purposeCopy+suffix, func(t *texts) (title, intro text) { return t.of("update_copy_title"), t.of("update_copy_intro") })
 	}
 	return w.done()
 }

@@ -50,14 +50,14 @@ func (w *writer) callFor(e event.Event, a alarm.Alarm, purpose, email, number st
 	}
 	if withMail {
 		m := m
-		m.To, m.Subject = email, strings.TrimSpace(t.AlarmSubject.say(short))
+		m.To, m.Subject = email, strings.TrimSpace(t.say("alarm_subject", short))
 		w.addMail(m, w.alarmMail(e, a, t, v, known, escalated))
 	}
 	if number != "" && w.site.Senders.SMS.From != "" {
-		text, _, _ := toGSM7(t.RaisedSMS.say(short))
+		text, _, _ := toGSM7(t.say("raised_sms", short))
 		text = cut(tidy(text), longest, septet, "...")
 		if known {
-			text = sms(t, t.AlarmSMS, short, withMail)
+			text = sms(t, t.of("alarm_sms"), short, withMail)
 		}
 		w.add(lead.Message{
 			Purpose: purpose, Recipient: lead.ToOwner, Language: m.Language,
@@ -68,7 +68,7 @@ func (w *writer) callFor(e event.Event, a alarm.Alarm, purpose, email, number st
 
 // alarmMail says what the matter is, since when, what is at risk and what to do.
 func (w *writer) alarmMail(e event.Event, a alarm.Alarm, t *texts, v words, known, escalated bool) mail {
-	c := mail{Title: v.Reason, Intro: t.RaisedIntro.say(v), Footer: t.OwnerFooter.say(v)}
+	c := mail{Title: v.Reason, Intro: t.say("raised_intro", v), Footer: t.say("owner_footer", v)}
 	if says, ok := t.Causes[a.Cause]; ok {
 		c.Notes = append(c.Notes, says.Next.say(v))
 	}
@@ -78,21 +78,21 @@ func (w *writer) alarmMail(e event.Event, a alarm.Alarm, t *texts, v words, know
 		}
 	}
 	if a.Notified > 1 {
-		c.Notes = append(c.Notes, t.RaisedAgain.say(v))
+		c.Notes = append(c.Notes, t.say("raised_again", v))
 	}
 	if escalated {
-		c.Notes = append(c.Notes, t.RaisedEscalated.say(v))
+		c.Notes = append(c.Notes, t.say("raised_escalated", v))
 	}
 	if v.Link != "" {
-		c.Links = append(c.Links, button{Label: t.AcknowledgeButton.say(v), URL: v.Link})
+		c.Links = append(c.Links, button{Label: t.say("acknowledge_button", v), URL: v.Link})
 	}
 	lines := facts(
-		fact{t.Site.say(v), w.site.Domain},
-		fact{t.Since.say(v), w.local(a.Since).Format(dateTimeZone)},
-		fact{t.Last.say(v), w.local(a.Last).Format(dateTimeZone)},
-		fact{t.Times.say(v), fmt.Sprint(a.Times)},
-		fact{t.AtRisk.say(v), fmt.Sprint(a.AtRisk())},
-		fact{t.Reason.say(v), line(strings.TrimSpace(a.Cause+" "+a.About), maxLine)},
+		fact{t.say("label_site", v), w.site.Domain},
+		fact{t.say("label_since", v), w.local(a.Since).Format(dateTimeZone)},
+		fact{t.say("label_last", v), w.local(a.Last).Format(dateTimeZone)},
+		fact{t.say("label_times", v), fmt.Sprint(a.Times)},
+		fact{t.say("label_at_risk", v), fmt.Sprint(a.AtRisk())},
+		fact{t.say("label_reason", v), line(strings.TrimSpace(a.Cause+" "+a.About), maxLine)},
 	)
 	for i, f := range a.Facts {
 		if i < maxListed && f.Value != "" {
@@ -106,13 +106,13 @@ func (w *writer) alarmMail(e event.Event, a alarm.Alarm, t *texts, v words, know
 		}
 		lines = append(lines, fact{lead.Ref(id), "leadbus trace " + id})
 		if url := w.link(link.Recover, id, e.At); url != "" && a.Cause == alarm.NotRescued {
-			c.Links = append(c.Links, button{Label: t.AnswerButton.say(words{Ref: lead.Ref(id)}), URL: url, Quiet: true})
+			c.Links = append(c.Links, button{Label: t.say("answer_button", words{Ref: lead.Ref(id)}), URL: url, Quiet: true})
 		}
 	}
 	c.Sections = []section{{Facts: lines}}
 	if known {
 		c.Call, c.Notes = w.call(t), append(c.Notes, t.flagTexts(w.of.Lead.Flags)...)
-		c.Sections = append(append(c.Sections, w.everything(t, v)...), section{Title: t.Support.say(v), Facts: w.supportFacts()})
+		c.Sections = append(append(c.Sections, w.everything(t, v)...), section{Title: t.say("section_ids", v), Facts: w.supportFacts()})
 	}
 	return c
 }

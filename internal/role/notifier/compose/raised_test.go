@@ -95,7 +95,7 @@ func TestWhatAnAlarmSays(t *testing.T) {
 				if !strings.Contains(m.Subject, title) || !strings.Contains(m.Subject, "[plombiersgeneve.ch]") || m.Thread != e.Lead.Lead {
 					t.Errorf("%s: subject %q, thread %q", name, m.Subject, m.Thread)
 				}
-				if again := texts.RaisedAgain.say(words{Told: told}); strings.Contains(m.Text, again) != (told > 1) {
+				if again := texts.say("raised_again", words{Told: told}); strings.Contains(m.Text, again) != (told > 1) {
 					t.Errorf("%s: says that it is repeated: %v", name, told == 1)
 				}
 				if n, gsm7 := SegmentsOf(text); n > 2 || !gsm7 {
@@ -225,7 +225,7 @@ func TestAnEmptyDayArrivesAndSaysSo(t *testing.T) {
 	for _, lang := range languages {
 		e := digested(digest.Digest{Sites: []digest.Site{{Site: "plombiersgeneve.ch"}, {Site: "dentistgeneve.example"}}})
 		m := planned(t, e, func(c *site.Catalog) { c.Sites["plombiersgeneve.ch"].Owner.Language = lang })[0]
-		both(t, lang, m, loaded(t)[lang].DigestEmpty.say(words{}), "plombiersgeneve.ch", "dentistgeneve.example")
+		both(t, lang, m, loaded(t)[lang].say("digest_empty", words{}), "plombiersgeneve.ch", "dentistgeneve.example")
 		if !strings.HasPrefix(m.Subject, "22.11.2026 ") || !strings.Contains(m.Subject, ": 0") {
 			t.Errorf("%s: subject %q", lang, m.Subject)
 		}

@@ -25,9 +25,9 @@ func (w *writer) toProvider(kind, purpose string) {
 		w.whatsApp(m, kind, p.Languages, withMail)
 	}
 	if p.SMS != "" && w.site.Senders.SMS.From != "" {
-		x := t.ProviderSMS
+		x := t.of("provider_sms")
 		if kind == purposeUpdate {
-			x = t.ProviderUpdateSMS
+			x = t.of("provider_update_sms")
 		}
 		m := m
 		m.Channel, m.From, m.To = lead.SMS, w.site.Senders.SMS.From, p.SMS
@@ -37,19 +37,19 @@ func (w *writer) toProvider(kind, purpose string) {
 	if withMail {
 		v := w.words(lang)
 		m := m
-		m.To, m.Subject = p.Email, t.ProviderSubject.say(w.open(lang, true))
+		m.To, m.Subject = p.Email, t.say("provider_subject", w.open(lang, true))
 		c := mail{
-			Title: t.ProviderTitle.say(v), Intro: t.ProviderIntro.say(v), Footer: t.ProviderFooter.say(v), Call: w.call(t),
-			Sections: []section{{Title: t.Request.say(v), Facts: w.requestFacts(t, v)}},
+			Title: t.say("provider_title", v), Intro: t.say("provider_intro", v), Footer: t.say("provider_footer", v), Call: w.call(t),
+			Sections: []section{{Title: t.say("section_request", v), Facts: w.requestFacts(t, v)}},
 		}
 		if kind == purposeUpdate {
-			c.Title, c.Intro = t.ProviderUpdateTitle.say(v), t.ProviderUpdateIntro.say(v)
+			c.Title, c.Intro = t.say("provider_update_title", v), t.say("provider_update_intro", v)
 		}
 		if v.Urgent {
-			c.Badge = t.Urgent.say(v)
+			c.Badge = t.say("urgent", v)
 		}
 		if w.of.Lead.Phone.Check {
-			c.Notes = []string{t.CheckPhone.say(v)}
+			c.Notes = []string{t.say("check_phone", v)}
 		}
 		w.addMail(m, c)
 	}
@@ -61,7 +61,7 @@ func (w *writer) call(t *texts) *dial {
 	if number == "" {
 		return nil
 	}
-	return &dial{t.CallButton.say(words{Phone: number}), number}
+	return &dial{t.say("call_button", words{Phone: number}), number}
 }
 
 // WhatsApp allows 1024 characters after substitution (Twilio error 63021).
@@ -143,7 +143,7 @@ func (w *writer) toCustomer(purpose string) bool {
 	w.add(lead.Message{
 		Purpose: purpose, Recipient: lead.ToCustomer, Language: lang,
 		Channel: lead.SMS, From: w.site.Senders.SMS.From, To: l.Phone.E164,
-		Text: sms(w.texts[lang], w.texts[lang].CustomerSMS, v, false),
+		Text: sms(w.texts[lang], w.texts[lang].of("customer_sms"), v, false),
 	})
 	return true
 }
@@ -155,7 +155,7 @@ func (w *writer) customerLanguage() string {
 // namesProvider reports whether the customer was told who would call.
 func (w *writer) namesProvider() bool {
 	lang := w.customerLanguage()
-	x, v := w.texts[lang].CustomerSMS, w.open(lang, false)
+	x, v := w.texts[lang].of("customer_sms"), w.open(lang, false)
 	named := x.say(v)
 	v.Provider = ""
 	return named != x.say(v)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -34,133 +33,18 @@ func (x *text) UnmarshalText(b []byte) (err error) {
 
 // texts are all texts in one language; see texts/en.yaml for what each says.
 type texts struct {
-	NewRequest     text `yaml:"new_request"`
-	Urgent         text `yaml:"urgent"`
-	SeeMail        text `yaml:"see_mail"`
-	SeeMailDetails text `yaml:"see_mail_details"`
-
-	ProviderSMS         text `yaml:"provider_sms"`
-	ProviderUpdateSMS   text `yaml:"provider_update_sms"`
-	ProviderSubject     text `yaml:"provider_subject"`
-	ProviderTitle       text `yaml:"provider_title"`
-	ProviderIntro       text `yaml:"provider_intro"`
-	ProviderUpdateTitle text `yaml:"provider_update_title"`
-	ProviderUpdateIntro text `yaml:"provider_update_intro"`
-	ProviderFooter      text `yaml:"provider_footer"`
-	CallButton          text `yaml:"call_button"`
-	CheckPhone          text `yaml:"check_phone"`
-
-	CustomerSMS text `yaml:"customer_sms"`
-
-	OwnerSubject      text `yaml:"owner_subject"`
-	AlarmSubject      text `yaml:"alarm_subject"`
-	CopyTitle         text `yaml:"copy_title"`
-	CopyIntro         text `yaml:"copy_intro"`
-	UpdateCopyTitle   text `yaml:"update_copy_title"`
-	UpdateCopyIntro   text `yaml:"update_copy_intro"`
-	ConfirmationTitle text `yaml:"confirmation_title"`
-	ConfirmationIntro text `yaml:"confirmation_intro"`
-	OwnerFooter       text `yaml:"owner_footer"`
-
-	TodoPhone   text `yaml:"todo_phone"`
-	TodoService text `yaml:"todo_service"`
-	TodoPlace   text `yaml:"todo_place"`
-	AlarmSMS    text `yaml:"alarm_sms"`
-
-	Service  text `yaml:"label_service"`
-	Urgency  text `yaml:"label_urgency"`
-	Place    text `yaml:"label_place"`
-	Address  text `yaml:"label_address"`
-	Name     text `yaml:"label_name"`
-	Phone    text `yaml:"label_phone"`
-	Second   text `yaml:"label_second"`
-	Window   text `yaml:"label_window"`
-	Details  text `yaml:"label_details"`
-	Language text `yaml:"label_language"`
-	Received text `yaml:"label_received"`
-	Ref      text `yaml:"label_ref"`
-	Site     text `yaml:"label_site"`
-	Provider text `yaml:"label_provider"`
-	Reason   text `yaml:"label_reason"`
-	Said     text `yaml:"label_said"`
-	Caller   text `yaml:"label_caller"`
-	Consent  text `yaml:"label_consent"`
-	Code     text `yaml:"label_code"`
-	Yes      text `yaml:"label_yes"`
-	No       text `yaml:"label_no"`
-
-	Request    text `yaml:"section_request"`
-	Understood text `yaml:"section_understood"`
-	Trace      text `yaml:"section_trace"`
-	AsSent     text `yaml:"section_texts"`
-	Support    text `yaml:"section_ids"`
-	NotTexted  text `yaml:"not_texted"`
-
-	CallSubject    text `yaml:"call_subject"`
-	Call           text `yaml:"section_call"`
-	Noticed        text `yaml:"section_noticed"`
-	Criteria       text `yaml:"section_criteria"`
-	Collected      text `yaml:"section_collected"`
-	Transcript     text `yaml:"section_transcript"`
-	Summary        text `yaml:"label_summary"`
-	NextStep       text `yaml:"label_next_step"`
-	Sentiment      text `yaml:"label_sentiment"`
-	Judged         text `yaml:"label_judged"`
-	Status         text `yaml:"label_status"`
-	Began          text `yaml:"label_began"`
-	Lasted         text `yaml:"label_lasted"`
-	Ended          text `yaml:"label_ended"`
-	NotReported    text `yaml:"not_reported"`
-	NotAssessed    text `yaml:"not_assessed"`
-	NothingNoticed text `yaml:"nothing_noticed"`
-	NoRequest      text `yaml:"no_request"`
-	TooLong        text `yaml:"too_long"`
-	Agent          text `yaml:"who_agent"`
-	CallerWho      text `yaml:"who_caller"`
-	Interrupted    text `yaml:"interrupted"`
-	ToolDone       text `yaml:"tool_done"`
-	ToolFailed     text `yaml:"tool_failed"`
-	ToolSilent     text `yaml:"tool_silent"`
-	ToolNotRun     text `yaml:"tool_not_run"`
-
-	ConfirmButton     text `yaml:"confirm_button"`
-	DropButton        text `yaml:"drop_button"`
-	AnswerButton      text `yaml:"answer_button"`
-	AcknowledgeButton text `yaml:"acknowledge_button"`
-
-	RaisedIntro     text `yaml:"raised_intro"`
-	RaisedAgain     text `yaml:"raised_again"`
-	RaisedEscalated text `yaml:"raised_escalated"`
-	RaisedSMS       text `yaml:"raised_sms"`
-	Since           text `yaml:"label_since"`
-	Last            text `yaml:"label_last"`
-	Times           text `yaml:"label_times"`
-	AtRisk          text `yaml:"label_at_risk"`
-
-	DigestSubject text `yaml:"digest_subject"`
-	DigestTitle   text `yaml:"digest_title"`
-	DigestIntro   text `yaml:"digest_intro"`
-	DigestEmpty   text `yaml:"digest_empty"`
-	CallCount     text `yaml:"label_calls"`
-	Leads         text `yaml:"label_leads"`
-	Dispatched    text `yaml:"label_dispatched"`
-	Rescued       text `yaml:"label_rescued"`
-	Matched       text `yaml:"label_matched"`
-	Unserved      text `yaml:"label_unserved"`
-	Review        text `yaml:"label_review"`
-	Spam          text `yaml:"label_spam"`
-	Notify        text `yaml:"label_notify"`
-	Failures      text `yaml:"label_failures"`
-	Gaps          text `yaml:"label_gaps"`
-	Agents        text `yaml:"label_agents"`
-	Cost          text `yaml:"label_cost"`
-	Canaries      text `yaml:"label_canaries"`
-	Alarms        text `yaml:"label_alarms"`
-
+	Texts  map[string]text   `yaml:",inline"`
 	Flags  map[string]text   `yaml:"flags"`  // of leads, and detectors of calls
 	Calls  map[string]advice `yaml:"calls"`  // by what became of them
 	Causes map[string]advice `yaml:"causes"` // of alarms
 }
+
+// of is a text by its name. A test reads the names that the code uses, and
+// compares them with those of every language.
+func (t *texts) of(name string) text { return t.Texts[name] }
+
+// say renders a text by its name.
+func (t *texts) say(name string, w words) string { return t.of(name).say(w) }
 
 // advice is what is the matter, and what to do.
 type advice struct {
@@ -187,10 +71,21 @@ var shippedTexts = sync.OnceValues(func() (map[string]*texts, error) {
 		if err := yaml.Load(data, t, yaml.WithKnownFields()); err != nil {
 			return nil, fmt.Errorf("%s: %w", f, err)
 		}
-		if err := t.check(); err != nil {
-			return nil, fmt.Errorf("%s: %w", f, err)
-		}
 		all[strings.TrimSuffix(strings.TrimPrefix(f, "texts/"), ".yaml")] = t
+	}
+	for lang, t := range all {
+		for name := range all[fallback].Texts {
+			if err := t.of(name).check(); err != nil {
+				return nil, fmt.Errorf("texts/%s.yaml: %s: %w", lang, name, err)
+			}
+		}
+		for _, more := range []map[string]advice{t.Calls, t.Causes} {
+			for name, a := range more {
+				if err := errors.Join(a.Title.check(), a.Next.check()); err != nil {
+					return nil, fmt.Errorf("texts/%s.yaml: %s: %w", lang, name, err)
+				}
+			}
+		}
 	}
 	return all, nil
 })
@@ -201,6 +96,7 @@ func override(base map[string]*texts, s *site.Site) (map[string]*texts, error) {
 	out := make(map[string]*texts, len(base))
 	for lang, t := range base {
 		own := *t
+		own.Texts = maps.Clone(t.Texts)
 		out[lang] = &own
 	}
 	var faults []error
@@ -211,50 +107,33 @@ func override(base map[string]*texts, s *site.Site) (map[string]*texts, error) {
 			continue
 		}
 		for _, name := range slices.Sorted(maps.Keys(s.Texts[lang])) {
-			doc, err := yaml.Dump(map[string]string{name: s.Texts[lang][name]})
+			var x text
+			err := x.UnmarshalText([]byte(s.Texts[lang][name]))
 			if err == nil {
-				err = yaml.Load(doc, t, yaml.WithKnownFields())
+				err = x.check()
 			}
-			if err == nil {
-				err = t.check()
+			if _, known := t.Texts[name]; !known {
+				err = errors.New("there is no text of this name")
 			}
 			if err != nil {
 				faults = append(faults, fmt.Errorf("site %s: texts: %s: %s: %w", s.Domain, lang, name, err))
-				*t = *base[lang] // so that each fault is reported once
+				continue
 			}
+			t.Texts[name] = x
 		}
 	}
 	return out, errors.Join(faults...)
 }
 
-// check executes every text on words of both extremes: afterwards none can
-// fail when a lead is at stake.
-func (t *texts) check() error {
-	all := map[string]text{}
-	v := reflect.ValueOf(t).Elem()
-	for i := range v.NumField() {
-		name := v.Type().Field(i).Tag.Get("yaml")
-		switch x := v.Field(i).Interface().(type) {
-		case text:
-			all[name] = x
-		case map[string]text:
-			for k, x := range x {
-				all[name+": "+k] = x
-			}
-		case map[string]advice:
-			for k, x := range x {
-				all[name+": "+k+": title"], all[name+": "+k+": next"] = x.Title, x.Next
-			}
-		}
+// check executes a text on words of both extremes: afterwards it cannot fail
+// when a lead is at stake.
+func (x text) check() error {
+	if x.t == nil {
+		return errors.New("it is missing")
 	}
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if all[name].t == nil {
-			return fmt.Errorf("%s is missing", name)
-		}
-		for _, w := range []words{{}, sample} {
-			if err := all[name].t.Execute(new(strings.Builder), w); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
+	for _, w := range []words{{}, sample} {
+		if err := x.t.Execute(new(strings.Builder), w); err != nil {
+			return err
 		}
 	}
 	return nil

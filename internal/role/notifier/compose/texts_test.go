@@ -5,7 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -35,6 +35,33 @@ func loaded(t *testing.T) map[string]*texts {
 	return all
 }
 
+// The names of texts in the code are those of every language, and none is there
+// for nothing.
+func TestEveryTextIsUsedAndThere(t *testing.T) {
+	used := map[string]bool{}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(f, "_test.go") {
+			continue
+		}
+		for _, m := range regexp.MustCompile(`\.(?:say|of)\("([a-z_]+)"`).FindAllStringSubmatch(string(data), -1) {
+			used[m[1]] = true
+		}
+	}
+	for lang, x := range loaded(t) {
+		if d := cmp.Diff(slices.Sorted(maps.Keys(used)), slices.Sorted(maps.Keys(x.Texts))); d != "" {
+			t.Errorf("%s: used in the code (-) and there (+): %s", lang, d)
+		}
+	}
+}
+
 func TestEveryLanguageHasTheSameFlags(t *testing.T) {
 	all := loaded(t)
 	want := slices.Sorted(maps.Keys(all["en"].Flags))
@@ -56,13 +83,10 @@ func TestEveryLanguageHasTheSameFlags(t *testing.T) {
 func TestShippedTextsFitOneSegment(t *testing.T) {
 	c := catalog(t)
 	for lang, x := range loaded(t) {
-		v := reflect.ValueOf(x).Elem()
-		for i := range v.NumField() {
-			name := v.Type().Field(i).Tag.Get("yaml")
+		for name, tmpl := range x.Texts {
 			if !strings.HasSuffix(name, "_sms") {
 				continue
 			}
-			tmpl := v.Field(i).Interface().(text)
 			for _, s := range c.Sites {
 				w := sample
 				w.Brand, w.Site, w.Dial = s.Brand, s.Domain, s.DID
@@ -91,7 +115,7 @@ func TestOverrides(t *testing.T) {
 	if m := pick(t, messages, "provider sms offer"); !strings.HasPrefix(m.Text, "URGENT Fuite d'eau") {
 		t.Errorf("%q", m.Text)
 	}
-	if x := loaded(t)["fr"].CustomerSMS.say(sample); strings.HasPrefix(x, "Bonjour") {
+	if x := loaded(t)["fr"].say("customer_sms", sample); strings.HasPrefix(x, "Bonjour") {
 		t.Error("the override reached the shipped texts")
 	}
 }

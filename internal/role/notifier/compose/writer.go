@@ -135,9 +135,9 @@ func (w *writer) open(lang string, withMail bool) words {
 	out := w.words(lang)
 	if w.sensitive() {
 		t := w.texts[lang]
-		out.Private, out.Service, out.Details, out.Window = true, t.NewRequest.say(out), "", ""
+		out.Private, out.Service, out.Details, out.Window = true, t.say("new_request", out), "", ""
 		if withMail {
-			out.Details = t.SeeMailDetails.say(out)
+			out.Details = t.say("see_mail_details", out)
 		}
 	}
 	return out
@@ -150,14 +150,14 @@ func sms(t *texts, x text, w words, withMail bool) string {
 	if lost > 0 { // half a name is worse than none
 		name = ""
 		if withMail {
-			name = t.SeeMail.say(w)
+			name = t.say("see_mail", w)
 		}
 	}
 	details, kept, lost := toGSM7(w.Details)
 	if lost > kept {
 		details = ""
 		if withMail {
-			details = t.SeeMailDetails.say(w)
+			details = t.say("see_mail_details", w)
 		}
 	}
 	w.Name, w.Details = name, details
@@ -197,20 +197,20 @@ func (w *writer) requestFacts(t *texts, v words) []fact {
 	r := l.Request
 	label := func(x text) string { return x.say(v) }
 	return facts(
-		fact{label(t.Reason), line(w.of.Reason, maxLine)},
-		fact{label(t.Service), v.Service},
-		fact{label(t.Urgency), line(r.Urgency, maxLine)},
-		fact{label(t.Place), v.Place},
-		fact{label(t.Address), line(strings.Join(slices.DeleteFunc([]string{r.AddressLine, strings.TrimSpace(r.PostalCode + " " + r.City)}, isEmpty), ", "), maxLine)},
-		fact{label(t.Name), line(r.CustomerName, maxLine)},
-		fact{label(t.Phone), v.Phone},
-		fact{label(t.Second), line(l.Phone.Second, maxName)},
-		fact{label(t.Window), v.Window},
-		fact{label(t.Details), v.Details},
-		fact{label(t.Language), line(l.Language, maxName)},
-		fact{label(t.Received), w.local(l.ReceivedAt).Format(dateTimeZone)},
-		fact{label(t.Ref), l.Ref},
-		fact{label(t.Site), line(or(l.SourceURL, w.site.URL, w.site.Domain), maxLine)},
+		fact{label(t.of("label_reason")), line(w.of.Reason, maxLine)},
+		fact{label(t.of("label_service")), v.Service},
+		fact{label(t.of("label_urgency")), line(r.Urgency, maxLine)},
+		fact{label(t.of("label_place")), v.Place},
+		fact{label(t.of("label_address")), line(strings.Join(slices.DeleteFunc([]string{r.AddressLine, strings.TrimSpace(r.PostalCode + " " + r.City)}, isEmpty), ", "), maxLine)},
+		fact{label(t.of("label_name")), line(r.CustomerName, maxLine)},
+		fact{label(t.of("label_phone")), v.Phone},
+		fact{label(t.of("label_second")), line(l.Phone.Second, maxName)},
+		fact{label(t.of("label_window")), v.Window},
+		fact{label(t.of("label_details")), v.Details},
+		fact{label(t.of("label_language")), line(l.Language, maxName)},
+		fact{label(t.of("label_received")), w.local(l.ReceivedAt).Format(dateTimeZone)},
+		fact{label(t.of("label_ref")), l.Ref},
+		fact{label(t.of("label_site")), line(or(l.SourceURL, w.site.URL, w.site.Domain), maxLine)},
 	)
 }
 
@@ -239,17 +239,17 @@ func (w *writer) understoodFacts(t *texts, v words) []fact {
 	}
 	consent := ""
 	if c := l.Request.ContactConsent; c != nil {
-		consent = t.No.say(v)
+		consent = t.say("label_no", v)
 		if *c {
-			consent = t.Yes.say(v)
+			consent = t.say("label_yes", v)
 		}
 	}
 	return facts(
-		fact{t.Service.say(v), taken(l.Service.Raw, l.Service.Name, l.Service.ID, l.Service.Method)},
-		fact{t.Place.say(v), taken(l.Place.Raw, l.Place.Name, l.Place.ID, l.Place.Method, score, suggestion)},
-		fact{t.Phone.say(v), taken(l.Phone.Raw, l.Phone.E164, l.Phone.Source, l.Phone.Confidence, l.Phone.Type)},
-		fact{t.Caller.say(v), line(or(l.Phone.CallerID, l.Request.CallerID), maxName)},
-		fact{t.Consent.say(v), consent},
+		fact{t.say("label_service", v), taken(l.Service.Raw, l.Service.Name, l.Service.ID, l.Service.Method)},
+		fact{t.say("label_place", v), taken(l.Place.Raw, l.Place.Name, l.Place.ID, l.Place.Method, score, suggestion)},
+		fact{t.say("label_phone", v), taken(l.Phone.Raw, l.Phone.E164, l.Phone.Source, l.Phone.Confidence, l.Phone.Type)},
+		fact{t.say("label_caller", v), line(or(l.Phone.CallerID, l.Request.CallerID), maxName)},
+		fact{t.say("label_consent", v), consent},
 	)
 }
 
