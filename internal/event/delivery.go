@@ -127,7 +127,6 @@ type Entry struct {
 
 // Bucket is a key-value bucket of a market.
 type Bucket interface {
-	All(ctx context.Context) ([]Entry, error)
 	// Get answers ErrNotFound for a key without a value.
 	Get(ctx context.Context, key string) (Entry, error)
 	// Create and Update answer ErrConflict when another wrote in between.

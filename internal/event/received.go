@@ -21,9 +21,12 @@ func NewReceived(to subjects.Lead, l lead.Lead, said lead.Request, raw json.RawM
 	return Event{ID: id, At: at, Lead: to, Body: &Received{Lead: l, Raw: raw}}, err
 }
 
-// Stream is what PublishOnce needs of the market's events.
+// Stream holds a market's events.
 type Stream interface {
+	// Events are the stored events of a lead, or of one kind of them, in stream
+	// order.
 	Events(ctx context.Context, filter subjects.Lead) ([]Event, error)
+	// Publish tries until ctx ends; a repeat of an id is a success.
 	Publish(ctx context.Context, e Event) error
 }
 

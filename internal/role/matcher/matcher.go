@@ -38,18 +38,13 @@ import (
 	"leadbus/internal/event"
 	"leadbus/internal/roster"
 	"leadbus/internal/site"
-	"leadbus/internal/subjects"
 	"leadbus/internal/understand/intake"
 	"leadbus/internal/understand/place"
 )
 
 // Stream holds the market's events.
 type Stream interface {
-	// Events are the stored events of a lead, or of one kind of them, in stream
-	// order. It may lag behind, but leaves none out before the last it gives.
-	Events(ctx context.Context, filter subjects.Lead) ([]event.Event, error)
-	// Publish tries until ctx ends; a repeat of an id is a success.
-	Publish(ctx context.Context, e event.Event) error
+	event.Stream
 	// PublishFirst is Publish onto an empty subject, else event.ErrConflict; a
 	// repeat of the event that stands there is a success.
 	PublishFirst(ctx context.Context, e event.Event) error
@@ -64,10 +59,8 @@ type Roster interface {
 
 // Load is the market's bucket of offers taken, by provider.
 type Load interface {
+	event.Bucket
 	All(ctx context.Context) ([]event.Entry, error)
-	Get(ctx context.Context, key string) (event.Entry, error)
-	Create(ctx context.Context, key string, value []byte) (uint64, error)
-	Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
 }
 
 // Options are what a matcher works with.

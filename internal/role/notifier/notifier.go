@@ -32,7 +32,7 @@ import (
 
 // Stream takes events; a repeat of an id it has is a success.
 type Stream interface {
-	send.Stream
+	event.Stream
 	// PublishAll keeps the order.
 	PublishAll(ctx context.Context, events []event.Event) error
 }
@@ -42,7 +42,7 @@ type Options struct {
 	Catalog *site.Catalog
 	Market  string
 	Stream  Stream
-	Ledger  send.Ledger
+	Ledger  event.Bucket           // of sends
 	Vendors map[string]send.Vendor // one for each channel
 	Journal *send.Journal
 	Raise   send.Raise

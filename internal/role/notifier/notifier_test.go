@@ -22,7 +22,7 @@ var start = time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
 
 // fake is a stream, a vendor that is never asked, and an owner who is called.
 type fake struct {
-	send.Ledger
+	event.Bucket
 	send.Vendor
 	events []event.Event
 	queued []lead.Message

@@ -46,11 +46,7 @@ const (
 
 // Stream holds the market's events.
 type Stream interface {
-	// Events are the stored events of a lead, or of one kind of them, in stream
-	// order.
-	Events(ctx context.Context, filter subjects.Lead) ([]event.Event, error)
-	// Publish tries until ctx ends; a repeat of an id is a success.
-	Publish(ctx context.Context, e event.Event) error
+	event.Stream
 	// PublishFirst is Publish onto an empty subject, else event.ErrConflict.
 	PublishFirst(ctx context.Context, e event.Event) error
 }

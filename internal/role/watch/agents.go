@@ -41,7 +41,7 @@ func (w *Watch) lookAtAgents(ctx context.Context) ([]alarm.Occurrence, error) {
 			continue
 		}
 		var changed []string
-		err = change(ctx, w.Bucket, agentKey(st.Agent.ID), func(r agentRecord) (agentRecord, error) {
+		err = event.Change(ctx, w.Bucket, agentKey(st.Agent.ID), func(r agentRecord) (agentRecord, error) {
 			if r.Known == nil && len(now) > 0 {
 				r.Known = now
 			}
@@ -127,7 +127,7 @@ func listed(names []string) string {
 
 // accept makes what was seen of an agent the record of it.
 func (w *Watch) accept(ctx context.Context, agent string) error {
-	return change(ctx, w.Bucket, agentKey(agent), func(r agentRecord) (agentRecord, error) {
+	return event.Change(ctx, w.Bucket, agentKey(agent), func(r agentRecord) (agentRecord, error) {
 		if r.Seen != nil {
 			r.Known, r.Seen = r.Seen, nil
 		}

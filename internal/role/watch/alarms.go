@@ -26,9 +26,9 @@ func (w *Watch) Raise(ctx context.Context, occurrences ...alarm.Occurrence) erro
 			k.Site = w.first
 		}
 		key := alarmPrefix + alarm.Key(k.Site, k.Cause, k.About)
-		err := change(ctx, w.Bucket, key, func(st alarm.State) (alarm.State, error) { return st.Add(k), nil })
+		err := event.Change(ctx, w.Bucket, key, func(st alarm.State) (alarm.State, error) { return st.Add(k), nil })
 		if err == nil {
-			err = change(ctx, w.Bucket, key, func(st alarm.State) (alarm.State, error) { return w.notify(ctx, st) })
+			err = event.Change(ctx, w.Bucket, key, func(st alarm.State) (alarm.State, error) { return w.notify(ctx, st) })
 		}
 		if err != nil {
 			return fmt.Errorf("raise %s: %w", k.Cause, err)
@@ -121,7 +121,7 @@ func (w *Watch) Acknowledge(ctx context.Context, id string, at time.Time) error 
 // Settle takes a lead that the owner decided on out of the alarm about it.
 func (w *Watch) Settle(ctx context.Context, site, lead string, at time.Time) error {
 	key := alarmPrefix + alarm.Key(site, alarm.NotRescued, "")
-	return change(ctx, w.Bucket, key, func(st alarm.State) (alarm.State, error) {
+	return event.Change(ctx, w.Bucket, key, func(st alarm.State) (alarm.State, error) {
 		st.Leads = slices.DeleteFunc(slices.Clone(st.Leads), func(id string) bool { return id == lead })
 		if len(st.Leads) == 0 {
 			st = st.Answer(st.ID, at)
@@ -152,7 +152,7 @@ func (w *Watch) eachAlarm(ctx context.Context, meant func(alarm.State) bool, f f
 		if !meant(st) {
 			continue
 		}
-		faults = append(faults, change(ctx, w.Bucket, e.Key, func(st alarm.State) (alarm.State, error) {
+		faults = append(faults, event.Change(ctx, w.Bucket, e.Key, func(st alarm.State) (alarm.State, error) {
 			if !meant(st) { // changed since
 				return st, nil
 			}
@@ -160,41 +160,4 @@ func (w *Watch) eachAlarm(ctx context.Context, meant func(alarm.State) bool, f f
 		}))
 	}
 	return errors.Join(faults...)
-}
-
-// change brings the state under a key up to date, however many others do so at
-// the same time; f may run more than once.
-func change[S any](ctx context.Context, b Bucket, key string, f func(S) (S, error)) error {
-	for {
-		var state S
-		there, err := b.Get(ctx, key)
-		switch {
-		case errors.Is(err, event.ErrNotFound):
-		case err != nil:
-			return err
-		default:
-			if err := json.Unmarshal(there.Value, &state); err != nil {
-				return event.Permanent(fmt.Errorf("state %s cannot be read: %w", key, err))
-			}
-		}
-		next, err := f(state)
-		if err != nil {
-			return err
-		}
-		value, err := json.Marshal(next)
-		if err != nil {
-			return err
-		}
-		if string(value) == string(there.Value) {
-			return nil
-		}
-		if there.Value == nil {
-			_, err = b.Create(ctx, key, value)
-		} else {
-			_, err = b.Update(ctx, key, value, there.Revision)
-		}
-		if !errors.Is(err, event.ErrConflict) {
-			return err
-		}
-	}
 }

@@ -129,5 +129,5 @@ func (w *Watch) forgive(ctx context.Context, agent, detector string) error {
 func (w *Watch) changeAgent(ctx context.Context, agent string, f func(agentState) agentState) error {
 	w.agents.Lock()
 	defer w.agents.Unlock()
-	return change(ctx, w.Bucket, driftKey(agent), func(all agentState) (agentState, error) { return f(all), nil })
+	return event.Change(ctx, w.Bucket, driftKey(agent), func(all agentState) (agentState, error) { return f(all), nil })
 }

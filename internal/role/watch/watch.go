@@ -2,9 +2,9 @@
 // other process does.
 //
 // What goes wrong becomes an alarm, one for each cause, repeated until somebody
-// acknowledges it or it has come right by itself. Alarms, and how often which agent fails at what, stand in
-// the bucket watch; all of it is reduced from events that carry ids, so a
-// repeated delivery changes nothing.
+// acknowledges it or it has come right by itself. Alarms, and how often which
+// agent fails at what, stand in the bucket watch; all of it is reduced from events
+// that carry ids, so a repeated delivery changes nothing.
 //
 // Of a market's watches one at a time does the periodic work (Task); another
 // takes over when it falls silent. Besides what it is given, that is the repeat
@@ -27,25 +27,17 @@ import (
 
 // Stream holds the market's events.
 type Stream interface {
-	// Events are the stored events of a lead, or of one kind of them, in stream
-	// order.
-	Events(ctx context.Context, filter subjects.Lead) ([]event.Event, error)
-	// Publish tries until ctx ends; a repeat of an id is a success.
-	Publish(ctx context.Context, e event.Event) error
-	// History are the stored events from a time on, in stream order, with when
-	// they were stored.
+	event.Stream
+	// History are the stored events from a time on, in stream order.
 	History(ctx context.Context, filter subjects.Lead, from time.Time, f func(event.Event) error) error
 	// PublishFirst is Publish onto an empty subject, else event.ErrConflict.
 	PublishFirst(ctx context.Context, e event.Event) error
 }
 
-// Bucket is the market's bucket watch. Errors are event.ErrNotFound and
-// event.ErrConflict.
+// Bucket is the market's bucket watch.
 type Bucket interface {
+	event.Bucket
 	All(ctx context.Context) ([]event.Entry, error)
-	Get(ctx context.Context, key string) (event.Entry, error)
-	Create(ctx context.Context, key string, value []byte) (uint64, error)
-	Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
 	// Purge removes a key that must still have the revision.
 	Purge(ctx context.Context, key string, revision uint64) error
 }

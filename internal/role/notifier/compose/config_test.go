@@ -71,7 +71,7 @@ func TestShippedSitesReadWell(t *testing.T) {
 
 func checkText(t *testing.T, at string, c *site.Catalog, s *site.Site, m lead.Message, service string) {
 	t.Helper()
-	if n, gsm7 := SegmentsOf(m.Text); n != 1 || !gsm7 {
+	if n, gsm7 := segmentsOf(m.Text); n != 1 || !gsm7 {
 		t.Errorf("%s: %d segments, GSM-7 %v: %q", at, n, gsm7, m.Text)
 	}
 	if strings.Contains(m.Text, "...") {

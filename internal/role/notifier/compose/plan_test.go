@@ -301,7 +301,7 @@ func checkSafe(t *testing.T, name string, m lead.Message) {
 	}
 	switch m.Channel {
 	case lead.SMS:
-		if n, gsm7 := SegmentsOf(m.Text); !gsm7 || n > 2 || len([]rune(m.Text)) > longest {
+		if n, gsm7 := segmentsOf(m.Text); !gsm7 || n > 2 || len([]rune(m.Text)) > longest {
 			t.Errorf("%s: %d segments, GSM-7 %v: %q", name, n, gsm7, m.Text)
 		}
 		if !strings.Contains(m.Text, "482 913") || m.Recipient != lead.ToCustomer && !strings.Contains(m.Text, "+41781230042") {

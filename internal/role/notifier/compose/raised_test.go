@@ -98,7 +98,7 @@ func TestWhatAnAlarmSays(t *testing.T) {
 				if again := texts.say("raised_again", words{Told: told}); strings.Contains(m.Text, again) != (told > 1) {
 					t.Errorf("%s: says that it is repeated: %v", name, told == 1)
 				}
-				if n, gsm7 := SegmentsOf(text); n > 2 || !gsm7 {
+				if n, gsm7 := segmentsOf(text); n > 2 || !gsm7 {
 					t.Errorf("%s: %d segments, GSM-7 %v: %q", name, n, gsm7, text)
 				}
 				plain, _, _ := toGSM7(title)

@@ -93,7 +93,7 @@ func TestShippedTextsFitOneSegment(t *testing.T) {
 				w.Service = or(c.Services[s.Services[0].ID].Names[lang], w.Service)
 				w.Reason = x.Causes[alarm.Review].Title.say(w)
 				raw := tidy(tmpl.say(w))
-				if n, gsm7 := SegmentsOf(raw); !gsm7 || n != 1 {
+				if n, gsm7 := segmentsOf(raw); !gsm7 || n != 1 {
 					t.Errorf("%s %s for %s: %d segments, GSM-7 %v, %d septets: %q", lang, name, s.Domain, n, gsm7, length(raw, septet), raw)
 				}
 			}
@@ -173,7 +173,7 @@ func TestGolden(t *testing.T) {
 				}
 				b.WriteString(strings.TrimSpace(m.Subject+"\n"+m.Text) + "\n")
 				if m.Channel == lead.SMS {
-					if n, gsm7 := SegmentsOf(m.Text); n != 1 || !gsm7 {
+					if n, gsm7 := segmentsOf(m.Text); n != 1 || !gsm7 {
 						t.Errorf("%s: %d segments, GSM-7 %v: %q", lang, n, gsm7, m.Text)
 					}
 				}

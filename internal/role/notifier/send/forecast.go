@@ -37,7 +37,7 @@ type Past interface {
 
 // NewForecast reads the events of a filter since a time, and the ledger, and tells
 // what a replay of them onto every role would do. It changes nothing.
-func NewForecast(ctx context.Context, c Past, ledger Ledger, filter subjects.Lead, since, now time.Time) (Forecast, error) {
+func NewForecast(ctx context.Context, c Past, ledger event.Bucket, filter subjects.Lead, since, now time.Time) (Forecast, error) {
 	f := Forecast{Kinds: map[string]int{}}
 	leads := map[string]story.Record{}
 	err := c.History(ctx, filter, since, func(e event.Event) error {

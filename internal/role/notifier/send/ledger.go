@@ -46,7 +46,7 @@ type entry struct {
 // some that are final, and so never change any more: a message's receipts come
 // soon after it.
 type ledger struct {
-	bucket Ledger
+	bucket event.Bucket
 
 	mu    sync.Mutex
 	final map[string]entry
@@ -54,7 +54,7 @@ type ledger struct {
 
 const mostFinal = 10_000
 
-func newLedger(b Ledger) *ledger { return &ledger{bucket: b, final: map[string]entry{}} }
+func newLedger(b event.Bucket) *ledger { return &ledger{bucket: b, final: map[string]entry{}} }
 
 func (l *ledger) known(id string) (entry, bool) {
 	l.mu.Lock()

@@ -34,23 +34,7 @@ import (
 	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
 	"leadbus/internal/site"
-	"leadbus/internal/subjects"
 )
-
-// Stream takes events; a repeat of an id it has is a success.
-type Stream interface {
-	Publish(ctx context.Context, e event.Event) error
-	// Events are the stored events of a lead, or of one kind of them.
-	Events(ctx context.Context, filter subjects.Lead) ([]event.Event, error)
-}
-
-// Ledger is the market's bucket of sends, with compare-and-set. Errors are
-// event.ErrNotFound and event.ErrConflict.
-type Ledger interface {
-	Get(ctx context.Context, key string) (event.Entry, error)
-	Create(ctx context.Context, key string, value []byte) (uint64, error)
-	Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
-}
 
 // Vendor sends messages of one channel. An error of Send is a *lead.Failure;
 // any other counts as doubtful.
@@ -69,8 +53,8 @@ type Raise func(ctx context.Context, occurrences ...alarm.Occurrence) error
 type Options struct {
 	Catalog *site.Catalog
 	Market  string
-	Stream  Stream
-	Ledger  Ledger
+	Stream  event.Stream
+	Ledger  event.Bucket      // of sends
 	Vendors map[string]Vendor // one for each channel
 	Journal *Journal
 	Raise   Raise
@@ -82,7 +66,7 @@ type Options struct {
 // its journal and entries of the ledger that are final. It is safe for
 // concurrent use and beside other senders.
 type Sender struct {
-	stream  Stream
+	stream  event.Stream
 	ledger  *ledger
 	vendors map[string]Vendor
 	journal *Journal

@@ -13,7 +13,6 @@
 package reach
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,24 +31,16 @@ type Stream interface {
 	Events(ctx context.Context, filter subjects.Lead) ([]event.Event, error)
 }
 
-// Bucket is the market's bucket watch. Errors are event.ErrNotFound and
-// event.ErrConflict.
-type Bucket interface {
-	Get(ctx context.Context, key string) (event.Entry, error)
-	Create(ctx context.Context, key string, value []byte) (uint64, error)
-	Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
-}
-
 // Reach follows one market's providers. It is safe for concurrent use and
 // beside others of the market.
 type Reach struct {
 	stream Stream
-	bucket Bucket
+	bucket event.Bucket
 }
 
 // New keeps what it knows in the bucket. The stream is read for outcomes of an
 // earlier version, which do not say whom they are about.
-func New(stream Stream, bucket Bucket) *Reach { return &Reach{stream: stream, bucket: bucket} }
+func New(stream Stream, bucket event.Bucket) *Reach { return &Reach{stream: stream, bucket: bucket} }
 
 // Key is the bucket's key of a provider's channel.
 func Key(provider, channel string) string { return "reach-" + provider + "-" + channel }
@@ -124,39 +115,17 @@ const fresh = time.Hour
 
 // change brings what is known of a channel up to date.
 func (r *Reach) change(ctx context.Context, of lead.Label, f func(Health) Health) error {
-	key := Key(of.Provider, of.Channel)
-	for {
-		there, err := r.bucket.Get(ctx, key)
-		if err != nil && !errors.Is(err, event.ErrNotFound) {
-			return err
-		}
-		before, err := Read(there.Value)
-		if err != nil {
-			return event.Permanent(err)
-		}
+	return event.Change(ctx, r.bucket, Key(of.Provider, of.Channel), func(before Health) (Health, error) {
 		before.Provider, before.Channel = of.Provider, of.Channel
 		h, current := before.About(of.Address, of.QueuedAt)
 		if !current {
-			return nil
+			return h, event.ErrUnchanged
 		}
 		if h = f(h); h.Address == before.Address && len(h.Failures)+len(before.Failures) == 0 && h.Delivered.Sub(before.Delivered) < fresh {
-			return nil
+			return h, event.ErrUnchanged
 		}
-		value, err := json.Marshal(h)
-		switch {
-		case err != nil:
-			return event.Permanent(err)
-		case bytes.Equal(value, there.Value):
-			return nil
-		case there.Revision == 0:
-			_, err = r.bucket.Create(ctx, key, value)
-		default:
-			_, err = r.bucket.Update(ctx, key, value, there.Revision)
-		}
-		if !errors.Is(err, event.ErrConflict) {
-			return err
-		}
-	}
+		return h, nil
+	})
 }
 
 // Read reads the value of a key; without one, nothing is known.
