@@ -57,11 +57,9 @@ type Options struct {
 // Notifier handles one market's deliveries. It is safe for concurrent use and
 // beside other notifiers.
 type Notifier struct {
+	Options
 	*send.Sender
 	composer *compose.Composer
-	stream   Stream
-	raise    send.Raise
-	now      func() time.Time
 }
 
 // New fails when a text of a site is broken or a channel has no vendor.
@@ -70,7 +68,7 @@ func New(o Options) (*Notifier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("notifier: %w", err)
 	}
-	n := &Notifier{composer: c, stream: o.Stream, raise: o.Raise, now: o.Now}
+	n := &Notifier{Options: o, composer: c}
 	n.Sender, err = send.New(send.Options{
 		Catalog: o.Catalog, Market: o.Market, Stream: o.Stream, Ledger: o.Ledger, Vendors: o.Vendors, Journal: o.Journal,
 		Raise: o.Raise, Now: o.Now, Log: o.Log,
@@ -93,7 +91,7 @@ func (n *Notifier) Handle(ctx context.Context, d event.Delivery) error {
 		case cause != "" && b.Lead.Test():
 			return nil // whoever made the lead misses the receipt
 		case cause != "":
-			return n.raise(ctx, alarm.Occurrence{Site: d.Lead.Site, Cause: cause, About: d.Lead.Lead, ID: d.ID, At: d.At, Leads: []string{d.Lead.Lead}})
+			return n.Raise(ctx, alarm.Occurrence{Site: d.Lead.Site, Cause: cause, About: d.Lead.Lead, ID: d.ID, At: d.At, Leads: []string{d.Lead.Lead}})
 		}
 	}
 	about, err := n.about(ctx, d.Event)
@@ -117,10 +115,10 @@ func (n *Notifier) about(ctx context.Context, e event.Event) (newest *event.Deci
 	if !ok || !alarm.OfLead(b.Alarm.Cause) {
 		return nil, nil
 	}
-	events, err := n.stream.Events(ctx, subjects.Lead{Market: e.Lead.Market, Site: e.Lead.Site, Lead: b.Alarm.About})
+	events, err := n.Stream.Events(ctx, subjects.Lead{Market: e.Lead.Market, Site: e.Lead.Site, Lead: b.Alarm.About})
 	r := story.Of(events)
 	newest = r.Decided()
-	if err == nil && newest == nil && n.now().Sub(e.At) < time.Minute { // a replica of the stream that lags behind
+	if err == nil && newest == nil && n.Now().Sub(e.At) < time.Minute { // a replica of the stream that lags behind
 		err = event.After(time.Second, errUnread)
 	}
 	return newest, err
@@ -142,7 +140,7 @@ func (n *Notifier) HandleDead(ctx context.Context, d event.Dead) error {
 	if d.Lead != "" {
 		o.Leads = []string{d.Lead}
 	}
-	return n.raise(ctx, o)
+	return n.Raise(ctx, o)
 }
 
 // queue publishes messages and returns when all are durable, in the order in
@@ -151,9 +149,9 @@ func (n *Notifier) queue(ctx context.Context, l subjects.Lead, messages []lead.M
 	l.Event = subjects.MessageQueued
 	events := make([]event.Event, len(messages))
 	for i, m := range messages {
-		events[i] = event.Event{ID: l.Event + "-" + m.ID, At: n.now(), Lead: l, Body: &event.Queued{Message: m}}
+		events[i] = event.Event{ID: l.Event + "-" + m.ID, At: n.Now(), Lead: l, Body: &event.Queued{Message: m}}
 	}
-	if err := n.stream.PublishAll(ctx, events); err != nil {
+	if err := n.Stream.PublishAll(ctx, events); err != nil {
 		return fmt.Errorf("queue messages: %w", err)
 	}
 	return nil

@@ -193,7 +193,7 @@ func (j *Journal) Close() error {
 // Recover frees what a process before this one claimed and did not let leave.
 // It comes before Handle.
 func (s *Sender) Recover(ctx context.Context) error {
-	for _, left := range s.journal.stranded {
+	for _, left := range s.Journal.stranded {
 		e, rev, err := s.ledger.get(ctx, left.message)
 		if err != nil {
 			return err
@@ -201,15 +201,15 @@ func (s *Sender) Recover(ctx context.Context) error {
 		if e.State != claimed || e.Attempt != left.attempt {
 			continue
 		}
-		e.State, e.At = free, s.now()
+		e.State, e.At = free, s.Now()
 		e.Failure = &lead.Failure{Vendor: "leadbus", Class: lead.Transient, Reason: "the sender stopped before the request left"}
 		if _, err := s.ledger.settle(ctx, left.message, e, rev); err != nil {
 			return err
 		}
-		s.log.Info().Str("message", left.message).Str("attempt", left.attempt).Msg("freed: the sender stopped before the request left")
+		s.Log.Info().Str("message", left.message).Str("attempt", left.attempt).Msg("freed: the sender stopped before the request left")
 	}
-	s.journal.mu.Lock()
-	defer s.journal.mu.Unlock()
-	s.journal.stranded = nil
-	return s.journal.rewrite()
+	s.Journal.mu.Lock()
+	defer s.Journal.mu.Unlock()
+	s.Journal.stranded = nil
+	return s.Journal.rewrite()
 }

@@ -32,7 +32,7 @@ func (s *Sender) Receipt(ctx context.Context, d event.Delivery, r lead.Receipt) 
 			err = s.finishOnce(ctx, d, r.Message, e)
 		}
 	case claimed, doubtful, free:
-		e.State, e.At, e.Failure = sent, s.now(), nil
+		e.State, e.At, e.Failure = sent, s.Now(), nil
 		e.Sent = &lead.Sent{VendorID: r.VendorID, At: r.At}
 		if r.Attempt != "" {
 			e.Attempt = r.Attempt
@@ -60,7 +60,7 @@ func (s *Sender) Receipt(ctx context.Context, d event.Delivery, r lead.Receipt) 
 // here, and neither does a message to the owner.
 func (s *Sender) failed(ctx context.Context, l subjects.Lead, id string, e entry, f lead.Failure) error {
 	o := alarm.Occurrence{
-		Site: l.Site, ID: id, At: s.now().UTC(), Leads: []string{l.Lead},
+		Site: l.Site, ID: id, At: s.Now().UTC(), Leads: []string{l.Lead},
 		Facts: []alarm.Fact{{Label: e.Channel, Value: strings.TrimSpace(f.Vendor + " " + f.Code + " " + f.Reason)}},
 	}
 	switch {
@@ -75,5 +75,5 @@ func (s *Sender) failed(ctx context.Context, l subjects.Lead, id string, e entry
 	default:
 		return nil // a customer's number that takes no message
 	}
-	return s.raise(ctx, o)
+	return s.Raise(ctx, o)
 }

@@ -52,13 +52,13 @@ func repeatable(e entry) bool { return e.Recipient != lead.ToCustomer }
 
 // Send brings one message a step further in the ledger.
 func (s *Sender) Send(ctx context.Context, d event.Delivery, m lead.Message) error {
-	if !subjects.ValidToken(m.ID) || s.vendors[m.Channel] == nil || m.Lead != d.Lead.Lead || m.Market != d.Lead.Market || m.Site != d.Lead.Site {
+	if !subjects.ValidToken(m.ID) || s.Vendors[m.Channel] == nil || m.Lead != d.Lead.Lead || m.Market != d.Lead.Market || m.Site != d.Lead.Site {
 		return event.Permanent(errors.New("the message has no usable id or channel, or belongs to another lead"))
 	}
 	m.QueuedAt = d.At
 	// Nothing stands in the ledger of a message that was queued just now; if
 	// something does, the claim meets it.
-	if d.Attempt == 1 && s.now().Sub(d.Stored) < lease {
+	if d.Attempt == 1 && s.Now().Sub(d.Stored) < lease {
 		if err := s.attempt(ctx, d, m, entry{}, 0); !errors.Is(err, event.ErrConflict) {
 			return err
 		}
@@ -71,10 +71,10 @@ func (s *Sender) Send(ctx context.Context, d event.Delivery, m lead.Message) err
 	case sent, failed:
 		return s.finishOnce(ctx, d, m.ID, e)
 	case claimed:
-		if wait := e.At.Add(lease).Sub(s.now()); wait > 0 {
+		if wait := e.At.Add(lease).Sub(s.Now()); wait > 0 {
 			return event.After(wait, errClaimed)
 		}
-		e.State, e.At = doubtful, s.now()
+		e.State, e.At = doubtful, s.Now()
 		e.Failure = &lead.Failure{Vendor: "leadbus", Class: lead.Doubtful, Reason: "the sender stopped in the middle"}
 		if rev, err = s.ledger.put(ctx, m.ID, e, rev); err != nil {
 			return conflictSoon(err)
@@ -97,24 +97,24 @@ func conflictSoon(err error) error {
 
 // attempt claims the message, hands it to the vendor and records the outcome.
 func (s *Sender) attempt(ctx context.Context, d event.Delivery, m lead.Message, before entry, rev uint64) error {
-	if age := s.now().Sub(d.Stored); !d.Stored.IsZero() && age > stale {
+	if age := s.Now().Sub(d.Stored); !d.Stored.IsZero() && age > stale {
 		if m.Provider == roster.Canary {
 			return nil // nobody waits for it
 		}
 		return event.Permanent(fmt.Errorf("not sent within %s, and too old now", stale))
 	}
-	if wait := s.away[m.Channel].rests(s.now()); wait > 0 {
+	if wait := s.away[m.Channel].rests(s.Now()); wait > 0 {
 		return event.After(wait, errAway)
 	}
 	if err := s.rates.wait(ctx, m); err != nil {
 		return err
 	}
-	leave, err := s.away[m.Channel].enter(ctx, s.now)
+	leave, err := s.away[m.Channel].enter(ctx, s.Now)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	now := s.now()
+	now := s.Now()
 	e := entry{
 		State: claimed, At: now, Attempt: strings.ToLower(rand.Text()), Claimed: now, Since: now, Repeats: before.Repeats,
 		Label: m.Label(), Ref: m.Ref,
@@ -122,31 +122,31 @@ func (s *Sender) attempt(ctx context.Context, d event.Delivery, m lead.Message, 
 	if e.Repeats > 0 {
 		e.Since = before.Since
 	}
-	if err := s.journal.begin(m.ID, e.Attempt); err != nil {
+	if err := s.Journal.begin(m.ID, e.Attempt); err != nil {
 		return fmt.Errorf("note the attempt: %w", err)
 	}
 	claim, cancel := context.WithTimeout(ctx, claimTime)
 	rev, err = s.ledger.put(claim, m.ID, e, rev)
 	cancel()
 	if errors.Is(err, event.ErrConflict) {
-		s.journal.end(e.Attempt)
+		s.Journal.end(e.Attempt)
 		return conflictSoon(err)
 	} else if err != nil {
 		return err
 	}
-	if err := s.journal.leave(e.Attempt); err != nil {
+	if err := s.Journal.leave(e.Attempt); err != nil {
 		return fmt.Errorf("note the request: %w", err)
 	}
 
 	start := time.Now()
 	request, cancel := context.WithTimeout(ctx, sendTime)
-	taken, err := s.vendors[m.Channel].Send(request, m, e.Attempt)
+	taken, err := s.Vendors[m.Channel].Send(request, m, e.Attempt)
 	cancel()
 
 	// What the vendor said is recorded even when the role is being stopped.
 	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), recordTime)
 	defer cancel()
-	e.At = s.now()
+	e.At = s.Now()
 	level := zerolog.DebugLevel
 	if err == nil {
 		e.State, e.Sent = sent, &taken
@@ -155,16 +155,16 @@ func (s *Sender) attempt(ctx context.Context, d event.Delivery, m lead.Message, 
 		e.State = afterFailure(e.Failure.Class)
 		level, err = zerolog.WarnLevel, e.Failure
 	}
-	if s.away[m.Channel].result(s.now(), e.Failure) {
-		s.log.Error().Str("channel", m.Channel).Msg("the vendor fails again and again: its messages wait")
+	if s.away[m.Channel].result(s.Now(), e.Failure) {
+		s.Log.Error().Str("channel", m.Channel).Msg("the vendor fails again and again: its messages wait")
 	}
-	s.log.WithLevel(level).Err(err).Str("lead", m.Lead).Str("message", m.ID).Str("attempt", e.Attempt).Str("channel", m.Channel).Str("recipient", m.Recipient).
+	s.Log.WithLevel(level).Err(err).Str("lead", m.Lead).Str("message", m.ID).Str("attempt", e.Attempt).Str("channel", m.Channel).Str("recipient", m.Recipient).
 		Str("purpose", m.Purpose).Str("outcome", e.State).Int("repeats", e.Repeats).Dur("took_ms", time.Since(start)).Msg("send")
 	attempt := e.Attempt
 	if e, err = s.ledger.settle(ctx, m.ID, e, rev); err != nil {
 		return err
 	}
-	s.journal.end(attempt)
+	s.Journal.end(attempt)
 	return s.outcome(ctx, d, m.ID, e)
 }
 
@@ -199,7 +199,7 @@ func (s *Sender) outcome(ctx context.Context, d event.Delivery, id string, e ent
 		if err := s.publish(ctx, d.Lead, subjects.MessageDoubtful, id, e); err != nil {
 			return err
 		}
-		return event.After(max(e.Claimed.Add(looks[0]).Sub(s.now()), time.Second), errDoubtful)
+		return event.After(max(e.Claimed.Add(looks[0]).Sub(s.Now()), time.Second), errDoubtful)
 	case free:
 		if e.Failure.Class == lead.OurFault {
 			// Nothing is published: the message is still to be sent, until
@@ -231,7 +231,7 @@ func (s *Sender) resolve(ctx context.Context, d event.Delivery, m lead.Message, 
 	if err := s.publish(ctx, d.Lead, subjects.MessageDoubtful, m.ID, e); err != nil {
 		return err
 	}
-	if wait := e.Claimed.Add(looks[e.Looks]).Sub(s.now()); wait > 0 {
+	if wait := e.Claimed.Add(looks[e.Looks]).Sub(s.Now()); wait > 0 {
 		return event.After(wait, errDoubtful)
 	}
 	taken, found, err := s.find(ctx, m, e)
@@ -239,7 +239,7 @@ func (s *Sender) resolve(ctx context.Context, d event.Delivery, m lead.Message, 
 	case err != nil:
 		return err
 	case found:
-		e.State, e.At, e.Sent = sent, s.now(), &taken
+		e.State, e.At, e.Sent = sent, s.Now(), &taken
 		if e, err = s.ledger.settle(ctx, m.ID, e, rev); err != nil {
 			return err
 		}
@@ -260,21 +260,21 @@ func (s *Sender) resolve(ctx context.Context, d event.Delivery, m lead.Message, 
 		return conflictSoon(err)
 	}
 	if e.Looks == len(looks) {
-		s.log.Warn().Str("lead", m.Lead).Str("message", m.ID).Str("purpose", m.Purpose).Msg("the message stays doubtful: it is not sent again")
+		s.Log.Warn().Str("lead", m.Lead).Str("message", m.ID).Str("purpose", m.Purpose).Msg("the message stays doubtful: it is not sent again")
 		return nil
 	}
-	return event.After(e.Claimed.Add(looks[e.Looks]).Sub(s.now()), errDoubtful)
+	return event.After(e.Claimed.Add(looks[e.Looks]).Sub(s.Now()), errDoubtful)
 }
 
 // find asks the vendor for a message.
 func (s *Sender) find(ctx context.Context, m lead.Message, e entry) (taken lead.Sent, found bool, err error) {
-	if wait, why := s.away[m.Channel].look(s.now()); why != nil {
+	if wait, why := s.away[m.Channel].look(s.Now()); why != nil {
 		return taken, false, event.After(wait, why)
 	}
 	defer s.away[m.Channel].looked()
 	ctx, cancel := context.WithTimeout(ctx, findTime)
 	defer cancel()
-	if taken, found, err = s.vendors[m.Channel].Find(ctx, m, e.Attempt, e.Since); err != nil {
+	if taken, found, err = s.Vendors[m.Channel].Find(ctx, m, e.Attempt, e.Since); err != nil {
 		err = fmt.Errorf("look for the message at the vendor: %w", err)
 	}
 	return taken, found, err
@@ -290,7 +290,7 @@ func (s *Sender) finishOnce(ctx context.Context, d event.Delivery, id string, e 
 		if of.Event = subjects.MessageSent; e.State == failed {
 			of.Event = subjects.MessageFailed
 		}
-		events, err := s.stream.Events(ctx, of)
+		events, err := s.Stream.Events(ctx, of)
 		if err != nil {
 			return err
 		}
@@ -327,7 +327,7 @@ func (s *Sender) publish(ctx context.Context, l subjects.Lead, kind, id string, 
 	case subjects.MessageDoubtful:
 		eventID += "-" + e.Attempt
 	}
-	if err := s.stream.Publish(ctx, event.Event{ID: eventID, At: e.At, Lead: l, Body: outcome}); err != nil {
+	if err := s.Stream.Publish(ctx, event.Event{ID: eventID, At: e.At, Lead: l, Body: outcome}); err != nil {
 		return fmt.Errorf("publish %s: %w", kind, err)
 	}
 	return nil

@@ -66,23 +66,15 @@ type Options struct {
 // its journal and entries of the ledger that are final. It is safe for
 // concurrent use and beside other senders.
 type Sender struct {
-	stream  event.Stream
-	ledger  *ledger
-	vendors map[string]Vendor
-	journal *Journal
-	rates   *rates
-	away    map[string]*breaker // by channel
-	raise   Raise
-	now     func() time.Time
-	log     zerolog.Logger
+	Options
+	ledger *ledger
+	rates  *rates
+	away   map[string]*breaker // by channel
 }
 
 // New needs a vendor for every channel.
 func New(o Options) (*Sender, error) {
-	s := &Sender{
-		stream: o.Stream, ledger: newLedger(o.Ledger), vendors: o.Vendors, journal: o.Journal, rates: newRates(o.Catalog, o.Market),
-		away: map[string]*breaker{}, raise: o.Raise, now: o.Now, log: o.Log,
-	}
+	s := &Sender{Options: o, ledger: newLedger(o.Ledger), rates: newRates(o.Catalog, o.Market), away: map[string]*breaker{}}
 	for _, channel := range []string{lead.WhatsApp, lead.SMS, lead.Email} {
 		if o.Vendors[channel] == nil {
 			return nil, fmt.Errorf("no vendor for %s", channel)

@@ -214,7 +214,7 @@ func (w *world) deliver(tb testing.TB, e event.Event) (attempts int, err error) 
 	n, stored := w.sender(tb), w.now()
 	for attempt := 1; attempt <= maxDeliver; attempt++ {
 		if err = w.handle(n, event.Delivery{Event: storedAt(e, stored), Attempt: attempt}); errors.Is(err, errCrash) {
-			_ = n.journal.Close()
+			_ = n.Journal.Close()
 			n = w.sender(tb)
 			if err := n.Recover(tb.Context()); err != nil {
 				tb.Fatal(err)
