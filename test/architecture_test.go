@@ -12,25 +12,50 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"leadbus/internal/subjects"
 )
 
 var update = flag.Bool("update", false, "write what the test finds into the documents")
 
 // The picture of the imports in docs/ARCHITECTURE.md is the true one: who uses
 // whom, from the nouns up. An arrow never points to a later row.
-func TestTheImportsAreDrawn(t *testing.T) {
-	const file, begin, end = "../docs/ARCHITECTURE.md", "<!-- imports -->\n", "<!-- /imports -->\n"
+func TestTheImportsAreDrawn(t *testing.T) { drawn(t, "imports", "```text\n"+picture(t)+"```\n") }
+
+// The table of roles there is that of the program.
+func TestTheRolesAreListed(t *testing.T) {
+	or := func(items []string, otherwise string) string {
+		if len(items) == 0 {
+			return otherwise
+		}
+		return "`" + strings.Join(items, "`, `") + "`"
+	}
+	table := "| Role | Consumes | Publishes | Buckets it writes | and reads |\n| --- | --- | --- | --- | --- |\n"
+	for _, r := range append([]subjects.Role{subjects.EdgeRole}, subjects.Roles...) {
+		all := "every kind"
+		if r.Name == subjects.Edge {
+			all = "webhooks"
+		}
+		table += fmt.Sprintf("| %s | %s | %s | %s | %s |\n", r.Name, or(r.Consumes, all), or(r.Publishes, ""), or(r.Writes, ""), or(r.Reads, ""))
+	}
+	drawn(t, "roles", strings.ReplaceAll(table, "|  ", "| "))
+}
+
+// drawn compares a part of docs/ARCHITECTURE.md with what it should be.
+func drawn(t *testing.T, part, now string) {
+	t.Helper()
+	const file = "../docs/ARCHITECTURE.md"
+	begin, end := "<!-- "+part+" -->\n", "<!-- /"+part+" -->\n"
 	doc, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	before, rest, ok := strings.Cut(string(doc), begin)
-	drawn, after, ok2 := strings.Cut(rest, end)
+	there, after, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
-		t.Fatalf("%s has no place for the imports", file)
+		t.Fatalf("%s has no place for the %s", file, part)
 	}
-	now := "```text\n" + picture(t) + "```\n"
-	if drawn == now {
+	if there == now {
 		return
 	}
 	if *update {
@@ -39,7 +64,7 @@ func TestTheImportsAreDrawn(t *testing.T) {
 		}
 		return
 	}
-	t.Errorf("the imports have changed; draw them anew with: go test ./test -run %s -update\n%s", t.Name(), now)
+	t.Errorf("the %s have changed; draw them anew with: go test ./test -run %s -update\n%s", part, t.Name(), now)
 }
 
 // picture is a row for each package of ours, under all it imports.
