@@ -194,7 +194,7 @@ func (s *Scanner) scan(ctx context.Context, d event.Delivery, st *site.Site, c c
 // lost reports whether a customer waits and nobody knows.
 func lost(scan call.Scan) bool {
 	return slices.ContainsFunc(scan.Findings, func(f call.Finding) bool {
-		return f.Detector == quality.MissedDispatch || f.Detector == quality.PromiseWithoutDispatch || f.Detector == quality.ToolError && scan.Eligible
+		return f.Detector == call.MissedDispatch || f.Detector == call.PromiseWithoutDispatch || f.Detector == call.ToolError && scan.Eligible
 	})
 }
 

@@ -195,7 +195,7 @@ func TestGoodbyeBeforeTheTool(t *testing.T) {
 	if !s.Scan.Eligible || s.Scan.Dispatched || !s.Scan.Recovered || s.Status != recovered {
 		t.Errorf("scan %+v, status %s", s.Scan, s.Status)
 	}
-	f, found := s.Scan.Finding(quality.CloseBeforeDispatch)
+	f, found := s.Scan.Finding(call.CloseBeforeDispatch)
 	if !found || f.Sentence == "" || f.Second == 0 {
 		t.Errorf("findings %+v", s.Scan.Findings)
 	}
@@ -221,7 +221,7 @@ func TestADispatchedCallMeetsItsLead(t *testing.T) {
 	if s := r.scanned(id); !s.Scan.Dispatched || s.Scan.Recovered || len(s.Scan.Findings) != 0 || s.Lead == nil || s.Status != string(lead.Pending) {
 		t.Errorf("a call as it should be: %+v, status %q", s.Scan, s.Status)
 	}
-	if s := r.scanned(other); !s.Scan.Dispatched || s.Scan.Recovered || slices.Contains(detectors(s), quality.MissedDispatch) {
+	if s := r.scanned(other); !s.Scan.Dispatched || s.Scan.Recovered || slices.Contains(detectors(s), call.MissedDispatch) {
 		t.Errorf("a call whose lead came all the same: %+v", s.Scan)
 	}
 	r.settled()
@@ -300,7 +300,7 @@ func TestAnAgentGetsWorse(t *testing.T) {
 	r.settled()
 	var drifts []alarm.Alarm
 	for _, e := range r.events(subjects.AlarmRaised, "") {
-		if a := e.Body.(*event.Raised).Alarm; a.Cause == alarm.Drift && a.About == r.catalog.Sites[domain].Agent.ID+"/"+quality.MissedDispatch {
+		if a := e.Body.(*event.Raised).Alarm; a.Cause == alarm.Drift && a.About == r.catalog.Sites[domain].Agent.ID+"/"+call.MissedDispatch {
 			drifts = append(drifts, a)
 		}
 	}
@@ -380,7 +380,7 @@ func TestAwayAndReplayed(t *testing.T) {
 			t.Fatalf("call %d was scanned %d times", i, len(got))
 		}
 		want := names[i%len(names)] != scenario.Normal && names[i%len(names)] != scenario.Spam
-		if s := got[0].Body.(*event.Scanned); slices.Contains(detectors(*s), quality.MissedDispatch) != want {
+		if s := got[0].Body.(*event.Scanned); slices.Contains(detectors(*s), call.MissedDispatch) != want {
 			t.Errorf("call %d, %s: %v", i, names[i%len(names)], detectors(*s))
 		}
 	}
@@ -465,7 +465,7 @@ func TestANewVersionHidesThatItIsAnAI(t *testing.T) {
 		}
 	}
 	for _, version := range []string{"v1", "v1", "v2", "v2"} {
-		if s := r.scanned(r.end(r.call(scenario.Normal, n+1, silent(version)))); !slices.Contains(detectors(s), quality.NoDisclosure) {
+		if s := r.scanned(r.end(r.call(scenario.Normal, n+1, silent(version)))); !slices.Contains(detectors(s), call.NoDisclosure) {
 			t.Fatalf("findings %v", detectors(s))
 		}
 	}

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"time"
 
+	"leadbus/internal/call"
 	"leadbus/internal/event"
 	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
-	"leadbus/internal/role/scanner/quality"
 	"leadbus/internal/role/watch/drift"
 	"leadbus/internal/site"
 )
@@ -19,14 +19,14 @@ var watched = []struct {
 	detector string
 	every    bool
 }{
-	{quality.MissedDispatch, false},
-	{quality.CloseBeforeDispatch, false},
-	{quality.ToolError, false},
-	{quality.ToolSlow, false},
-	{quality.HangupPreGreeting, true},
-	{quality.Short, true},
-	{quality.DeadAir, true},
-	{quality.Loop, true},
+	{call.MissedDispatch, false},
+	{call.CloseBeforeDispatch, false},
+	{call.ToolError, false},
+	{call.ToolSlow, false},
+	{call.HangupPreGreeting, true},
+	{call.Short, true},
+	{call.DeadAir, true},
+	{call.Loop, true},
 }
 
 // Two failures of an agent's tool within this time call the owner.
@@ -67,8 +67,8 @@ func (w *Watch) Observe(ctx context.Context, st *site.Site, scanned *event.Scann
 	var occurrences []alarm.Occurrence
 	// A version that came after another, and that leaves out what the one
 	// before it may have said.
-	since := after[quality.MissedDispatch]
-	if f, bad := scan.Finding(quality.NoDisclosure); bad && since.Config == c.Version && !since.ConfigAt.IsZero() {
+	since := after[call.MissedDispatch]
+	if f, bad := scan.Finding(call.NoDisclosure); bad && since.Config == c.Version && !since.ConfigAt.IsZero() {
 		occurrences = append(occurrences, alarm.Occurrence{
 			Site: st.Domain, Cause: alarm.NoDisclosure, About: c.AgentID + "/" + c.Version, ID: id, At: c.StartedAt,
 			Facts: []alarm.Fact{{Label: "agent", Value: c.AgentID}, {Label: "version", Value: c.Version}, {Label: "missing", Value: f.Detail}},
@@ -93,7 +93,7 @@ func (w *Watch) Observe(ctx context.Context, st *site.Site, scanned *event.Scann
 				},
 			})
 		}
-		if (one.detector == quality.ToolError || one.detector == quality.ToolSlow) && within(d, c.StartedAt) >= 2 {
+		if (one.detector == call.ToolError || one.detector == call.ToolSlow) && within(d, c.StartedAt) >= 2 {
 			occurrences = append(occurrences, alarm.Occurrence{
 				Site: st.Domain, Cause: alarm.ToolError, About: c.AgentID, ID: id, At: c.StartedAt, Leads: []string{id},
 				Facts: []alarm.Fact{{Label: "agent", Value: c.AgentID}, {Label: "detector", Value: one.detector}, {Label: "detail", Value: f.Detail}},

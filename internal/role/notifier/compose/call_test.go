@@ -39,8 +39,8 @@ func scanned(change func(*event.Scanned)) event.Event {
 			Criteria:  map[string]call.Criterion{"was_polite": {Result: "success", Rationale: "It greeted."}}, Successful: "failure",
 		},
 		Scan: call.Scan{Eligible: true, Recovered: true, Findings: []call.Finding{
-			{Detector: quality.MissedDispatch, Severity: quality.Rescue, Sentence: "L'évier fuit, <b>vite</b> !", Second: 7, Detail: "dispatch_lead failed: timeout"},
-			{Detector: quality.CloseBeforeDispatch, Severity: quality.Count, Sentence: "Merci, au revoir !", Second: 65},
+			{Detector: call.MissedDispatch, Severity: quality.Rescue, Sentence: "L'évier fuit, <b>vite</b> !", Second: 7, Detail: "dispatch_lead failed: timeout"},
+			{Detector: call.CloseBeforeDispatch, Severity: quality.Count, Sentence: "Merci, au revoir !", Second: 65},
 		}},
 	}
 	if change != nil {

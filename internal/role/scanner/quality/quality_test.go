@@ -184,7 +184,7 @@ func TestQuality(t *testing.T) {
 	for _, d := range detectors {
 		tallies[d.name] = &tally{}
 	}
-	three := map[string]map[string]*tally{MissedDispatch: {}, CloseBeforeDispatch: {}, PromiseWithoutDispatch: {}}
+	three := map[string]map[string]*tally{call.MissedDispatch: {}, call.CloseBeforeDispatch: {}, call.PromiseWithoutDispatch: {}}
 	for _, l := range calls {
 		perLanguage[l.language]++
 		found := map[string]call.Finding{}
@@ -244,9 +244,9 @@ func TestQuality(t *testing.T) {
 	for name, c := range tallies {
 		precision, recall := 90.0, 90.0
 		switch name {
-		case MissedDispatch:
+		case call.MissedDispatch:
 			recall = 100
-		case CloseBeforeDispatch, PromiseWithoutDispatch:
+		case call.CloseBeforeDispatch, call.PromiseWithoutDispatch:
 			precision, recall = 95, 95
 		}
 		if c.both == 0 {
@@ -263,7 +263,7 @@ func TestAPlaceNobodyKnowsIsQuoted(t *testing.T) {
 	calls := readCalls(t)
 	l := calls[slices.IndexFunc(calls, func(l labelled) bool { return l.name == "place nobody could resolve" })]
 	want := []call.Finding{{
-		Detector: PlaceUnknown, Severity: Review, Sentence: "Ben à côté de chez ma sœur, aux Prés.", Second: 20, Detail: "Les Prés",
+		Detector: call.PlaceUnknown, Severity: Review, Sentence: "Ben à côté de chez ma sœur, aux Prés.", Second: 20, Detail: "Les Prés",
 	}}
 	if d := cmp.Diff(want, Scan(l.call, l.ctx)); d != "" {
 		t.Error(d)
