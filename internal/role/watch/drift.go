@@ -6,10 +6,10 @@ import (
 	"time"
 
 	"leadbus/internal/call"
+	"leadbus/internal/call/drift"
 	"leadbus/internal/event"
 	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
-	"leadbus/internal/role/watch/drift"
 	"leadbus/internal/site"
 )
 

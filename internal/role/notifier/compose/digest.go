@@ -7,10 +7,10 @@ import (
 	"slices"
 	"strings"
 
+	"leadbus/internal/call/drift"
 	"leadbus/internal/event"
 	"leadbus/internal/event/digest"
 	"leadbus/internal/lead"
-	"leadbus/internal/role/watch/drift"
 )
 
 // digested writes an owner's day. It goes out when nothing happened as well:
