@@ -246,7 +246,7 @@ func (j *wiring) notifier(ctx context.Context, m member) error {
 func (j *wiring) scanner(_ context.Context, m member) error {
 	v, w, bucket := j.vendor, j.watch, m.bucket[subjects.BucketWatch]
 	lint := func(all []roster.Provider) []roster.Finding { return LintRoster(j.catalog, m.market, all) }
-	tasks := []watch.Task{j.reconcileTask(m, v, w), watch.RosterTask(m.bucket[subjects.BucketRoster], lint, time.Now)}
+	tasks := []watch.Task{j.reconcileTask(m, v, w), watch.RosterTask(m.bucket[subjects.BucketRoster].All, lint, time.Now)}
 	if w.CanaryEvery > 0 {
 		beats, err := canary.NewBeats(canary.Options{
 			Catalog: j.catalog, Market: m.market, URL: j.public, Secret: j.settings.siteSecrets(j.catalog), Stream: m, Now: time.Now,

@@ -15,11 +15,9 @@ import (
 // RosterTask looks daily for what is wrong with the providers that the matcher
 // sees. One provider is one alarm, which shows all that is wrong with it; the
 // same finding is the same occurrence.
-func RosterTask(bucket interface {
-	All(ctx context.Context) ([]event.Entry, error)
-}, lint func([]roster.Provider) []roster.Finding, now func() time.Time) Task {
+func RosterTask(all func(context.Context) ([]event.Entry, error), lint func([]roster.Provider) []roster.Finding, now func() time.Time) Task {
 	return Task{Name: "roster", Every: 24 * time.Hour, Run: func(ctx context.Context) ([]alarm.Occurrence, error) {
-		entries, err := bucket.All(ctx)
+		entries, err := all(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("read the roster: %w", err)
 		}

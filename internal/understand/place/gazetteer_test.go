@@ -1,12 +1,12 @@
 package place
 
 import (
-	"leadbus/internal/site"
-
 	"math"
 	"strings"
 	"sync"
 	"testing"
+
+	"leadbus/internal/site"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
