@@ -141,7 +141,7 @@ func (c *callCmd) place(ctx context.Context, watch *watcher) error {
 			}
 			start := time.Now()
 			watch.expect(id, start)
-			reply, err := c.talk(ctx, conversation, i)
+			reply, err := c.dial(ctx, conversation, i)
 			if err != nil {
 				watch.refuse(id)
 				if c.Count > 1 {
@@ -164,9 +164,9 @@ func (c *callCmd) place(ctx context.Context, watch *watcher) error {
 	return g.Wait()
 }
 
-// talk is one call: its tool call alone, or the scenario with all that belongs
+// dial is one call: its tool call alone, or the scenario with all that belongs
 // to it.
-func (c *callCmd) talk(ctx context.Context, conversation string, n int) (intake.Reply, error) {
+func (c *callCmd) dial(ctx context.Context, conversation string, n int) (intake.Reply, error) {
 	if c.Scenario == "" {
 		body, err := json.Marshal(c.payload(conversation, n))
 		if err != nil {

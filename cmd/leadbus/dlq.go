@@ -19,7 +19,7 @@ import (
 )
 
 type dlqCmd struct {
-	List  dlqListCmd  `cmd:"" help:"List what roles gave up, with the reason."`
+	List  dlqListCmd  `cmd:"" help:"List dead letters: events that roles gave up, with the reason."`
 	Show  dlqShowCmd  `cmd:"" help:"Print one dead letter with its event."`
 	Retry dlqRetryCmd `cmd:"" help:"Put the event back into the stream, for every role; those that had handled it do nothing again."`
 	Drop  dlqDropCmd  `cmd:"" help:"Forget dead letters; their events stay in the stream."`
@@ -55,7 +55,7 @@ func (c *dlqListCmd) Run(ctx context.Context) error {
 		return enc.Encode(all)
 	}
 	if len(all) == 0 {
-		fmt.Println("nothing was given up")
+		fmt.Println("there are no dead letters")
 		return nil
 	}
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)

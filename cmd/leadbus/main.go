@@ -23,7 +23,7 @@ type cli struct {
 	NATSConfig natsConfigCmd `cmd:"" name:"nats-config" help:"Print the NATS accounts, users and permissions of every market."`
 	Provision  provisionCmd  `cmd:"" help:"Make streams, durables and buckets on the broker and tables in the database; once per deploy, safe to repeat."`
 	Ready      readyCmd      `cmd:"" help:"Ask a process whether it can do its work; for health checks."`
-	DLQ        dlqCmd        `cmd:"" name:"dlq" help:"Look at, retry or drop what roles gave up."`
+	DLQ        dlqCmd        `cmd:"" name:"dlq" help:"List, retry or drop dead letters: events that a role gave up."`
 	Replay     replayCmd     `cmd:"" help:"Say what a replay of stored events would do."`
 	Resend     resendCmd     `cmd:"" help:"Tell somebody once more; the one way to send something twice."`
 	Reconcile  reconcileCmd  `cmd:"" help:"Compare the vendors' records of calls with ours, and fetch what was lost."`

@@ -56,19 +56,19 @@ const (
 // wiring is what the roles of one process share.
 type wiring struct {
 	*process.Process
-	settings Settings
-	catalog  *site.Catalog
-	server   *bus.Server // in-process broker; nil with an external one
-	twilio   *twilio.Client
-	mailgun  *mailgun.Client
-	postCall func(r *http.Request, body []byte) (*call.Call, error)
-	deaf     bool // to reports on calls, without their secret
-	links    *link.Signer
-	public   string // URL of the edge
-	replay   bool   // the roles work off their replay durable and end
-	vendor   VendorSettings
-	watch    WatchSettings
-	db       *store.Store // of recorders
+	settings  Settings
+	catalog   *site.Catalog
+	server    *bus.Server // in-process broker; nil with an external one
+	twilio    *twilio.Client
+	mailgun   *mailgun.Client
+	postCall  func(r *http.Request, body []byte) (*call.Call, error)
+	noReports bool // on calls, for want of their secret
+	links     *link.Signer
+	public    string // URL of the edge
+	replay    bool   // the roles work off their replay durable and end
+	vendor    VendorSettings
+	watch     WatchSettings
+	db        *store.Store // of recorders
 
 	// slept are told when the machine has slept, and for how long.
 	slept []func(ctx context.Context, host string, d time.Duration)
@@ -91,7 +91,7 @@ func (j *wiring) vendors(v VendorSettings) {
 	j.mailgun = mailgun.New(mailgun.Options{
 		APIKey: string(v.MailgunAPIKey), SigningKey: string(v.MailgunSigningKey), APIBase: v.MailgunURL,
 	})
-	j.deaf = v.ElevenLabsWebhookSecret == ""
+	j.noReports = v.ElevenLabsWebhookSecret == ""
 	j.postCall = func(r *http.Request, body []byte) (*call.Call, error) {
 		signature := r.Header.Get(elevenlabs.SignatureHeader)
 		tolerance := cmp.Or(v.ElevenLabsTolerance, time.Hour)
@@ -224,7 +224,7 @@ func (j *wiring) notifier(ctx context.Context, m member) error {
 		return err
 	}
 	j.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "leadbus_dead_letters", Help: "Events that a role gave up and nobody has retried or dropped.",
+		Name: "leadbus_dead_letters", Help: "Dead letters that nobody has retried or dropped.",
 		ConstLabels: prometheus.Labels{"market": m.market},
 	}, func() float64 {
 		depth, err := m.CountDead(context.Background(), subjects.DeadLetters(m.market))
@@ -306,7 +306,7 @@ func (j *wiring) edge(ctx context.Context, l net.Listener, s SpoolSettings) erro
 	}
 	j.OnStop("spool", func(context.Context) error { spool.Close(); return nil })
 	j.Go("drain of the spool", spool.Run)
-	if j.deaf {
+	if j.noReports {
 		j.Log.Warn().Msg("LEADBUS_ELEVENLABS_WEBHOOK_SECRET is not set: reports on finished calls are refused")
 	}
 	j.ReadyWhen(func() bool { return c.Connected() || spool.Room() })

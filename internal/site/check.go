@@ -131,11 +131,11 @@ func (l *loader) offered(d *document, s *Site) {
 			}
 		}
 		for _, words := range said(service, offer) {
-			folded := text.Normal(words)
-			if other := means[folded]; other != "" && other != offer.ID {
+			normal := text.Normal(words)
+			if other := means[normal]; other != "" && other != offer.ID {
 				d.fault(at, "%q means service %q as well; a phrase means one service of a site", words, other)
 			}
-			means[folded] = offer.ID
+			means[normal] = offer.ID
 		}
 	}
 }

@@ -60,15 +60,15 @@ func places(d *document, m *Market) {
 	}
 	means := map[string]string{}
 	say := func(at where, words, id string) {
-		folded := text.Normal(words)
-		if folded == "" {
+		normal := text.Normal(words)
+		if normal == "" {
 			return
 		}
-		if other, taken := means[folded]; taken && other != id {
+		if other, taken := means[normal]; taken && other != id {
 			d.fault(at, "%q already means place %q; an alias means one place", words, other)
 			return
 		}
-		means[folded] = id
+		means[normal] = id
 	}
 	for i, p := range m.Places {
 		if p.Parent != "" {

@@ -20,7 +20,7 @@ func TestNormal(t *testing.T) {
 			t.Errorf("Normal(%q) = %q, want %q", in, got, want)
 		}
 		if again := Normal(want); again != want {
-			t.Errorf("Normal(%q) = %q: folding twice differs", want, again)
+			t.Errorf("Normal(%q) = %q: normalising twice differs", want, again)
 		}
 	}
 }

@@ -9,7 +9,7 @@
 // so are 3 bad calls in a row where p0 was at most 0.10 before them, and 4 where
 // it was at most 0.20.
 //
-// A State is a value and plain JSON. It is a fold: the same observations in the
+// A State is a value and plain JSON. It is the result of a reducer: the same observations in the
 // same order give the same state, and one that was seen changes nothing.
 package drift
 

@@ -28,7 +28,7 @@ func observation(i int, bad bool) Observation {
 	return Observation{ID: fmt.Sprint("call-", i), At: start.Add(time.Duration(i) * time.Hour), Bad: bad}
 }
 
-func fold(s State, observed []Observation) State {
+func reduce(s State, observed []Observation) State {
 	for _, o := range observed {
 		s = s.Observe(o)
 	}
@@ -45,7 +45,7 @@ func good(n int) State {
 }
 
 // oneInSeven is a state in which one call in seven is bad, and none of late.
-func oneInSeven() State { return fold(State{}, calls(0, strings.Repeat("x......", 10))) }
+func oneInSeven() State { return reduce(State{}, calls(0, strings.Repeat("x......", 10))) }
 
 // The average number of calls to an alarm, as a table of simulations has them.
 func TestAverageRunLength(t *testing.T) {
@@ -152,7 +152,7 @@ func TestLevels(t *testing.T) {
 		"head start: two bad calls of three": {good(200).Restart("v2", start), "x.x", Page, RuleSum},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := fold(c.state, calls(1000, c.pattern))
+			s := reduce(c.state, calls(1000, c.pattern))
 			if s.Level() != c.want {
 				t.Errorf("level %q, want %q: sum %.2f, run %d", s.Level(), c.want, s.Sum, s.Run)
 			}
@@ -164,7 +164,7 @@ func TestLevels(t *testing.T) {
 }
 
 func TestAcknowledge(t *testing.T) {
-	s := fold(good(100), calls(100, "xxx"))
+	s := reduce(good(100), calls(100, "xxx"))
 	alarm := s.Alarm.ID
 	if again := s.Acknowledge("another"); again.Level() != Page {
 		t.Error("another alarm's acknowledgement ended this one")
@@ -173,7 +173,7 @@ func TestAcknowledge(t *testing.T) {
 	if s.Level() != Calm || s.Sum != 0 || s.Run != 0 {
 		t.Errorf("after acknowledgement: %q, sum %.2f, run %d", s.Level(), s.Sum, s.Run)
 	}
-	s = fold(s, calls(103, "xxxx"))
+	s = reduce(s, calls(103, "xxxx"))
 	if s.Level() != Page {
 		t.Fatal("not paged again")
 	}
@@ -188,7 +188,7 @@ func TestRestart(t *testing.T) {
 	if s.Sum != page/2 {
 		t.Errorf("sum %.2f after a change, want half of %.1f", s.Sum, page)
 	}
-	s = fold(s, calls(600, "..."))
+	s = reduce(s, calls(600, "..."))
 	for name, again := range map[string]State{
 		"a repeat":        s.Restart("v2", at),
 		"a later repeat":  s.Restart("v2", at.Add(time.Hour)),
@@ -198,7 +198,7 @@ func TestRestart(t *testing.T) {
 			t.Errorf("%s changed the state:\n%s", name, diff)
 		}
 	}
-	paged := fold(good(100), calls(100, "xxx")).Restart("v3", at)
+	paged := reduce(good(100), calls(100, "xxx")).Restart("v3", at)
 	if paged.Level() != Page {
 		t.Error("a change ended an alarm nobody acknowledged")
 	}

@@ -230,7 +230,7 @@ func (s *Spool) Run(ctx context.Context) error {
 }
 
 func (s *Spool) drain(ctx context.Context, m *outlet) {
-	var told time.Time
+	var logged time.Time
 	for {
 		s.mu.Lock()
 		total := m.total
@@ -239,8 +239,8 @@ func (s *Spool) drain(ctx context.Context, m *outlet) {
 		}
 		s.mu.Unlock()
 		if total == 0 {
-			if !told.IsZero() {
-				told = time.Time{}
+			if !logged.IsZero() {
+				logged = time.Time{}
 				s.log.Info().Str("market", m.market).Msg("the spool is empty again")
 			}
 			select {
@@ -255,8 +255,8 @@ func (s *Spool) drain(ctx context.Context, m *outlet) {
 		if ctx.Err() != nil {
 			return
 		}
-		if time.Since(told) > spoolAlarm {
-			told = time.Now()
+		if time.Since(logged) > spoolAlarm {
+			logged = time.Now()
 			s.log.Warn().Err(err).Str("market", m.market).Int("events", total).Dur("oldest_ms", time.Since(s.state().FirstTime)).Msg("events wait in the spool")
 		}
 		if err != nil || moved == 0 {

@@ -27,7 +27,7 @@ func Prepared(market string, batches [][]event.Event) ([]*pgx.Batch, error) {
 				b.records[id] = &story.Record{Lead: r.Lead, Person: r.Person, Offers: slices.Clone(r.Offers), Messages: slices.Clone(r.Messages)}
 			}
 		}
-		if err := b.fold(nil, nil); err != nil { //nolint:staticcheck // nothing straggles, nothing is asked
+		if err := b.reduce(nil, nil); err != nil { //nolint:staticcheck // nothing straggles, nothing is asked
 			return nil, err
 		}
 		q := &pgx.Batch{}

@@ -48,7 +48,7 @@ func (s *Store) Record(ctx context.Context, market string, events []event.Event)
 		if err := b.insert(ctx, conn); err != nil {
 			return err
 		}
-		if err := b.fold(ctx, conn); err != nil {
+		if err := b.reduce(ctx, conn); err != nil {
 			return err
 		}
 		return b.write(ctx, conn)
@@ -183,10 +183,10 @@ func readParts(q *pgx.Batch, market string, ids []string, records map[string]*st
 	})
 }
 
-// fold brings the records up to date. Events younger than all that is folded
-// into a lead's rows are folded in; a lead with a straggler is folded anew
+// reduce brings the records up to date. Events younger than all that a lead's
+// rows rest on are applied to them; a lead with a straggler is reduced anew
 // from all its events.
-func (b *batch) fold(ctx context.Context, conn *pgx.Conn) error {
+func (b *batch) reduce(ctx context.Context, conn *pgx.Conn) error {
 	straggling := map[string]bool{}
 	for _, e := range b.events {
 		if story.NoLead(e.Body) {
@@ -216,10 +216,10 @@ func (b *batch) fold(ctx context.Context, conn *pgx.Conn) error {
 	if len(straggling) == 0 {
 		return nil
 	}
-	return b.refold(ctx, conn, straggling)
+	return b.reduceAnew(ctx, conn, straggling)
 }
 
-func (b *batch) refold(ctx context.Context, conn *pgx.Conn, straggling map[string]bool) error {
+func (b *batch) reduceAnew(ctx context.Context, conn *pgx.Conn, straggling map[string]bool) error {
 	var ids []string
 	for id := range straggling {
 		ids = append(ids, id)

@@ -226,7 +226,7 @@ func TestAnyTextIsStored(t *testing.T) {
 			}
 		}
 	}
-	// The bodies can be folded again, all of them.
+	// The bodies can be reduced again, all of them.
 	first := s.events[0]
 	first.ID, first.Seq = "straggler", 0
 	for i := range s.events {

@@ -61,7 +61,7 @@ func (m *memory) Update(_ context.Context, key string, v []byte, revision uint64
 	return m.revision, nil
 }
 
-// BenchmarkHandle takes new leads through fold, choice among 200 providers, and
+// BenchmarkHandle takes new leads through reducer, choice among 200 providers, and
 // the match: in memory, what the matcher itself costs; on the bus, with its
 // round trips to an embedded server on disk.
 func BenchmarkHandle(b *testing.B) {

@@ -5,8 +5,8 @@
 // each other in stream order, understands the whole anew, and compares that
 // with what was decided before:
 //
-//	received ─► fold ─► known already? ───────────────────────► nothing
-//	                    matched before, told otherwise now ───► amended, same offer
+//	received ─► all calls ─► known already? ───────────────────────► nothing
+//	                    matched before, content differs now ───► amended, same offer
 //	                    no phone, service or place ───────────► review-requested
 //	                    nobody eligible ──────────────────────► unserved
 //	                    reserve a slot (compare-and-set) ─────► matched, if first

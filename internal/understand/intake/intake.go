@@ -28,7 +28,7 @@ const (
 	flagPlaceholder = "placeholder"
 )
 
-// placeholder is a name, folded, that stands for none.
+// placeholder is a name, normalised, that stands for none.
 var placeholder = regexp.MustCompile(`^(unknown|n a|na|none|null|nil|undefined|test|client|cliente|customer|caller|user|` +
 	`inconnue?|non precise|pas donne|unbekannt|keine angabe|sconosciut[oa]|non fornito|tidak diketahui|tidak ada|[a-z]|0+|1+|2+|3+|4+|5+|6+|7+|8+|9+)$`)
 

@@ -8,7 +8,7 @@ import (
 	"leadbus/internal/text"
 )
 
-// languageNames are languages as models and callers name them, folded.
+// languageNames are languages as models and callers name them, normalised.
 var languageNames = names(map[language.Tag]string{
 	language.French:     "french francais francaise franzosisch francese prancis perancis",
 	language.German:     "german deutsch allemand allemande tedesco jerman schweizerdeutsch schwiizerdutsch",

@@ -24,7 +24,7 @@ type word struct {
 }
 
 // words are the number words of French, German, Italian, English and
-// Indonesian in folded form. No word means different numbers in two of them,
+// Indonesian in normalised form. No word means different numbers in two of them,
 // so the language need not be known.
 var words = vocabulary()
 

@@ -30,7 +30,7 @@ const maxDepth = 16
 type Gazetteer struct {
 	places    map[string]site.Place
 	postcodes map[string][]string // place ids
-	exact     map[string]named    // by folded name or alias
+	exact     map[string]named    // by normalised name or alias
 	longest   int                 // words in the longest name
 	forms     []sounding
 }

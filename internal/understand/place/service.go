@@ -19,7 +19,7 @@ type Offered struct {
 // Services resolves what callers say they need to a service of one site. It is
 // built once and safe for concurrent use.
 type Services struct {
-	ids     map[string]string // folded id → id
+	ids     map[string]string // normalised id → id
 	phrases []phrase          // longest first
 	only    string            // the service of a site that offers one
 }

@@ -12,7 +12,7 @@ type form struct {
 	text, sound []rune
 }
 
-// newForm takes folded words.
+// newForm takes normalised words.
 func newForm(words []string) form {
 	return form{[]rune(strings.Join(words, " ")), []rune(soundKey(words))}
 }
@@ -30,7 +30,7 @@ var spellings = strings.NewReplacer(
 	"eau", "o", "tch", "k", "au", "o", "ou", "u", "oo", "u", "oe", "u", "qu", "k", "ch", "k", "c", "k", "y", "i",
 )
 
-// soundKey is how folded words sound, roughly: one spelling for each sound,
+// soundKey is how normalised words sound, roughly: one spelling for each sound,
 // silent endings and doubled letters dropped, words run together.
 func soundKey(words []string) string {
 	var b strings.Builder

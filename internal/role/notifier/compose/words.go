@@ -31,7 +31,7 @@ type words struct {
 	Since string // when it began, the owner's time
 	Last  string
 	Date  string
-	Times int    // how often it struck
+	Times int    // occurrences
 	Told  int    // how often the owner was called
 	Leads int    // at risk
 	Link  string // to answer by

@@ -83,7 +83,7 @@ func (f *Forecast) count(value []byte, age time.Duration) error {
 		}
 	}
 	switch {
-	case e.State == sent || e.State == failed || e.Looks >= len(looks):
+	case e.State == sent || e.State == failed || e.Searches >= len(searches):
 		f.Suppressed++
 	case e.State == claimed || e.State == doubtful:
 		f.Doubtful++

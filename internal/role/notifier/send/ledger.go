@@ -32,10 +32,10 @@ type entry struct {
 	Since time.Time `json:"since"`
 	// Repeats counts attempts after a doubtful one: each may be a double.
 	Repeats int `json:"repeats,omitempty"`
-	// Looks counts how often the newest attempt was looked for in vain.
-	Looks   int           `json:"looks,omitempty"`
-	Sent    *lead.Sent    `json:"sent,omitempty"`
-	Failure *lead.Failure `json:"failure,omitempty"`
+	// Searches counts how often the newest attempt was looked for in vain.
+	Searches int           `json:"looks,omitempty"`
+	Sent     *lead.Sent    `json:"sent,omitempty"`
+	Failure  *lead.Failure `json:"failure,omitempty"`
 
 	// What an outcome and an alarm say of the message.
 	lead.Label

@@ -26,11 +26,11 @@ const (
 	findTime   = 10 * time.Second
 )
 
-// looks are the ages of a doubtful attempt at which the vendor is asked for it;
+// searches are the ages of a doubtful attempt at which the vendor is asked for it;
 // at the first one its lease is over. Then the rule for the purpose decides;
 // what must not go twice is looked for again, since a vendor's list may lag by
 // half an hour.
-var looks = []time.Duration{25 * time.Second, 5 * time.Minute, 35 * time.Minute}
+var searches = []time.Duration{25 * time.Second, 5 * time.Minute, 35 * time.Minute}
 
 // stale is the age at which a message that was never sent helps nobody any
 // more: it goes to the DLQ, and a person decides.
@@ -199,7 +199,7 @@ func (s *Sender) outcome(ctx context.Context, d event.Delivery, id string, e ent
 		if err := s.publish(ctx, d.Lead, subjects.MessageDoubtful, id, e); err != nil {
 			return err
 		}
-		return event.After(max(e.Claimed.Add(looks[0]).Sub(s.Now()), time.Second), errDoubtful)
+		return event.After(max(e.Claimed.Add(searches[0]).Sub(s.Now()), time.Second), errDoubtful)
 	case free:
 		if e.Failure.Class == lead.OurFault {
 			// Nothing is published: the message is still to be sent, until
@@ -225,13 +225,13 @@ const alarmAttempt = 3
 // resolve settles a doubtful message: by the receipt, which changes the entry
 // by itself; by a look at the vendor; by the rule for its purpose.
 func (s *Sender) resolve(ctx context.Context, d event.Delivery, m lead.Message, e entry, rev uint64) error {
-	if e.Looks >= len(looks) {
+	if e.Searches >= len(searches) {
 		return nil // given up; a late receipt still settles it
 	}
 	if err := s.publish(ctx, d.Lead, subjects.MessageDoubtful, m.ID, e); err != nil {
 		return err
 	}
-	if wait := e.Claimed.Add(looks[e.Looks]).Sub(s.Now()); wait > 0 {
+	if wait := e.Claimed.Add(searches[e.Searches]).Sub(s.Now()); wait > 0 {
 		return event.After(wait, errDoubtful)
 	}
 	taken, found, err := s.find(ctx, m, e)
@@ -250,20 +250,20 @@ func (s *Sender) resolve(ctx context.Context, d event.Delivery, m lead.Message, 
 	}
 	// The alarm comes first: it repeats harmlessly, and a look that is noted
 	// does not come again.
-	if e.Looks == 0 {
+	if e.Searches == 0 {
 		if err := s.failed(ctx, d.Lead, m.ID, e, *e.Failure); err != nil {
 			return err
 		}
 	}
-	e.Looks++
+	e.Searches++
 	if _, err := s.ledger.put(ctx, m.ID, e, rev); err != nil {
 		return conflictSoon(err)
 	}
-	if e.Looks == len(looks) {
+	if e.Searches == len(searches) {
 		s.Log.Warn().Str("lead", m.Lead).Str("message", m.ID).Str("purpose", m.Purpose).Msg("the message stays doubtful: it is not sent again")
 		return nil
 	}
-	return event.After(e.Claimed.Add(looks[e.Looks]).Sub(s.Now()), errDoubtful)
+	return event.After(e.Claimed.Add(searches[e.Searches]).Sub(s.Now()), errDoubtful)
 }
 
 // find asks the vendor for a message.

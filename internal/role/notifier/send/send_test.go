@@ -62,7 +62,7 @@ func TestOneMessageEndsInOneState(t *testing.T) {
 		"a vendor in trouble is asked again":                {message: toCustomer, world: []func(*world){failing(lead.Transient, 4, false)}, took: 1, events: []string{s}, atMost: 30 * time.Second},
 		"a fault of ours waits for its correction":          {message: toCustomer, world: []func(*world){failing(lead.OurFault, 2, false)}, took: 1, events: []string{s}, atLeast: 2 * time.Minute},
 		"and reaches the owner when it lasts":               {message: toCustomer, world: []func(*world){failing(lead.OurFault, 6, false)}, took: 1, events: []string{q, s}},
-		"no answer, and the vendor knows it":                {message: toCustomer, world: []func(*world){failing(lead.Doubtful, 1, true)}, took: 1, events: []string{d, s}, atLeast: looks[0], atMost: time.Minute},
+		"no answer, and the vendor knows it":                {message: toCustomer, world: []func(*world){failing(lead.Doubtful, 1, true)}, took: 1, events: []string{d, s}, atLeast: searches[0], atMost: time.Minute},
 		"no answer, never arrived: the provider gets it":    {message: toProvider, world: []func(*world){failing(lead.Doubtful, 1, false)}, took: 1, events: []string{d, s}, double: true, atMost: time.Minute},
 		"no answer, list lags: the provider may get two":    {message: toProvider, world: []func(*world){failing(lead.Doubtful, 1, true), never}, took: 2, events: []string{d, s}, double: true},
 		"so may the owner of an alarm":                      {message: ownerAlarm, world: []func(*world){failing(lead.Doubtful, 1, true), never}, took: 2, events: []string{d, s}, double: true},
@@ -299,7 +299,7 @@ func TestALateOutcomeMeetsANewerAttempt(t *testing.T) {
 			sends := 0
 			w.send = func(lead.Message, string) (lead.Sent, error) {
 				if sends++; sends == 1 {
-					w.pass(looks[0])
+					w.pass(searches[0])
 					wg.Go(func() { _ = w.handle(fast, event.Delivery{Event: toProvider, Attempt: 2}) })
 					await.Value(t, "the faster one asks the vendor", underWay)
 					return lead.Sent{}, c.slow

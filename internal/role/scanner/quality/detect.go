@@ -52,7 +52,7 @@ func missed(v view) (call.Finding, bool) {
 		detail = "dispatch_lead was requested and never run"
 	}
 	said := v.by(call.Caller) // not empty, as the call is eligible
-	i := max(0, slices.IndexFunc(said, func(s sentence) bool { return strings.Count(s.folded, " ") > 2 }))
+	i := max(0, slices.IndexFunc(said, func(s sentence) bool { return strings.Count(s.normal, " ") > 2 }))
 	return said[i].finding(detail), true
 }
 
@@ -73,21 +73,21 @@ func closed(v view) (call.Finding, bool) {
 	for i, s := range v.sentences {
 		asks := slices.ContainsFunc(v.sentences[i:], func(o sentence) bool { return o.turn == s.turn && o.question })
 		begun := v.callerTurns(0) > v.callerTurns(s.turn)
-		if s.who == call.Agent && s.turn < limit && begun && !asks && v.callerTurns(s.turn) < 2 && v.farewell(s.folded) {
+		if s.who == call.Agent && s.turn < limit && begun && !asks && v.callerTurns(s.turn) < 2 && v.farewell(s.normal) {
 			return s.finding(""), true
 		}
 	}
 	return call.Finding{}, false
 }
 
-func (v view) farewell(folded string) bool {
+func (v view) farewell(normal string) bool {
 	for _, own := range v.ctx.Closings {
-		if strings.Contains(" "+folded+" ", " "+text.Normal(own)+" ") {
+		if strings.Contains(" "+normal+" ", " "+text.Normal(own)+" ") {
 			return true
 		}
 	}
 	return slices.ContainsFunc(v.lists, func(l *language) bool {
-		return l.Closings.in(l.NotClosings.re.ReplaceAllString(folded, "/"))
+		return l.Closings.in(l.NotClosings.re.ReplaceAllString(normal, "/"))
 	})
 }
 
@@ -99,17 +99,17 @@ func promise(v view) (call.Finding, bool) {
 	}
 	first := v.firstAgent()
 	for _, s := range v.by(call.Agent) {
-		if s.turn != first && !s.question && slices.ContainsFunc(v.lists, func(l *language) bool { return l.promised(s.folded) }) {
+		if s.turn != first && !s.question && slices.ContainsFunc(v.lists, func(l *language) bool { return l.promised(s.normal) }) {
 			return s.finding("no dispatch_lead succeeded"), true
 		}
 	}
 	return call.Finding{}, false
 }
 
-func (l *language) promised(folded string) bool {
-	for _, at := range l.Promises.re.FindAllStringIndex(folded, -1) {
-		next := l.Unless.re.FindStringIndex(folded[at[1]:])
-		if !l.Unless.in(folded[:at[1]]) && (next == nil || next[0] > 1) {
+func (l *language) promised(normal string) bool {
+	for _, at := range l.Promises.re.FindAllStringIndex(normal, -1) {
+		next := l.Unless.re.FindStringIndex(normal[at[1]:])
+		if !l.Unless.in(normal[:at[1]]) && (next == nil || next[0] > 1) {
 			return true
 		}
 	}
@@ -153,7 +153,7 @@ func (v view) tool(say func(call.ToolUse) string) (call.Finding, bool) {
 }
 
 // sent lays the parameters of the dispatches that reached us over each other,
-// as the lead's fold does. The last dispatch is where they stood at last.
+// as the lead's tool calls do. The last dispatch is where they stood at last.
 func (v view) sent() (map[string]string, call.ToolUse) {
 	all, last := map[string]string{}, call.ToolUse{}
 	for _, t := range v.dispatch {
@@ -237,7 +237,7 @@ func flag(name string, fields ...string) func(view) (call.Finding, bool) {
 		slices.Reverse(said)
 		for _, field := range fields {
 			for _, word := range strings.Fields(text.Normal(sent[field])) {
-				i := slices.IndexFunc(said, func(s sentence) bool { return len(word) > 3 && strings.Contains(s.folded, word) })
+				i := slices.IndexFunc(said, func(s sentence) bool { return len(word) > 3 && strings.Contains(s.normal, word) })
 				if i >= 0 {
 					return said[i].finding(sent[field]), true
 				}
@@ -300,7 +300,7 @@ func deadAir(v view) (call.Finding, bool) {
 func loop(v view) (call.Finding, bool) {
 	said := map[string]int{}
 	for _, s := range v.by(call.Agent) {
-		if said[s.folded]++; said[s.folded] == 3 && len(strings.Fields(s.text)) > 3 {
+		if said[s.normal]++; said[s.normal] == 3 && len(strings.Fields(s.text)) > 3 {
 			return s.finding(""), true
 		}
 	}

@@ -29,7 +29,7 @@ func (v view) judge() (bool, string) {
 	return kind == "", kind
 }
 
-// kinds are the values of the data collection's call_kind, folded, that need no
+// kinds are the values of the data collection's call_kind, normalised, that need no
 // lead.
 var kinds = map[string]string{
 	"spam": "spam", "sales": "spam", "advertising": "spam", "robocall": "spam",
@@ -73,11 +73,11 @@ func (v view) leftNumber() bool {
 		if t.Who != call.Caller {
 			return false
 		}
-		folded, most := text.Normal(t.Text), 0
+		normal, most := text.Normal(t.Text), 0
 		for _, l := range v.lists {
-			most = max(most, l.Numerals.count(folded))
+			most = max(most, l.Numerals.count(normal))
 		}
-		return most+len(digits(folded)) >= 7
+		return most+len(digits(normal)) >= 7
 	})
 }
 

@@ -33,7 +33,7 @@ type language struct {
 	Words       phrases `yaml:"words"`
 }
 
-// phrases match folded text on word boundaries.
+// phrases match normalised text on word boundaries.
 type phrases struct {
 	list []string
 	re   *regexp.Regexp
@@ -47,9 +47,9 @@ func (p *phrases) UnmarshalYAML(node *yaml.Node) (err error) {
 	return err
 }
 
-func (p phrases) in(folded string) bool { return p.re.MatchString(folded) }
+func (p phrases) in(normal string) bool { return p.re.MatchString(normal) }
 
-func (p phrases) count(folded string) int { return len(p.re.FindAllString(folded, -1)) }
+func (p phrases) count(normal string) int { return len(p.re.FindAllString(normal, -1)) }
 
 // languages are those of phrases.yaml, by two letters.
 var languages = sync.OnceValue(func() map[string]*language {
@@ -74,11 +74,11 @@ func spoken(codes []string) []*language {
 	return out
 }
 
-// tongue is the language a folded text is in, empty when that is not clear.
-func tongue(folded string) string {
+// tongue is the language a normalised text is in, empty when that is not clear.
+func tongue(normal string) string {
 	best, code, second := 0, "", 0
 	for _, c := range slices.Sorted(maps.Keys(languages())) {
-		switch n := languages()[c].Words.count(folded); {
+		switch n := languages()[c].Words.count(normal); {
 		case n > best:
 			best, code, second = n, c, best
 		case n > second:
@@ -91,14 +91,14 @@ func tongue(folded string) string {
 	return code
 }
 
-// placeholder is a folded value that stands for none.
+// placeholder is a normalised value that stands for none.
 var placeholder = regexp.MustCompile(`^(unknown|n a|na|none|null|nil|undefined|test|cliente?|customer|caller|user|` +
 	`inconnue?|non precise|pas donne|unbekannt|keine angabe|sconosciut[oa]|non fornito|tidak diketahui|tidak ada|[a-z])$`)
 
 // blank reports whether a value, though not empty, says nothing.
 func blank(value string) bool {
-	folded := text.Normal(value)
-	digits := strings.ReplaceAll(folded, " ", "")
+	normal := text.Normal(value)
+	digits := strings.ReplaceAll(normal, " ", "")
 	repeated := len(digits) > 3 && strings.Trim(digits, digits[:1]) == "" && digits[0] <= '9'
-	return folded == "" || placeholder.MatchString(folded) || repeated
+	return normal == "" || placeholder.MatchString(normal) || repeated
 }

@@ -65,7 +65,7 @@ type sentence struct {
 	turn     int
 	second   int
 	text     string
-	folded   string
+	normal   string
 	question bool
 }
 
@@ -77,8 +77,8 @@ func newView(c call.Call, ctx Context) view {
 	for i, t := range c.Turns {
 		v.seconds = max(v.seconds, t.Second)
 		for _, said := range split(t.Text) {
-			if folded := text.Normal(said); folded != "" {
-				v.sentences = append(v.sentences, sentence{t.Who, i, t.Second, said, folded, strings.Contains(said, "?")})
+			if normal := text.Normal(said); normal != "" {
+				v.sentences = append(v.sentences, sentence{t.Who, i, t.Second, said, normal, strings.Contains(said, "?")})
 			}
 		}
 	}
@@ -131,7 +131,7 @@ func (v view) callerTurns(from int) int {
 // languages matches.
 func (v view) says(who string, list func(*language) phrases) (sentence, bool) {
 	for _, s := range v.by(who) {
-		if slices.ContainsFunc(v.lists, func(l *language) bool { return list(l).in(s.folded) }) {
+		if slices.ContainsFunc(v.lists, func(l *language) bool { return list(l).in(s.normal) }) {
 			return s, true
 		}
 	}

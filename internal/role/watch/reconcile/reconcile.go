@@ -157,7 +157,7 @@ const (
 func Pass(ctx context.Context, o Options, since time.Time) (Report, error) {
 	p := &pass{
 		Options: o, since: since, now: o.Now(), report: Report{Missing: map[string]error{}},
-		leads: map[string]*record{}, heard: map[string][]talk{}, bySID: map[string]bool{},
+		leads: map[string]*record{}, known: map[string][]conversation{}, bySID: map[string]bool{},
 	}
 	if err := o.Stream.History(ctx, subjects.Lead{Market: o.Market}, since.Add(-before), func(e event.Event) error {
 		p.take(e)
@@ -165,11 +165,11 @@ func Pass(ctx context.Context, o Options, since time.Time) (Report, error) {
 	}); err != nil {
 		return p.report, fmt.Errorf("read the market's events: %w", err)
 	}
-	unheard, err := p.conversations(ctx)
+	unlisted, err := p.conversations(ctx)
 	if err != nil {
 		p.report.Missing[VoiceVendor] = err
 	}
-	if err := p.dialled(ctx, unheard); err != nil {
+	if err := p.dialled(ctx, unlisted); err != nil {
 		p.report.Missing[CarrierLog] = err
 	}
 	p.leadsAndMessages()
@@ -181,14 +181,14 @@ type pass struct {
 	Options
 	since, now time.Time
 	report     Report
-	leads      map[string]*record // by lead id
-	heard      map[string][]talk  // conversations by site
-	bySID      map[string]bool    // the carrier's ids of calls that had a conversation
+	leads      map[string]*record        // by lead id
+	known      map[string][]conversation // conversations by site
+	bySID      map[string]bool           // the carrier's ids of calls that had a conversation
 }
 
-// talk is a conversation; sid is empty until it has ended for us, and where
+// conversation is one that we have; sid is empty until it has ended for us, and where
 // the voice vendor does not know the carrier's id.
-type talk struct {
+type conversation struct {
 	began time.Time
 	sid   string
 }
@@ -236,7 +236,7 @@ func (p *pass) take(e event.Event) {
 
 func (p *pass) ended(r *record, c call.Call) {
 	r.ended = true
-	p.heard[r.site] = append(p.heard[r.site], talk{c.StartedAt, c.CallSID})
+	p.known[r.site] = append(p.known[r.site], conversation{c.StartedAt, c.CallSID})
 	if c.CallSID != "" {
 		p.bySID[c.CallSID] = true
 	}
@@ -245,13 +245,13 @@ func (p *pass) ended(r *record, c call.Call) {
 // conversations compares the voice vendor's list with our calls and fetches
 // what is missing, the newest first: its customer may still wait. It answers
 // the agents whose list could not be had; an empty id stands for all.
-func (p *pass) conversations(ctx context.Context) (unheard map[string]bool, err error) {
+func (p *pass) conversations(ctx context.Context) (unlisted map[string]bool, err error) {
 	if p.Voice == nil {
 		return map[string]bool{"": true}, errors.New("no API key is set")
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	unheard = map[string]bool{}
+	unlisted = map[string]bool{}
 	var all []Conversation
 	var faults []error
 	agents := p.agents()
@@ -260,12 +260,12 @@ func (p *pass) conversations(ctx context.Context) (unheard map[string]bool, err 
 		if errors.Is(err, event.ErrUnauthenticated) || err != nil && ctx.Err() != nil {
 			return map[string]bool{"": true}, err
 		} else if err != nil {
-			faults, unheard[agent] = append(faults, err), true
+			faults, unlisted[agent] = append(faults, err), true
 		}
 		all = append(all, found...)
 	}
-	if len(agents) > 0 && len(unheard) == len(agents) {
-		unheard[""] = true
+	if len(agents) > 0 && len(unlisted) == len(agents) {
+		unlisted[""] = true
 	}
 	slices.SortFunc(all, func(a, b Conversation) int { return b.Began.Compare(a.Began) })
 	failed := 0 // in a row
@@ -290,7 +290,7 @@ func (p *pass) conversations(ctx context.Context) (unheard map[string]bool, err 
 			p.gap(g)
 			continue
 		}
-		p.heard[domain] = append(p.heard[domain], talk{began: c.Began})
+		p.known[domain] = append(p.known[domain], conversation{began: c.Began})
 		if !c.Over && p.now.Sub(c.Began) > endTime {
 			p.gap(Gap{Kind: Unfinished, Site: domain, Lead: id, Ref: c.ID, At: c.Began})
 		}
@@ -304,11 +304,11 @@ func (p *pass) conversations(ctx context.Context) (unheard map[string]bool, err 
 	}
 	switch len(faults) {
 	case 0:
-		return unheard, nil
+		return unlisted, nil
 	case 1:
-		return unheard, faults[0]
+		return unlisted, faults[0]
 	default:
-		return unheard, fmt.Errorf("%w (and %d more)", faults[0], len(faults)-1)
+		return unlisted, fmt.Errorf("%w (and %d more)", faults[0], len(faults)-1)
 	}
 }
 
@@ -384,16 +384,16 @@ func patient[T any](ctx context.Context, ask func() (T, error)) (T, error) {
 }
 
 // dialled compares the carrier's call log with the conversations.
-func (p *pass) dialled(ctx context.Context, unheard map[string]bool) error {
+func (p *pass) dialled(ctx context.Context, unlisted map[string]bool) error {
 	if p.Carrier == nil {
 		return errors.New("no credentials are set")
 	}
-	if unheard[""] {
+	if unlisted[""] {
 		return errors.New("the conversations are not known")
 	}
 	sites := map[string]*site.Site{} // by number
 	for _, s := range p.Catalog.Sites {
-		if s.Market == p.Market && !unheard[s.Agent.ID] {
+		if s.Market == p.Market && !unlisted[s.Agent.ID] {
 			sites[s.DID] = s
 		}
 	}
@@ -415,7 +415,7 @@ func (p *pass) dialled(ctx context.Context, unheard map[string]bool) error {
 		}
 		// A conversation without an id of this log is that of the call at the
 		// same time.
-		if slices.ContainsFunc(p.heard[to.Domain], func(t talk) bool { return !logged[t.sid] && t.began.Sub(d.At).Abs() < sameCall }) {
+		if slices.ContainsFunc(p.known[to.Domain], func(t conversation) bool { return !logged[t.sid] && t.began.Sub(d.At).Abs() < sameCall }) {
 			continue
 		}
 		g := Gap{
