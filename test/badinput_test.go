@@ -13,7 +13,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"leadbus/internal/lead"
-	"leadbus/internal/role/edge"
 	"leadbus/internal/understand/intake"
 )
 
@@ -71,7 +70,7 @@ func TestRefusedRequests(t *testing.T) {
 			}
 			req.Header.Set("Content-Type", "application/json")
 			if c.secret != "" {
-				req.Header.Set(edge.SecretHeader, c.secret)
+				req.Header.Set(intake.SecretHeader, c.secret)
 			}
 			res, err := http.DefaultClient.Do(req)
 			if err != nil {

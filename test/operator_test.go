@@ -22,10 +22,10 @@ import (
 	"leadbus/internal/engine/process"
 	"leadbus/internal/engine/store"
 	"leadbus/internal/lead"
-	"leadbus/internal/role/edge"
 	"leadbus/internal/role/watch/reach"
 	"leadbus/internal/roster"
 	"leadbus/internal/subjects"
+	"leadbus/internal/understand/intake"
 )
 
 // binaries is where scenes build commands, each once.
@@ -296,7 +296,7 @@ func TestLogsAndMetricsHoldNothingPersonal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.Header.Set(edge.SecretHeader, s.settings.SiteSecret(site1))
+		req.Header.Set(intake.SecretHeader, s.settings.SiteSecret(site1))
 		refusals.WriteString(s.text(t, req))
 	}
 	metrics, err := http.NewRequest(http.MethodGet, s.PrivateURL+"/metrics", nil)

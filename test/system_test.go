@@ -25,7 +25,6 @@ import (
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/local/await"
-	"leadbus/internal/role/edge"
 	"leadbus/internal/subjects"
 	"leadbus/internal/understand/intake"
 )
@@ -131,7 +130,7 @@ func (s *system) post(tb testing.TB, domain string, body any) (int, intake.Reply
 		tb.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set(edge.SecretHeader, s.settings.SiteSecret(domain))
+	req.Header.Set(intake.SecretHeader, s.settings.SiteSecret(domain))
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		tb.Fatal(err)

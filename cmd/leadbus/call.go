@@ -22,7 +22,6 @@ import (
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/local/scenario"
-	"leadbus/internal/role/edge"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
 	"leadbus/internal/understand/intake"
@@ -217,56 +216,29 @@ func (c *callCmd) hangUp(ctx context.Context, conversation []byte) error {
 
 // post sends one tool call as the voice agent does.
 func (c *callCmd) post(ctx context.Context, body []byte) (answer []byte, reply intake.Reply, err error) {
-	url := strings.TrimRight(c.Edge, "/") + "/v1/sites/" + c.site.Domain + "/dispatch_lead"
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	r, err := intake.Request(ctx, c.Edge, c.site.Domain, c.SiteSecret(c.site.Domain), body)
 	if err != nil {
 		return nil, reply, err
 	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set(edge.SecretHeader, c.SiteSecret(c.site.Domain))
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, reply, fmt.Errorf("the edge does not answer: %w", err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	if answer, err = io.ReadAll(res.Body); err != nil {
-		return nil, reply, err
-	}
-	if err := json.Unmarshal(answer, &reply); err != nil {
-		return nil, reply, fmt.Errorf("the edge answered %s: %w", res.Status, err)
-	}
-	if res.StatusCode != http.StatusOK {
-		return nil, reply, fmt.Errorf("the edge answered %s: %s", res.Status, reply.Ask)
-	}
-	return answer, reply, nil
+	return intake.Do(http.DefaultClient, r)
 }
 
-// payload is the tool call's body: what the model fills, the bound dynamic
-// variables, and the constants.
+// payload is the tool call's body.
 func (c *callCmd) payload(conversation string, n int) map[string]any {
-	s := c.site
-	language := or(c.Language, s.Languages[0])
-	service := c.Service
-	if service == "" {
-		service = c.catalog.Services[s.Services[0].ID].Names[language]
+	caller := or(c.Caller, scenario.Mobile(c.catalog.MarketOf(c.site).Country, n))
+	body := intake.Example(c.catalog, c.site, caller)
+	if c.Language != "" {
+		body["language"], body["service_type"] = c.Language, c.catalog.Services[c.site.Services[0].ID].Names[c.Language]
 	}
-	caller := or(c.Caller, scenario.Mobile(c.catalog.Markets[s.Market].Country, n))
-	place := c.Place
-	if place == "" {
-		for _, p := range c.catalog.Markets[s.Market].Places {
-			if p.ID == s.Places[0] {
-				place = p.Name
-			}
+	for field, said := range map[string]string{"service_type": c.Service, "city": c.Place, "callback_number": c.Phone} {
+		if said != "" {
+			body[field] = said
 		}
 	}
-	return map[string]any{
-		"schema_version": "1", "source": "elevenlabs",
-		"conversation_id": conversation, "agent_id": s.Agent.ID, "call_sid": "CA" + strings.ToLower(rand.Text()),
-		"caller_id": caller, "called_number": s.DID, "call_time_utc": time.Now().UTC().Format(time.RFC3339), "call_duration_secs": 96,
-		"customer_name": c.Name, "callback_number": or(c.Phone, caller), "language": language,
-		"service_type": service, "issue_summary": "Called from 'leadbus call'.", "city": place,
-		"contact_consent": true,
-	}
+	body["conversation_id"], body["call_sid"] = conversation, "CA"+strings.ToLower(rand.Text())
+	body["call_time_utc"], body["call_duration_secs"] = time.Now().UTC().Format(time.RFC3339), 96
+	body["customer_name"], body["issue_summary"] = c.Name, "Called from 'leadbus call'."
+	return body
 }
 
 // watcher follows the leads of this run.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -15,8 +16,8 @@ import (
 
 	"leadbus/internal/lead"
 	"leadbus/internal/local/scenario"
-	"leadbus/internal/role/edge"
 	"leadbus/internal/site"
+	"leadbus/internal/understand/intake"
 )
 
 // webhook is one tool call of the plan.
@@ -84,18 +85,16 @@ func plan(c *site.Catalog, markets []string, seed uint64, rate float64, total ti
 // call is a complete tool call to a site.
 func call(c *site.Catalog, s *site.Site, seed uint64, n int, r *rand.Rand) map[string]any {
 	language := s.Languages[r.IntN(len(s.Languages))]
-	service := c.Services[s.Services[r.IntN(len(s.Services))].ID]
-	market := c.Markets[s.Market]
+	market := c.MarketOf(s)
 	served := slices.DeleteFunc(slices.Clone(market.Places), func(p site.Place) bool { return !slices.Contains(s.Places, p.ID) })
-	caller := scenario.Mobile(market.Country, n)
-	return map[string]any{
-		"schema_version": "1", "source": "elevenlabs",
-		"conversation_id": fmt.Sprintf("conv_chaos_%d_%d", seed, n), "agent_id": s.Agent.ID, "call_sid": fmt.Sprintf("CA%032d", n),
-		"caller_id": caller, "callback_number": caller, "called_number": s.DID,
-		"call_time_utc": time.Now().UTC().Format(time.RFC3339), "call_duration_secs": 96,
-		"customer_name": "Marta Salas", "language": language, "service_type": service.Names[language],
-		"issue_summary": "Since this morning.", "city": served[r.IntN(len(served))].Name, "contact_consent": true,
-	}
+	body := intake.Example(c, s, scenario.Mobile(market.Country, n))
+	maps.Copy(body, map[string]any{
+		"conversation_id": fmt.Sprintf("conv_chaos_%d_%d", seed, n), "call_sid": fmt.Sprintf("CA%032d", n),
+		"call_time_utc": time.Now().UTC().Format(time.RFC3339), "customer_name": "Marta Salas", "language": language,
+		"service_type":  c.Services[s.Services[r.IntN(len(s.Services))].ID].Names[language],
+		"issue_summary": "Since this morning.", "city": served[r.IntN(len(served))].Name,
+	})
+	return body
 }
 
 func encode(fields map[string]any) []byte {
@@ -169,12 +168,10 @@ func (c *client) place(ctx context.Context, h webhook, n int) {
 func (c *client) post(ctx context.Context, base string, h webhook) string {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/v1/sites/"+h.domain+"/dispatch_lead", bytes.NewReader(h.body))
+	r, err := intake.Request(ctx, base, h.domain, secretOf(h.domain), h.body)
 	if err != nil {
 		return err.Error()
 	}
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set(edge.SecretHeader, secretOf(h.domain))
 	res, err := local.Do(r)
 	if err != nil {
 		if os.IsTimeout(err) {

@@ -36,10 +36,6 @@ import (
 	"leadbus/internal/understand/intake"
 )
 
-// SecretHeader carries the site's secret in a tool call. ElevenLabs does not
-// sign tool calls; a stored secret in a request header is what it offers.
-const SecretHeader = "X-Leadbus-Secret"
-
 const (
 	maxBody     = 64 << 10
 	publishTime = 4 * time.Second // the agent's tool call times out after 5 s at the earliest
@@ -113,8 +109,8 @@ func (e *edge) dispatchLead(w http.ResponseWriter, r *http.Request, a *access) *
 		return &refusal{http.StatusNotFound, "no such site here; the address is /v1/sites/<domain>/dispatch_lead"}
 	}
 	a.market, a.site = s.Market, s.Domain
-	if !equal(r.Header.Get(SecretHeader), e.Secret(s.Domain)) {
-		return &refusal{http.StatusUnauthorized, "the " + SecretHeader + " header does not hold this site's secret"}
+	if !equal(r.Header.Get(intake.SecretHeader), e.Secret(s.Domain)) {
+		return &refusal{http.StatusUnauthorized, "the " + intake.SecretHeader + " header does not hold this site's secret"}
 	}
 	body, refused := read(w, r, maxBody)
 	if refused != nil {

@@ -10,14 +10,12 @@
 package canary
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -31,6 +29,7 @@ import (
 	"leadbus/internal/site"
 	"leadbus/internal/story"
 	"leadbus/internal/subjects"
+	"leadbus/internal/understand/intake"
 )
 
 // The stages at which a test lead may stick.
@@ -42,14 +41,10 @@ const (
 	NoReceipt  = "no receipt"  // the vendor did not report that it arrived
 )
 
-// secretHeader is what the edge reads a site's secret from.
-const secretHeader = "X-Leadbus-Secret"
-
 const (
-	postTime  = 10 * time.Second
-	lookTime  = 3 * time.Second
-	pause     = 250 * time.Millisecond // between looks at the stream
-	maxAnswer = 64 << 10
+	postTime = 10 * time.Second
+	lookTime = 3 * time.Second
+	pause    = 250 * time.Millisecond // between looks at the stream
 )
 
 // Doer makes HTTP requests; an *http.Client does.
@@ -98,27 +93,19 @@ func New(o Options) (*Canary, error) {
 	for _, domain := range slices.Sorted(maps.Keys(o.Catalog.Sites)) {
 		s := o.Catalog.Sites[domain]
 		if s.Market == o.Market && s.Senders.Mail.From != "" && o.Secret(domain) != "" {
-			return &Canary{Options: o, site: s, said: said(s, m)}, nil
+			return &Canary{Options: o, site: s, said: said(o.Catalog, s, m)}, nil
 		}
 	}
 	return nil, fmt.Errorf("canary: no site of market %s has both a mail sender and a secret for its tool calls", o.Market)
 }
 
 // said is a request that is understood without doubt.
-func said(s *site.Site, m *site.Market) map[string]any {
+func said(c *site.Catalog, s *site.Site, m *site.Market) map[string]any {
 	number := phonenumbers.Format(phonenumbers.GetExampleNumberForType(m.Country, phonenumbers.MOBILE), phonenumbers.E164)
-	city := ""
-	for _, p := range m.Places {
-		if p.ID == s.Places[0] {
-			city = p.Name
-		}
-	}
-	return map[string]any{
-		"schema_version": "1", "source": "canary", lead.FlagTest: true,
-		"agent_id": s.Agent.ID, "called_number": s.DID, "caller_id": number, "callback_number": number,
-		"customer_name": "Canary", "language": s.Languages[0], "service_type": s.Services[0].ID, "city": city,
-		"issue_summary": "A test of leadbus; nobody called.",
-	}
+	body := intake.Example(c, s, number)
+	body["source"], body[lead.FlagTest] = "canary", true
+	body["customer_name"], body["issue_summary"] = "Canary", "A test of leadbus; nobody called."
+	return body
 }
 
 // Result is what became of one test lead.
@@ -161,30 +148,15 @@ func (c *Canary) post(ctx context.Context, conversation string, at time.Time) er
 	}
 	ctx, cancel := context.WithTimeout(ctx, postTime)
 	defer cancel()
-	url := strings.TrimRight(c.URL, "/") + "/v1/sites/" + c.site.Domain + "/dispatch_lead"
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	req, err := intake.Request(ctx, c.URL, c.site.Domain, c.Secret(c.site.Domain), body)
 	if err != nil {
-		return fmt.Errorf("the edge's public address: %w", err)
+		return err
 	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set(secretHeader, c.Secret(c.site.Domain))
-	res, err := c.Client.Do(req)
-	if err != nil {
-		return fmt.Errorf("the edge does not answer: %w", err)
+	_, reply, err := intake.Do(c.Client, req)
+	if err == nil && !reply.OK {
+		err = errors.New("the edge answered 200, but not as it should: does the address lead to it?")
 	}
-	defer func() { _ = res.Body.Close() }()
-	var answer struct {
-		OK  bool
-		Ask string
-	}
-	err = json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&answer)
-	switch {
-	case res.StatusCode != http.StatusOK:
-		return fmt.Errorf("the edge answered %s: %s", res.Status, answer.Ask)
-	case err != nil || !answer.OK:
-		return errors.New("the edge answered 200, but not as it should: does the address lead to it?")
-	}
-	return nil
+	return err
 }
 
 // follow waits for the lead's events.

@@ -39,7 +39,7 @@ func TestATestLeadIsUnderstood(t *testing.T) {
 		var path string
 		edge := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			path = r.URL.Path
-			if r.Header.Get(secretHeader) == "s3cret" {
+			if r.Header.Get(intake.SecretHeader) == "s3cret" {
 				body, _ = io.ReadAll(r.Body)
 			}
 			_, _ = io.WriteString(w, `{"ok":true}`)

@@ -107,7 +107,7 @@ func (h *Heartbeat) request(ctx context.Context, signal, run string) error {
 		return err
 	}
 	defer func() { _ = res.Body.Close() }()
-	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxAnswer)) // so that the connection is used again
+	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10)) // so that the connection is used again
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		return fmt.Errorf("the service answered %s", res.Status)
 	}
