@@ -82,7 +82,7 @@ func Build(name string, s Site, c Call) (Play, error) {
 	if !slices.Contains(Names(), name) {
 		return Play{}, fmt.Errorf("no scenario %q; there are %s", name, strings.Join(Names(), ", "))
 	}
-	if spoken[s.Language].greet == "" {
+	if spoken[s.Language].Greet == "" {
 		s.Language = "en"
 	}
 	if c.Name == "" {
@@ -136,13 +136,13 @@ func (p Play) script(replies [][]byte) *script {
 	}
 	greeting := p.site.Greeting
 	if greeting == "" {
-		greeting = fmt.Sprintf(s.greet, p.site.Brand)
+		greeting = fmt.Sprintf(s.Greet, p.site.Brand)
 	}
 	s.agent(greeting)
 	if p.name == Spam {
 		s.summary = "A salesperson offered search engine placement; the agent declined."
-		s.caller(s.pitch)
-		s.agent(s.decline)
+		s.caller(s.Pitch)
+		s.agent(s.Decline)
 		s.end(false)
 		return s
 	}
@@ -150,27 +150,27 @@ func (p Play) script(replies [][]byte) *script {
 	switch p.name {
 	case HangUp:
 		s.summary = "The caller said what was needed and where, and hung up before giving a name."
-		s.agent(s.askNumber)
-		s.caller(s.leaving)
+		s.agent(s.AskNumber)
+		s.caller(s.Leaving)
 		s.ended = hungUp
 		return s
 	case Goodbye:
 		s.summary = "The caller gave all details. The agent said goodbye and ended the call before dispatching."
 		s.details()
-		s.agent(s.bye)
+		s.agent(s.Bye)
 		s.end(true)
 	case Promise, WebhookLost:
 		s.summary = "The caller gave all details. The agent said the request was passed on."
 		s.details()
-		s.agent(s.promise)
+		s.agent(s.Promise)
 		s.farewell()
 	case ToolError:
 		s.summary = "The caller gave all details. The dispatch failed twice; the agent asked the caller to call again."
 		s.details()
 		s.failing()
 		s.failing()
-		s.agent(s.sorry)
-		s.caller(s.thanks)
+		s.agent(s.Sorry)
+		s.caller(s.Thanks)
 		s.ended = hungUp
 	default:
 		s.summary = "The caller gave all details; the request was dispatched and a reference read out."
@@ -183,36 +183,36 @@ func (p Play) script(replies [][]byte) *script {
 
 // request is the caller saying what is needed and where.
 func (s *script) request() {
-	opening := s.need
+	opening := s.Need
 	if s.name == Repeat {
-		opening = s.again
+		opening = s.Again
 	}
 	if s.name == PlaceOdd {
 		s.place = "Trifouilly-les-Oies"
 	}
 	s.caller(fmt.Sprintf(opening, s.site.Service))
-	s.agent(s.askPlace)
-	s.caller(fmt.Sprintf(s.words.place, s.place))
+	s.agent(s.AskPlace)
+	s.caller(fmt.Sprintf(s.Place, s.place))
 	s.known = append(s.known, "service_type", "issue_summary", "city", "language")
 }
 
 // details are number and name.
 func (s *script) details() {
-	s.agent(s.askNumber)
+	s.agent(s.AskNumber)
 	if s.name == WrongNumber {
 		s.number = s.call.Caller[:max(len(s.call.Caller)-2, 0)]
-		s.caller(fmt.Sprintf(s.other, s.number))
+		s.caller(fmt.Sprintf(s.Other, s.number))
 	} else {
-		s.caller(s.same)
+		s.caller(s.Same)
 	}
-	s.agent(s.askName)
-	s.caller(fmt.Sprintf(s.named, s.call.Name))
+	s.agent(s.AskName)
+	s.caller(s.call.Name + ".")
 	s.known = append(s.known, "callback_number", "customer_name", "contact_consent")
 }
 
 func (s *script) farewell() {
-	s.caller(s.thanks)
-	s.agent(s.bye)
+	s.caller(s.Thanks)
+	s.agent(s.Bye)
 	s.end(false)
 }
 
@@ -236,7 +236,7 @@ func (s *script) blank(role string, text any) map[string]any {
 func (s *script) fields() map[string]any {
 	return map[string]any{
 		"customer_name": s.call.Name, "callback_number": s.number, "language": s.site.Language,
-		"service_type": s.site.Service, "issue_summary": fmt.Sprintf(s.need, s.site.Service),
+		"service_type": s.site.Service, "issue_summary": fmt.Sprintf(s.Need, s.site.Service),
 		"city": s.place, "contact_consent": true,
 	}
 }
@@ -259,7 +259,7 @@ func (s *script) body() json.RawMessage {
 // dispatch is a tool call that we answered; the agent reads the answer out.
 func (s *script) dispatch() {
 	body := s.body()
-	reply, _ := json.Marshal(map[string]any{"ok": true, "ref": "482913", "say": fmt.Sprintf(s.say, "482 913"), "ask": ""})
+	reply, _ := json.Marshal(map[string]any{"ok": true, "ref": "482913", "say": fmt.Sprintf(s.Say, "482 913"), "ask": ""})
 	if n := len(s.posted); n < len(s.replies) {
 		reply = s.replies[n]
 	}
@@ -278,7 +278,7 @@ func (s *script) dispatch() {
 	}
 	if said.Ask != "" {
 		s.agent(said.Ask)
-		s.caller(s.yes)
+		s.caller(s.Yes)
 	}
 }
 
