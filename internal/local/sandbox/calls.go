@@ -215,14 +215,12 @@ func elevenLabsSignature(secret string, body []byte, at time.Time) string {
 func (s *Sandbox) apiCalls(w http.ResponseWriter, _ *http.Request) {
 	all := s.store.newest(s.store.keep, func(m *message) bool { return m.Call != nil })
 	slices.Reverse(all)
-	list := make([]map[string]any, 0, len(all))
-	for _, m := range all {
-		list = append(list, map[string]any{
+	writeJSON(w, http.StatusOK, each(all, func(m message) any {
+		return map[string]any{
 			"conversation_id": m.ID, "agent_id": m.Call.AgentID, "call_sid": m.Call.SID, "from": m.From, "to": m.To,
 			"started_at": time.Unix(m.Call.Start, 0).UTC(), "seconds": m.Call.Seconds, "hook": m.hook(), "error": m.Error,
-		})
-	}
-	writeJSON(w, http.StatusOK, list)
+		}
+	}))
 }
 
 // listCalls is GET …/Calls.json: the calls that came over Twilio.

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -32,9 +33,6 @@ func invalid(w http.ResponseWriter, parameter string) {
 // listConversations is GET /v1/convai/conversations, newest first. The cursor
 // is the last conversation of the page before.
 func (s *Sandbox) listConversations(w http.ResponseWriter, r *http.Request) {
-	if !s.elevenLabsKnows(w, r) {
-		return
-	}
 	q, numbers := r.URL.Query(), map[string]int64{"page_size": 30}
 	for _, k := range []string{"page_size", "call_start_after_unix", "call_start_before_unix"} {
 		if !q.Has(k) {
@@ -66,11 +64,7 @@ func (s *Sandbox) listConversations(w http.ResponseWriter, r *http.Request) {
 		found = found[:size]
 		answer["has_more"], answer["next_cursor"] = true, found[size-1].ID
 	}
-	list := make([]map[string]any, 0, len(found))
-	for _, m := range found {
-		list = append(list, row(m))
-	}
-	answer["conversations"] = list
+	answer["conversations"] = each(found, row)
 	writeJSON(w, http.StatusOK, answer)
 }
 
@@ -86,22 +80,15 @@ func row(m message) map[string]any {
 			}
 		}
 	}
-	successful := c.Analysis.Successful
-	if successful == "" {
-		successful = "unknown"
-	}
 	return map[string]any{
 		"conversation_id": m.ID, "agent_id": m.Call.AgentID, "start_time_unix_secs": m.Call.Start, "call_duration_secs": m.Call.Seconds,
 		"message_count": len(c.Transcript), "status": c.Status, "termination_reason": c.Metadata.Ended,
-		"call_successful": successful, "direction": m.Call.Direction, "tool_names": tools,
+		"call_successful": cmp.Or(c.Analysis.Successful, "unknown"), "direction": m.Call.Direction, "tool_names": tools,
 	}
 }
 
 // fetchConversation is GET /v1/convai/conversations/{id}.
 func (s *Sandbox) fetchConversation(w http.ResponseWriter, r *http.Request) {
-	if !s.elevenLabsKnows(w, r) {
-		return
-	}
 	m, ok := s.store.get(r.PathValue("id"))
 	if !ok || m.Call == nil {
 		elevenLabsRefuses(w, http.StatusNotFound, "conversation_not_found", "Conversation with id "+r.PathValue("id")+" not found.")
@@ -112,9 +99,6 @@ func (s *Sandbox) fetchConversation(w http.ResponseWriter, r *http.Request) {
 
 // fetchAgent is GET /v1/convai/agents/{id}.
 func (s *Sandbox) fetchAgent(w http.ResponseWriter, r *http.Request) {
-	if !s.elevenLabsKnows(w, r) {
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a, ok := s.o.Agents[r.PathValue("id")]

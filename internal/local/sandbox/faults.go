@@ -1,12 +1,14 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"sync"
 	"time"
@@ -70,7 +72,7 @@ type chance struct {
 func (t *troublemaker) use(f Faults) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.set, t.draws = f, nil
+	t.set, t.draws = f, map[string]*rand.Rand{}
 }
 
 // draw answers the kind that strikes, or none, and the settings it is of.
@@ -78,14 +80,7 @@ func (t *troublemaker) draw(stream uint64, of string, chances func(Faults) []cha
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.draws[of] == nil {
-		if t.draws == nil {
-			t.draws = map[string]*rand.Rand{}
-		}
-		seed := t.set.Seed
-		if seed == 0 {
-			seed = rand.Uint64()
-		}
-		t.draws[of] = rand.New(rand.NewPCG(seed, stream))
+		t.draws[of] = rand.New(rand.NewPCG(cmp.Or(t.set.Seed, rand.Uint64()), stream))
 	}
 	x := t.draws[of].Float64()
 	for _, c := range chances(t.set) {
@@ -136,12 +131,12 @@ func (t *troublemaker) vendor(name string, stop <-chan struct{}, h http.HandlerF
 		if f.DelayMS > 0 {
 			hold(time.Duration(f.DelayMS) * time.Millisecond)
 		}
-		unseen := answer{header: http.Header{}, status: http.StatusOK}
+		unseen := httptest.NewRecorder() // of an answer that the caller does not get to see
 		switch kind {
 		case "error":
 			http.Error(w, "Internal Server Error", http.StatusInternalServerError)
 		case "error_taken":
-			h(&unseen, r)
+			h(unseen, r)
 			http.Error(w, "Internal Server Error", http.StatusInternalServerError)
 		case "too_many":
 			if f.RetryAfter > 0 {
@@ -149,16 +144,12 @@ func (t *troublemaker) vendor(name string, stop <-chan struct{}, h http.HandlerF
 			}
 			refuse(w, http.StatusTooManyRequests, 20429, "Too Many Requests")
 		case "timeout":
-			h(&unseen, r)
-			d := time.Duration(f.HoldMS) * time.Millisecond
-			if d <= 0 {
-				d = holdDefault
-			}
-			hold(d)
+			h(unseen, r)
+			hold(cmp.Or(time.Duration(max(f.HoldMS, 0))*time.Millisecond, holdDefault))
 			panic(http.ErrAbortHandler) // ends the connection
 		case "no_body":
-			h(&unseen, r)
-			w.WriteHeader(unseen.status)
+			h(unseen, r)
+			w.WriteHeader(unseen.Code)
 		case "reset":
 			reset(w)
 		default:
@@ -166,16 +157,6 @@ func (t *troublemaker) vendor(name string, stop <-chan struct{}, h http.HandlerF
 		}
 	}
 }
-
-// answer is one that the caller does not get to see.
-type answer struct {
-	header http.Header
-	status int
-}
-
-func (a *answer) Header() http.Header         { return a.header }
-func (a *answer) Write(b []byte) (int, error) { return len(b), nil }
-func (a *answer) WriteHeader(status int)      { a.status = status }
 
 // reset ends the caller's connection with a reset.
 func reset(w http.ResponseWriter) {
@@ -202,10 +183,7 @@ func (s *Sandbox) callback(r *http.Request) (*http.Response, error) {
 	case "repeated":
 		s.sendAgain(r)
 	case "late":
-		most := time.Duration(set.Callbacks.DelayMS) * time.Millisecond
-		if most <= 0 {
-			most = delayDefault
-		}
+		most := cmp.Or(time.Duration(max(set.Callbacks.DelayMS, 0))*time.Millisecond, delayDefault)
 		s.lives.Go(func() {
 			if s.pause(rand.N(most)) {
 				s.sendAgain(r)

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -39,10 +40,7 @@ func (m message) next() string {
 	if m.Vendor == "mailgun" {
 		return m.nextMail()
 	}
-	content := false
-	for _, t := range unfit {
-		content = content || t.Code == m.Fate
-	}
+	content := slices.ContainsFunc(unfit, func(t trouble) bool { return t.Code == m.Fate })
 	switch {
 	case m.Status == "queued" && content:
 		return "failed"
@@ -112,10 +110,8 @@ func (m *message) become(status string, at time.Time) {
 
 // pause waits; false when the sandbox stops.
 func (s *Sandbox) pause(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
 	select {
-	case <-t.C:
+	case <-time.After(d):
 		return true
 	case <-s.ctx.Done():
 		return false

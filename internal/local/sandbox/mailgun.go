@@ -20,8 +20,8 @@ const (
 	eventsMost    = 300
 )
 
-// keyed checks Mailgun's basic authentication.
-func (s *Sandbox) keyed(w http.ResponseWriter, r *http.Request) bool {
+// mailgunKnows checks Mailgun's basic authentication.
+func (s *Sandbox) mailgunKnows(w http.ResponseWriter, r *http.Request) bool {
 	user, key, _ := r.BasicAuth()
 	if user != "api" || !equal(key, s.o.MailgunKey) {
 		http.Error(w, "Forbidden", http.StatusUnauthorized)
@@ -36,9 +36,6 @@ func mailgunRefuses(w http.ResponseWriter, status int, text string) {
 
 // sendMail is POST /v3/{domain}/messages, for one recipient per call.
 func (s *Sandbox) sendMail(w http.ResponseWriter, r *http.Request) {
-	if !s.keyed(w, r) {
-		return
-	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxMail)
 	if err := r.ParseMultipartForm(1 << 20); err != nil {
 		mailgunRefuses(w, http.StatusBadRequest, "the request is not a multipart form")
@@ -91,9 +88,7 @@ func prefixed(f url.Values, prefix string) map[string]string {
 // suppressed is why Mailgun will not even try: what the recipient did with an
 // earlier mail.
 func (s *Sandbox) suppressed(m message) string {
-	reasons := map[string]string{
-		"bounce": "suppress-bounce", "complained": "suppress-complaint", "unsubscribed": "suppress-unsubscribe",
-	}
+	reasons := map[string]string{"bounce": "suppress-bounce", "complained": "suppress-complaint", "unsubscribed": "suppress-unsubscribe"}
 	if m.Fate == "" || reasons[m.Fate] == "" {
 		return "" // only the addresses that misbehave are ever suppressed
 	}
@@ -111,9 +106,6 @@ func domainOf(address string) string { return address[strings.LastIndexByte(addr
 // listEvents is GET /v3/{domain}/events and its further pages, whose token is
 // the query with an offset.
 func (s *Sandbox) listEvents(w http.ResponseWriter, r *http.Request) {
-	if !s.keyed(w, r) {
-		return
-	}
 	q, domain := r.URL.Query(), r.PathValue("domain")
 	if page := r.PathValue("page"); page != "" {
 		b, err := base64.RawURLEncoding.DecodeString(page)

@@ -1,6 +1,9 @@
 package sandbox
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // trouble is one thing that goes wrong for a recipient.
 type trouble struct {
@@ -109,11 +112,9 @@ func mailFate(address string) string {
 
 // meaningOf is what the page shows beside an error code.
 func meaningOf(code string) string {
-	for _, list := range [][]trouble{refused, failing, unfit} {
-		for _, t := range list {
-			if t.Code == code {
-				return t.Meaning
-			}
+	for _, t := range slices.Concat(refused, failing, unfit) {
+		if t.Code == code {
+			return t.Meaning
 		}
 	}
 	return mailFailures[code].message

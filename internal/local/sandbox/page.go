@@ -24,7 +24,7 @@ const (
 
 // pages serves what people and tests look at.
 func (s *Sandbox) pages(mux *http.ServeMux) {
-	mux.HandleFunc("GET /{$}", s.front)
+	mux.Handle("GET /{$}", guarded(http.HandlerFunc(front)))
 	mux.Handle("GET /page/", guarded(http.FileServerFS(files)))
 	mux.HandleFunc("GET /mail/{id}", s.mailHTML)
 	mux.HandleFunc("GET /api/messages", s.apiMessages)
@@ -49,13 +49,9 @@ func guarded(h http.Handler) http.Handler {
 	})
 }
 
-func (s *Sandbox) front(w http.ResponseWriter, r *http.Request) {
-	guarded(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_ = page.Execute(w, map[string]any{
-			"Refused": refused, "Failing": failing, "Unfit": unfit, "Mailboxes": mailboxes,
-		})
-	})).ServeHTTP(w, r)
+func front(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_ = page.Execute(w, map[string]any{"Refused": refused, "Failing": failing, "Unfit": unfit, "Mailboxes": mailboxes})
 }
 
 // mailHTML is a mail's HTML part, in a frame of its own that runs nothing and
@@ -102,6 +98,12 @@ type shown struct {
 	Hook   string `json:"hook,omitempty"` // of a call
 }
 
+func show(m message) shown {
+	s := shown{message: m, HTML: m.HTML != "", Thread: strings.Trim(m.Headers["In-Reply-To"], "<>"), Hook: m.hook()}
+	s.Headers, s.Call = nil, nil
+	return s
+}
+
 // stream sends the messages to one page as server-sent events: "start" with the newest
 // messages, then "change" with those that changed.
 func (s *Sandbox) stream(w http.ResponseWriter, r *http.Request) {
@@ -113,15 +115,7 @@ func (s *Sandbox) stream(w http.ResponseWriter, r *http.Request) {
 	defer tick.Stop()
 	for {
 		changed, now, total, next := s.store.since(rev, onPage)
-		list := make([]shown, 0, len(changed))
-		for _, m := range changed {
-			thread := strings.Trim(m.Headers["In-Reply-To"], "<>")
-			m.Headers = nil
-			hook := m.hook()
-			m.Call = nil
-			list = append(list, shown{message: m, HTML: m.HTML != "", Thread: thread, Hook: hook})
-		}
-		data, err := json.Marshal(map[string]any{"total": total, "messages": list})
+		data, err := json.Marshal(map[string]any{"total": total, "messages": each(changed, show)})
 		if err == nil {
 			_, err = fmt.Fprintf(w, "event: %s\ndata: %s\n\n", name, data)
 		}

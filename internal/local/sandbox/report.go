@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -178,14 +179,9 @@ func (s *Sandbox) callbackForm(m message) url.Values {
 
 // twilioSignature signs the address and every parameter, sorted by key.
 func twilioSignature(token, address string, form url.Values) string {
-	keys := make([]string, 0, len(form))
-	for k := range form {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
 	h := hmac.New(sha1.New, []byte(token))
 	_, _ = io.WriteString(h, address)
-	for _, k := range keys {
+	for _, k := range slices.Sorted(maps.Keys(form)) {
 		_, _ = io.WriteString(h, k+form.Get(k))
 	}
 	return base64.StdEncoding.EncodeToString(h.Sum(nil))

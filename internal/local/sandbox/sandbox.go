@@ -92,9 +92,9 @@ func Start(o Options) (*Sandbox, error) {
 		requests: map[string]map[string]int{"twilio": {}, "mailgun": {}, "elevenlabs": {}},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	transport := &http.Transport{MaxConnsPerHost: 64, MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second}
+	s.faults.use(Faults{})
 	s.client = &http.Client{
-		Transport:     transport,
+		Transport:     &http.Transport{MaxConnsPerHost: 64, MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	s.server = &http.Server{
@@ -142,30 +142,39 @@ func (s *Sandbox) Close() {
 
 func (s *Sandbox) routes() http.Handler {
 	mux := http.NewServeMux()
-	s.vendor(mux, "twilio", "POST /2010-04-01/Accounts/{account}/Messages.json", s.createMessage)
-	s.vendor(mux, "twilio", "GET /2010-04-01/Accounts/{account}/Messages.json", s.listMessages)
-	s.vendor(mux, "twilio", "GET /2010-04-01/Accounts/{account}/Messages/{sid}", s.fetchMessage)
-	s.vendor(mux, "twilio", "GET /2010-04-01/Accounts/{account}/Calls.json", s.listCalls)
-	s.vendor(mux, "mailgun", "POST /v3/{domain}/messages", s.sendMail)
-	s.vendor(mux, "mailgun", "GET /v3/{domain}/events", s.listEvents)
-	s.vendor(mux, "mailgun", "GET /v3/{domain}/events/{page}", s.listEvents)
-	s.vendor(mux, "elevenlabs", "GET /v1/convai/conversations", s.listConversations)
-	s.vendor(mux, "elevenlabs", "GET /v1/convai/conversations/{id}", s.fetchConversation)
-	s.vendor(mux, "elevenlabs", "GET /v1/convai/agents/{id}", s.fetchAgent)
+	twilio := s.vendor(mux, "twilio", s.twilioKnows)
+	twilio("POST /2010-04-01/Accounts/{account}/Messages.json", s.createMessage)
+	twilio("GET /2010-04-01/Accounts/{account}/Messages.json", s.listMessages)
+	twilio("GET /2010-04-01/Accounts/{account}/Messages/{sid}", s.fetchMessage)
+	twilio("GET /2010-04-01/Accounts/{account}/Calls.json", s.listCalls)
+	mailgun := s.vendor(mux, "mailgun", s.mailgunKnows)
+	mailgun("POST /v3/{domain}/messages", s.sendMail)
+	mailgun("GET /v3/{domain}/events", s.listEvents)
+	mailgun("GET /v3/{domain}/events/{page}", s.listEvents)
+	elevenLabs := s.vendor(mux, "elevenlabs", s.elevenLabsKnows)
+	elevenLabs("GET /v1/convai/conversations", s.listConversations)
+	elevenLabs("GET /v1/convai/conversations/{id}", s.fetchConversation)
+	elevenLabs("GET /v1/convai/agents/{id}", s.fetchAgent)
 	s.pages(mux)
 	return mux
 }
 
-// vendor serves a route of a vendor's API: every request to a vendor passes
-// here.
-func (s *Sandbox) vendor(mux *http.ServeMux, name, route string, h http.HandlerFunc) {
-	h = s.faults.vendor(name, s.ctx.Done(), h)
-	mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) {
-		s.mu.Lock()
-		s.requests[name][route]++
-		s.mu.Unlock()
-		h(w, r)
-	})
+// vendor serves routes of a vendor's API to whom it knows: every request to a
+// vendor passes here.
+func (s *Sandbox) vendor(mux *http.ServeMux, name string, knows func(http.ResponseWriter, *http.Request) bool) func(route string, h http.HandlerFunc) {
+	return func(route string, h http.HandlerFunc) {
+		answer := s.faults.vendor(name, s.ctx.Done(), func(w http.ResponseWriter, r *http.Request) {
+			if knows(w, r) {
+				h(w, r)
+			}
+		})
+		mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) {
+			s.mu.Lock()
+			s.requests[name][route]++
+			s.mu.Unlock()
+			answer(w, r)
+		})
+	}
 }
 
 func equal(got, want string) bool {
@@ -179,6 +188,15 @@ func newToken() string {
 }
 
 func newSID(prefix string) string { return prefix + newToken()[:32] }
+
+// each is a list of the messages, each as show makes it.
+func each[T any](messages []message, show func(message) T) []T {
+	list := make([]T, 0, len(messages))
+	for _, m := range messages {
+		list = append(list, show(m))
+	}
+	return list
+}
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")

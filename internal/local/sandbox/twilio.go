@@ -33,8 +33,8 @@ func refuse(w http.ResponseWriter, status, code int, message string) {
 	writeJSON(w, status, twilioError{code, message, "https://www.twilio.com/docs/errors/" + strconv.Itoa(code), status})
 }
 
-// signedIn checks the account's credentials; the path must name the account.
-func (s *Sandbox) signedIn(w http.ResponseWriter, r *http.Request) bool {
+// twilioKnows checks the account's credentials; the path must name the account.
+func (s *Sandbox) twilioKnows(w http.ResponseWriter, r *http.Request) bool {
 	user, token, _ := r.BasicAuth()
 	if !equal(user, s.o.AccountSID) || !equal(token, s.o.AuthToken) || r.PathValue("account") != s.o.AccountSID {
 		refuse(w, http.StatusUnauthorized, 20003, "Authenticate")
@@ -45,9 +45,6 @@ func (s *Sandbox) signedIn(w http.ResponseWriter, r *http.Request) bool {
 
 // createMessage is POST …/Messages.json.
 func (s *Sandbox) createMessage(w http.ResponseWriter, r *http.Request) {
-	if !s.signedIn(w, r) {
-		return
-	}
 	r.Body = http.MaxBytesReader(w, r.Body, 256<<10)
 	if err := r.ParseForm(); err != nil {
 		refuse(w, http.StatusBadRequest, 20001, "Unparseable form")
@@ -178,9 +175,6 @@ func (s *Sandbox) listMessages(w http.ResponseWriter, r *http.Request) {
 
 // twilioList answers a list in Twilio's manner, newest first.
 func (s *Sandbox) twilioList(w http.ResponseWriter, r *http.Request, name string, show func(message) map[string]any, ok func(*message) bool) {
-	if !s.signedIn(w, r) {
-		return
-	}
 	q := r.URL.Query()
 	size, _ := strconv.Atoi(q.Get("PageSize"))
 	if size <= 0 {
@@ -201,19 +195,12 @@ func (s *Sandbox) twilioList(w http.ResponseWriter, r *http.Request, name string
 		q.Set("PageToken", "PA"+matches[end-1].ID)
 		answer["next_page_uri"] = r.URL.Path + "?" + q.Encode()
 	}
-	list := make([]map[string]any, 0, size)
-	for _, m := range matches[start:end] {
-		list = append(list, show(m))
-	}
-	answer[name] = list
+	answer[name] = each(matches[start:end], show)
 	writeJSON(w, http.StatusOK, answer)
 }
 
 // fetchMessage is GET …/Messages/{sid}.json.
 func (s *Sandbox) fetchMessage(w http.ResponseWriter, r *http.Request) {
-	if !s.signedIn(w, r) {
-		return
-	}
 	m, ok := s.store.get(strings.TrimSuffix(r.PathValue("sid"), ".json"))
 	if !ok || m.Vendor != "twilio" {
 		refuse(w, http.StatusNotFound, 20404, "The requested resource "+r.URL.Path+" was not found")
