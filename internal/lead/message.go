@@ -14,6 +14,9 @@ const (
 	Email    = "email"
 )
 
+// Channels are all of them, in the order in which a provider is told.
+var Channels = []string{WhatsApp, SMS, Email}
+
 // Recipients of a message, by role.
 const (
 	ToProvider = "provider"

@@ -100,7 +100,7 @@ func (q Question) against(p *Provider, local time.Time, day, week string) string
 		return fmt.Sprintf("day cap %d reached", p.Caps.Day)
 	case p.Caps.Week > 0 && load.WeekOffers >= p.Caps.Week:
 		return fmt.Sprintf("week cap %d reached", p.Caps.Week)
-	case p.WhatsApp == "" && p.SMS == "" && p.Email == "":
+	case len(p.Channels()) == 0:
 		return "has no channel: no whatsapp, sms or email"
 	default:
 		return ""

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"leadbus/internal/lead"
 )
 
 // shapes are the columns that hold more than one text.
@@ -18,8 +20,7 @@ var shapes = map[string]func(cell yaml.Node) *yaml.Node{
 }
 
 // columns are all there are.
-var columns = append(slices.Clone(required),
-	"active", "priority", "hours", "after_hours", "leave", "caps", "whatsapp", "sms", "email")
+var columns = slices.Concat(required, []string{"active", "priority", "hours", "after_hours", "leave", "caps"}, lead.Channels)
 
 func (r *reader) csv(data []byte) []*yaml.Node {
 	in := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(data, []byte("\ufeff"))))

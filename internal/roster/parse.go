@@ -14,6 +14,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"leadbus/internal/lead"
 	"leadbus/internal/subjects"
 )
 
@@ -144,22 +145,7 @@ func (r *reader) provider(row *yaml.Node) Provider {
 	p := Provider{Active: true, Priority: 1}
 	var places *yaml.Node
 	channels := 0
-	phone := func(to *string, sms bool) func(*yaml.Node) {
-		return func(n *yaml.Node) {
-			channels++
-			*to = r.text(n)
-			if *to == "" {
-				return
-			}
-			switch valid, mobile := r.known.Phone(*to); {
-			case !valid:
-				r.fault(n, "want a valid phone number in international form, such as +41781234567")
-			case sms && !mobile:
-				r.fault(n, "this number takes no SMS: it is not a mobile number")
-			}
-		}
-	}
-	given := r.fields(row, map[string]func(*yaml.Node){
+	keys := map[string]func(*yaml.Node){
 		"id":       func(n *yaml.Node) { p.ID = r.id(n) },
 		"market":   func(n *yaml.Node) { p.Market = r.reference(n, "market", r.known.Market) },
 		"name":     func(n *yaml.Node) { p.Name = r.text(n) },
@@ -189,10 +175,14 @@ func (r *reader) provider(row *yaml.Node) Provider {
 				"week": func(n *yaml.Node) { p.Caps.Week = r.number(n, 0, 1_000_000) },
 			})
 		},
-		"whatsapp": phone(&p.WhatsApp, false),
-		"sms":      phone(&p.SMS, true),
-		"email":    func(n *yaml.Node) { channels++; p.Email = r.email(n) },
-	})
+	}
+	for _, channel := range lead.Channels {
+		keys[channel] = func(n *yaml.Node) {
+			channels++
+			*p.address(channel) = r.address(n, channel)
+		}
+	}
+	given := r.fields(row, keys)
 	if given == nil { // not a provider at all
 		return p
 	}
@@ -211,7 +201,7 @@ func (r *reader) provider(row *yaml.Node) Provider {
 		}
 	}
 	if channels == 0 {
-		r.fault(row, "there is no way to reach this provider: give whatsapp, sms or email")
+		r.fault(row, "there is no way to reach this provider: give one of %s", strings.Join(lead.Channels, ", "))
 	}
 	if !p.AfterHours && !slices.Contains(given, "hours") {
 		r.fault(row, "hours is missing; without hours and without after_hours nobody would ever ask this provider")
@@ -320,10 +310,19 @@ func (r *reader) language(n *yaml.Node) string {
 	return code
 }
 
-func (r *reader) email(n *yaml.Node) string {
+// address is a mail address, or the number of any other channel.
+func (r *reader) address(n *yaml.Node, channel string) string {
 	s := r.text(n)
-	if s != "" && !validEmail(s) {
+	valid, mobile := r.known.Phone(s)
+	switch {
+	case s == "":
+	case channel == lead.Email && !validEmail(s):
 		r.fault(n, "want a mail address such as lac@example.com")
+	case channel == lead.Email:
+	case !valid:
+		r.fault(n, "want a valid phone number in international form, such as +41781234567")
+	case channel == lead.SMS && !mobile:
+		r.fault(n, "this number takes no SMS: it is not a mobile number")
 	}
 	return s
 }

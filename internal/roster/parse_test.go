@@ -128,7 +128,7 @@ roster.yaml:21:21: unknown key "month"
 roster.yaml:22:15: want a valid phone number in international form, such as +41781234567
 roster.yaml:23:10: this number takes no SMS: it is not a mobile number
 roster.yaml:24:12: want a mail address such as lac@example.com
-roster.yaml:25:5: there is no way to reach this provider: give whatsapp, sms or email
+roster.yaml:25:5: there is no way to reach this provider: give one of whatsapp, sms, email
 roster.yaml:25:5: hours is missing; without hours and without after_hours nobody would ever ask this provider
 roster.yaml:28:15: want a list
 roster.yaml:29:22: there is no place of market ch "canggu"

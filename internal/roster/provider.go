@@ -15,24 +15,24 @@ const Canary = "_canary"
 // Provider does the work. The owner edits providers in Postgres; the matcher
 // reads the copy in the market's roster bucket.
 type Provider struct {
-	ID       string `json:"id"` // stable key; never a phone number
-	Market   string `json:"market"`
-	Name     string `json:"name"`
-	Active   bool   `json:"active"`
-	Priority int    `json:"priority"` // 1 is asked first
+	ID       string `json:"id" db:"id"` // stable key; never a phone number
+	Market   string `json:"market" db:"-"`
+	Name     string `json:"name" db:"name"`
+	Active   bool   `json:"active" db:"active"`
+	Priority int    `json:"priority" db:"priority"` // 1 is asked first
 
-	Services  []string `json:"services"`  // service ids
-	Places    []string `json:"places"`    // place ids; a place covers its parts
-	Languages []string `json:"languages"` // the first one is written to
+	Services  []string `json:"services" db:"services"`   // service ids
+	Places    []string `json:"places" db:"places"`       // place ids; a place covers its parts
+	Languages []string `json:"languages" db:"languages"` // the first one is written to
 
-	Hours      Hours   `json:"hours"`
-	AfterHours bool    `json:"after_hours"` // takes leads outside Hours
-	Leave      []Leave `json:"leave,omitempty"`
-	Caps       Caps    `json:"caps"`
+	Hours      Hours   `json:"hours" db:"hours"`
+	AfterHours bool    `json:"after_hours" db:"after_hours"` // takes leads outside Hours
+	Leave      []Leave `json:"leave,omitempty" db:"leave"`
+	Caps       Caps    `json:"caps" db:"-"`
 
-	WhatsApp string `json:"whatsapp,omitempty"` // E.164
-	SMS      string `json:"sms,omitempty"`      // E.164, a mobile number
-	Email    string `json:"email,omitempty"`
+	WhatsApp string `json:"whatsapp,omitempty" db:"whatsapp"` // E.164
+	SMS      string `json:"sms,omitempty" db:"sms"`           // E.164, a mobile number
+	Email    string `json:"email,omitempty" db:"email"`
 }
 
 // Channel is a way to reach a provider.
@@ -41,12 +41,17 @@ type Channel struct {
 	Address string
 }
 
+// address is where the address of a channel stands.
+func (p *Provider) address(channel string) *string {
+	return map[string]*string{lead.WhatsApp: &p.WhatsApp, lead.SMS: &p.SMS, lead.Email: &p.Email}[channel]
+}
+
 // Channels are the provider's, in the order in which they are told.
 func (p Provider) Channels() []Channel {
 	var out []Channel
-	for _, c := range []Channel{{lead.WhatsApp, p.WhatsApp}, {lead.SMS, p.SMS}, {lead.Email, p.Email}} {
-		if c.Address != "" {
-			out = append(out, c)
+	for _, c := range lead.Channels {
+		if a := *p.address(c); a != "" {
+			out = append(out, Channel{c, a})
 		}
 	}
 	return out

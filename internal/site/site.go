@@ -23,6 +23,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"leadbus/internal/lead"
 )
 
 // Catalog is the whole configuration, checked.
@@ -158,6 +160,11 @@ type Senders struct {
 type Sender struct {
 	From      string  `yaml:"from"`                 // E.164, alphanumeric sender, or mail address
 	PerSecond float64 `yaml:"per_second,omitempty"` // messages per second and process; default by channel
+}
+
+// Of is the sender of a channel.
+func (s Senders) Of(channel string) Sender {
+	return map[string]Sender{lead.SMS: s.SMS, lead.WhatsApp: {s.WhatsApp.From, s.WhatsApp.PerSecond}, lead.Email: s.Mail}[channel]
 }
 
 // WhatsAppSender is a WhatsApp number with its approved templates.

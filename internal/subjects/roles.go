@@ -2,6 +2,26 @@ package subjects
 
 import "slices"
 
+// Kinds of event, in the order a lead meets them.
+const (
+	Received        = "received"         // edge: the agent's tool call is durable
+	ReviewRequested = "review-requested" // matcher: place, service or phone not usable
+	Unserved        = "unserved"         // matcher: nobody on the roster is eligible
+	Matched         = "matched"          // matcher: a provider was chosen
+	Amended         = "amended"          // matcher: a matched lead's details changed
+	Reassigned      = "reassigned"       // operator: a matched lead goes to another provider
+	MessageQueued   = "message-queued"   // notifier: one text or mail is to be sent
+	MessageSent     = "message-sent"     // notifier: the vendor took it
+	MessageFailed   = "message-failed"   // notifier: the vendor refused it for good
+	MessageDoubtful = "message-doubtful" // notifier: it may or may not have been sent
+	ReceiptReceived = "receipt-received" // edge: a vendor reported on a message
+	CallEnded       = "call-ended"       // edge: the voice vendor reported on a finished call
+	CallScanned     = "call-scanned"     // scanner: what the call shows
+	AlarmRaised     = "alarm-raised"     // scanner, notifier: the owner is to be called
+	OwnerAnswered   = "owner-answered"   // edge: the owner used a link
+	DigestMade      = "digest-made"      // scanner: an owner's day
+)
+
 // Names of the roles; a role's durable on LEADS carries its name.
 const (
 	Edge     = "edge"

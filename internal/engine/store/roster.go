@@ -13,21 +13,9 @@ import (
 
 // provider is a row of the roster.
 type provider struct {
-	ID         string         `db:"id"`
-	Name       string         `db:"name"`
-	Active     bool           `db:"active"`
-	Priority   int            `db:"priority"`
-	Services   []string       `db:"services"`
-	Places     []string       `db:"places"`
-	Languages  []string       `db:"languages"`
-	Hours      roster.Hours   `db:"hours"`
-	AfterHours bool           `db:"after_hours"`
-	Leave      []roster.Leave `db:"leave"`
-	CapDay     int            `db:"cap_day"`
-	CapWeek    int            `db:"cap_week"`
-	WhatsApp   string         `db:"whatsapp"`
-	SMS        string         `db:"sms"`
-	Email      string         `db:"email"`
+	roster.Provider
+	CapDay  int `db:"cap_day"`
+	CapWeek int `db:"cap_week"`
 }
 
 var providers = newTable[provider]("provider", "id")
@@ -41,12 +29,8 @@ func (s *Store) Roster(ctx context.Context, market string) ([]roster.Provider, e
 		q.Queue(providers.all, market).Query(func(rows pgx.Rows) error {
 			found, err := pgx.CollectRows(rows, pgx.RowToStructByName[provider])
 			for _, r := range found {
-				all = append(all, roster.Provider{
-					ID: r.ID, Market: market, Name: r.Name, Active: r.Active, Priority: r.Priority,
-					Services: r.Services, Places: r.Places, Languages: r.Languages,
-					Hours: r.Hours, AfterHours: r.AfterHours, Leave: r.Leave, Caps: roster.Caps{Day: r.CapDay, Week: r.CapWeek},
-					WhatsApp: r.WhatsApp, SMS: r.SMS, Email: r.Email,
-				})
+				r.Market, r.Caps = market, roster.Caps{Day: r.CapDay, Week: r.CapWeek}
+				all = append(all, r.Provider)
 			}
 			return err
 		})
@@ -83,12 +67,8 @@ func (s *Store) RosterVersion(ctx context.Context, market string) (version int64
 func (s *Store) ImportRoster(ctx context.Context, all []roster.Provider) error {
 	byMarket := map[string][]*provider{}
 	for _, p := range all {
-		byMarket[p.Market] = append(byMarket[p.Market], &provider{
-			ID: p.ID, Name: p.Name, Active: p.Active, Priority: p.Priority,
-			Services: p.Services, Places: p.Places, Languages: p.Languages,
-			Hours: p.Hours, AfterHours: p.AfterHours, Leave: append([]roster.Leave{}, p.Leave...), CapDay: p.Caps.Day, CapWeek: p.Caps.Week,
-			WhatsApp: p.WhatsApp, SMS: p.SMS, Email: p.Email,
-		})
+		p.Leave = append([]roster.Leave{}, p.Leave...) // a list, though an empty one
+		byMarket[p.Market] = append(byMarket[p.Market], &provider{p, p.Caps.Day, p.Caps.Week})
 	}
 	err := s.within(ctx, func(conn *pgx.Conn) error {
 		q := &pgx.Batch{}

@@ -25,18 +25,16 @@ type table[T any] struct {
 // field is one column. Values travel as text, which every way of executing a
 // statement encodes alike, and are cast in the statement.
 type field struct {
-	index int
+	index []int
 	name  string
 	cast  string
 }
 
 func newTable[T any](name string, key ...string) table[T] {
 	var t table[T]
-	row := reflect.TypeFor[T]()
-	for i := range row.NumField() {
-		f := row.Field(i)
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[T]()) {
 		if column := f.Tag.Get("db"); column != "" && column != "-" {
-			t.fields = append(t.fields, field{i, column, cast(f.Type)})
+			t.fields = append(t.fields, field{f.Index, column, cast(f.Type)})
 		}
 	}
 	var names, params, values, sets, reads []string
@@ -103,7 +101,7 @@ func (t table[T]) write(b *pgx.Batch, market string, rows []*T) error {
 	for _, f := range t.fields {
 		values := make([]string, len(rows))
 		for i, row := range rows {
-			v, err := text(reflect.ValueOf(row).Elem().Field(f.index).Interface())
+			v, err := text(reflect.ValueOf(row).Elem().FieldByIndex(f.index).Interface())
 			if err != nil {
 				return fmt.Errorf("column %s: %w", f.name, err)
 			}

@@ -53,9 +53,10 @@ func newRates(c *site.Catalog, market string) *rates {
 	}
 	for _, s := range c.Sites {
 		if s.Market == market {
-			add(lead.SMS, s.Senders.SMS.From, s.Senders.SMS.PerSecond)
-			add(lead.WhatsApp, s.Senders.WhatsApp.From, s.Senders.WhatsApp.PerSecond)
-			add(lead.Email, s.Senders.Mail.From, s.Senders.Mail.PerSecond)
+			for _, channel := range lead.Channels {
+				from := s.Senders.Of(channel)
+				add(channel, from.From, from.PerSecond)
+			}
 		}
 	}
 	return r
