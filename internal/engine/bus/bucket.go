@@ -25,20 +25,15 @@ type Bucket struct {
 
 // Bucket opens a provisioned bucket and waits for it until ctx ends.
 func (c *Conn) Bucket(ctx context.Context, name string) (*Bucket, error) {
-	for warned := false; ; warned = true {
-		bounded, cancel := context.WithTimeout(ctx, requestTime)
-		kv, err := c.js.KeyValue(bounded, name)
-		cancel()
-		if err == nil {
-			return &Bucket{kv, c}, nil
-		}
-		if !warned && ctx.Err() == nil {
-			c.log.Warn().Err(err).Str("bucket", name).Msg("waiting for the bucket; 'leadbus provision' makes it")
-		}
-		if !pause(ctx, connectWait) {
-			return nil, fmt.Errorf("open bucket %s: %w", name, errors.Join(ctx.Err(), err))
-		}
+	b := &Bucket{c: c}
+	err := c.insist(ctx, "bucket "+name, func(ctx context.Context) (err error) {
+		b.kv, err = c.js.KeyValue(ctx, name)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", name, err)
 	}
+	return b, nil
 }
 
 // Get reads a key.

@@ -132,6 +132,24 @@ func (c *Conn) Close() {
 	c.lanesBusy.Wait()
 }
 
+// insist looks something up until it is provisioned or ctx ends, and warns once.
+func (c *Conn) insist(ctx context.Context, what string, look func(context.Context) error) error {
+	for warned := false; ; warned = true {
+		bounded, cancel := context.WithTimeout(ctx, requestTime)
+		err := look(bounded)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		if !warned && ctx.Err() == nil {
+			c.log.Warn().Err(err).Msg("waiting for the " + what + "; 'leadbus provision' makes it")
+		}
+		if !pause(ctx, connectWait) {
+			return errors.Join(ctx.Err(), err)
+		}
+	}
+}
+
 // pause waits for d; it reports false when ctx ended first.
 func pause(ctx context.Context, d time.Duration) bool {
 	select {

@@ -14,11 +14,9 @@ import (
 	"leadbus/internal/subjects"
 )
 
-const (
-	// handleTime is the longest a handler may take; shorter than ackWait, so
-	// that a delivery is never with two handlers because one was slow.
-	handleTime = 25 * time.Second
-)
+// handleTime is the longest a handler may take; shorter than ackWait, so that a
+// delivery is never with two handlers because one was slow.
+const handleTime = 25 * time.Second
 
 // Consume hands the durable's deliveries to h, up to workers at a time, until
 // ctx ends; then it gives back what was not begun, lets handlers finish for at
@@ -31,23 +29,9 @@ const (
 // redelivery, to which handlers are indifferent. A delivery that was on its way
 // when a cluster's leader died comes again when its lease ends.
 func (c *Conn) Consume(ctx context.Context, durable string, workers int, h event.Handler) error {
-	return c.pull(ctx, subjects.StreamLeads, durable, workers, func(work context.Context, s *source) error {
-		free := make(chan struct{}, workers)
-		for {
-			select {
-			case free <- struct{}{}:
-			case <-ctx.Done():
-				return nil
-			}
-			m, err := s.next(ctx)
-			if err != nil {
-				return err
-			}
-			s.busy.Go(func() {
-				defer func() { <-free }()
-				c.handle(work, durable, m, h)
-			})
-		}
+	return c.consume(ctx, durable, workers, workers, func(s *source) (func(context.Context), error) {
+		m, err := s.next(ctx)
+		return func(work context.Context) { c.handle(work, durable, m, h) }, err
 	})
 }
 
@@ -56,21 +40,30 @@ func (c *Conn) Consume(ctx context.Context, durable string, workers int, h event
 // (or nil) for each delivery. Batches follow each other; the next one is
 // fetched meanwhile. Stop, loss, deadline and panic are as in Consume.
 func (c *Conn) ConsumeBatches(ctx context.Context, durable string, most int, wait time.Duration, h func(context.Context, []event.Delivery) []error) error {
-	return c.pull(ctx, subjects.StreamLeads, durable, most, func(work context.Context, s *source) error {
-		free := make(chan struct{}, 1)
+	return c.consume(ctx, durable, most, 1, func(s *source) (func(context.Context), error) {
+		batch, err := s.batch(ctx, most, wait)
+		return func(work context.Context) { c.handleBatch(work, durable, batch, h) }, err
+	})
+}
+
+// consume takes deliveries of the durable and handles them, up to workers takes
+// at a time.
+func (c *Conn) consume(ctx context.Context, durable string, prefetch, workers int, take func(*source) (handle func(context.Context), err error)) error {
+	return c.pull(ctx, subjects.StreamLeads, durable, prefetch, func(work context.Context, s *source) error {
+		free := make(chan struct{}, workers)
 		for {
 			select {
 			case free <- struct{}{}:
 			case <-ctx.Done():
 				return nil
 			}
-			batch, err := s.batch(ctx, most, wait)
+			handle, err := take(s)
 			if err != nil {
 				return err
 			}
 			s.busy.Go(func() {
 				defer func() { <-free }()
-				c.handleBatch(work, durable, batch, h)
+				handle(work)
 			})
 		}
 	})

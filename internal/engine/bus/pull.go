@@ -71,21 +71,12 @@ func (c *Conn) pull(ctx context.Context, stream, durable string, prefetch int, l
 }
 
 // consumer looks the durable up and waits until it is provisioned.
-func (c *Conn) consumer(ctx context.Context, stream, durable string) (jetstream.Consumer, error) {
-	for warned := false; ; warned = true {
-		bounded, cancel := context.WithTimeout(ctx, requestTime)
-		found, err := c.js.Consumer(bounded, stream, durable)
-		cancel()
-		if err == nil {
-			return found, nil
-		}
-		if !warned && ctx.Err() == nil {
-			c.log.Warn().Err(err).Str("durable", durable).Msg("waiting for the durable; 'leadbus provision' makes it")
-		}
-		if !pause(ctx, connectWait) {
-			return nil, ctx.Err()
-		}
-	}
+func (c *Conn) consumer(ctx context.Context, stream, durable string) (found jetstream.Consumer, err error) {
+	err = c.insist(ctx, "durable "+durable, func(ctx context.Context) (err error) {
+		found, err = c.js.Consumer(ctx, stream, durable)
+		return err
+	})
+	return found, err
 }
 
 func (s *source) subscribe() (err error) {

@@ -78,13 +78,7 @@ func (c *Conn) stream(ctx context.Context) (jetstream.Stream, error) {
 // all of them), until ctx ends or f returns an error. It goes on after a
 // reconnect where it was, and leaves nothing on the server.
 func (c *Conn) Follow(ctx context.Context, filter subjects.Lead, from time.Time, f func(event.Event) error) error {
-	cfg := jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{subjects.Filter(filter)}, DeliverPolicy: jetstream.DeliverAllPolicy, InactiveThreshold: 30 * time.Second,
-	}
-	if !from.IsZero() {
-		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &from
-	}
-	o, err := c.js.OrderedConsumer(ctx, subjects.StreamLeads, cfg)
+	o, err := c.ordered(ctx, filter, from)
 	if err != nil {
 		return fmt.Errorf("follow events: %w", err)
 	}
@@ -103,15 +97,32 @@ func (c *Conn) Follow(ctx context.Context, filter subjects.Lead, from time.Time,
 			}
 			return fmt.Errorf("follow events: %w", err)
 		}
-		d, err := decode(m)
-		if err != nil {
-			c.log.Warn().Err(err).Uint64("seq", d.Seq).Msg("unreadable event passed over")
-			continue
-		}
-		if err := f(d.Event); err != nil {
+		if err := c.pass(m, f); err != nil {
 			return err
 		}
 	}
+}
+
+// ordered makes a consumer for one reader, of the events from a time on (the
+// zero time: all of them). The server drops one that nobody reads from.
+func (c *Conn) ordered(ctx context.Context, filter subjects.Lead, from time.Time) (jetstream.Consumer, error) {
+	cfg := jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{subjects.Filter(filter)}, DeliverPolicy: jetstream.DeliverAllPolicy, InactiveThreshold: 30 * time.Second,
+	}
+	if !from.IsZero() {
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &from
+	}
+	return c.js.OrderedConsumer(ctx, subjects.StreamLeads, cfg)
+}
+
+// pass hands an event over, unless it cannot be read.
+func (c *Conn) pass(m jetstream.Msg, f func(event.Event) error) error {
+	d, err := decode(m)
+	if err != nil {
+		c.log.Warn().Err(err).Uint64("seq", d.Seq).Msg("unreadable event passed over")
+		return nil
+	}
+	return f(d.Event)
 }
 
 // historyTime is how long an event that is stored may take to come.
@@ -120,11 +131,7 @@ const historyTime = 30 * time.Second
 // History hands over the events that are stored now, from a time on (the zero
 // time: all of them).
 func (c *Conn) History(ctx context.Context, filter subjects.Lead, from time.Time, f func(event.Event) error) error {
-	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{subjects.Filter(filter)}, DeliverPolicy: jetstream.DeliverAllPolicy}
-	if !from.IsZero() {
-		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &from
-	}
-	o, err := c.js.OrderedConsumer(ctx, subjects.StreamLeads, cfg)
+	o, err := c.ordered(ctx, filter, from)
 	if err != nil {
 		return fmt.Errorf("read events: %w", err)
 	}
@@ -153,10 +160,7 @@ func (c *Conn) History(ctx context.Context, filter subjects.Lead, from time.Time
 		if err != nil {
 			return fmt.Errorf("read events: %w", err)
 		}
-		d, err := decode(m)
-		if err != nil {
-			c.log.Warn().Err(err).Uint64("seq", d.Seq).Msg("unreadable event passed over")
-		} else if err := f(d.Event); err != nil {
+		if err := c.pass(m, f); err != nil {
 			return err
 		}
 		if meta, err := m.Metadata(); err == nil && meta.NumPending == 0 {
