@@ -1,6 +1,7 @@
 package elevenlabs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,7 +33,7 @@ type Client struct {
 // address.
 func New(key, base string) *Client {
 	return &Client{
-		key: key, base: strings.TrimSuffix(or(base, defaultBase), "/"),
+		key: key, base: strings.TrimSuffix(cmp.Or(base, defaultBase), "/"),
 		http: &http.Client{
 			Timeout: callTime,
 			// A redirect would carry the key elsewhere.

@@ -1,6 +1,7 @@
 package elevenlabs
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -53,8 +54,8 @@ func conversation(o object) call.Call {
 		StartedAt: meta.time("start_time_unix_secs"), Seconds: meta.whole("call_duration_secs"),
 
 		Direction: phone.text("direction"),
-		CallSID:   or(phone.text("call_sid"), variables.text("system__call_sid")),
-		Source:    or(meta.text("conversation_initiation_source"), started.object("source_info").text("source"), phone.text("type")),
+		CallSID:   cmp.Or(phone.text("call_sid"), variables.text("system__call_sid")),
+		Source:    cmp.Or(meta.text("conversation_initiation_source"), started.object("source_info").text("source"), phone.text("type")),
 
 		Status: o.text("status"), Ended: meta.text("termination_reason"), Error: platformError(meta),
 		Language: language(meta.text("main_language")), Cost: meta.number("cost_fiat"),
@@ -66,8 +67,8 @@ func conversation(o object) call.Call {
 	if c.Direction == "outbound" {
 		c.CallerID, c.Called = c.Called, c.CallerID
 	}
-	c.CallerID = or(c.CallerID, variables.text("system__caller_id"))
-	c.Called = or(c.Called, variables.text("system__called_number"))
+	c.CallerID = cmp.Or(c.CallerID, variables.text("system__caller_id"))
+	c.Called = cmp.Or(c.Called, variables.text("system__called_number"))
 	if c.StartedAt.IsZero() {
 		c.StartedAt = meta.time("accepted_time_unix_secs")
 	}
@@ -139,13 +140,4 @@ func collected(analysis object) map[string]string {
 		out[strings.ReplaceAll(id, "\x00", "")] = s
 	}
 	return out
-}
-
-func or(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }
