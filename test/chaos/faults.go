@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -80,10 +82,10 @@ func (w *world) deck() []struct {
 			deck = append(deck, card{kind, w.groups(group)})
 		}
 	}
-	for _, kind := range []string{"vendor-500", "vendor-500-taken", "vendor-429", "vendor-timeout", "vendor-no-body", "vendor-reset", "vendor-slow"} {
+	for _, kind := range slices.Sorted(maps.Keys(vendorKinds)) {
 		deck = append(deck, card{kind, []string{"twilio", "mailgun"}})
 	}
-	for _, kind := range []string{"callbacks-lost", "callbacks-repeated", "callbacks-late"} {
+	for _, kind := range slices.Sorted(maps.Keys(callbackKinds)) {
 		deck = append(deck, card{kind, []string{"receipts"}})
 	}
 	return append(deck, card{"broker-outage", []string{"nats"}}, card{"small-spool", w.names("edge")})
@@ -156,23 +158,22 @@ func (w *world) strike(f fault) (heal func()) {
 	switch f.kind {
 	case "kill":
 		if f.target == "postgres" { // its keeper starts it again by itself
-			w.signalPostgres(w.postgres(), syscall.SIGKILL)
+			signalAll(w.postgres(), syscall.SIGKILL)
 			return nothing
 		}
 		pause := min(f.lasts, 4*time.Second)
 		if f.millis%2 == 0 {
 			pause = 0
 		}
-		target := f.target
-		if target == "nats-leader" {
-			target = w.leader()
+		if f.target == "nats-leader" {
+			f.target = w.leader()
 		}
-		w.procs[target].end(syscall.SIGKILL, pause)
+		w.procs[f.target].end(syscall.SIGKILL, pause)
 	case "pause":
 		if f.target == "postgres" {
 			pids := w.postgres()
-			w.signalPostgres(pids, syscall.SIGSTOP)
-			return func() { w.signalPostgres(pids, syscall.SIGCONT) }
+			signalAll(pids, syscall.SIGSTOP)
+			return func() { signalAll(pids, syscall.SIGCONT) }
 		}
 		w.procs[f.target].signal(syscall.SIGSTOP)
 		return func() { w.procs[f.target].signal(syscall.SIGCONT) }
@@ -207,34 +208,15 @@ func (w *world) strike(f fault) (heal func()) {
 
 // leader is the node that leads the first market's stream.
 func (w *world) leader() string {
+	leader := "nats-1"
 	for _, monitor := range w.monitors {
-		body, err := get(monitor + "/jsz?accounts=true&streams=true")
-		if err != nil {
-			continue
-		}
-		var answer struct {
-			Accounts []struct {
-				Name    string `json:"name"`
-				Streams []struct {
-					Name    string `json:"name"`
-					Cluster struct {
-						Leader string `json:"leader"`
-					} `json:"cluster"`
-				} `json:"stream_detail"`
-			} `json:"account_details"`
-		}
-		if json.Unmarshal(body, &answer) != nil {
-			continue
-		}
-		for _, a := range answer.Accounts {
-			for _, s := range a.Streams {
-				if a.Name == "M_"+w.markets[0] && s.Name == "LEADS" && s.Cluster.Leader != "" {
-					return s.Cluster.Leader
-				}
+		_ = w.streams(monitor, func(market string, s stream) { // the node may be dead
+			if market == w.markets[0] && s.Name == "LEADS" && s.Cluster.Leader != "" {
+				leader = s.Cluster.Leader
 			}
-		}
+		})
 	}
-	return "nats-1"
+	return leader
 }
 
 func (w *world) trouble(group string, t trouble) (heal func()) {
@@ -249,7 +231,7 @@ func (w *world) trouble(group string, t trouble) (heal func()) {
 	return func() { set(trouble{}) }
 }
 
-func (w *world) signalPostgres(pids []int, s syscall.Signal) {
+func signalAll(pids []int, s syscall.Signal) {
 	for _, pid := range pids {
 		_ = syscall.Kill(pid, s) // it may be gone
 	}
@@ -306,15 +288,6 @@ func (v *vendorFaults) change(what func()) {
 		return
 	}
 	_ = res.Body.Close()
-}
-
-// list is the schedule as a text.
-func list(faults []fault) string {
-	var b strings.Builder
-	for _, f := range faults {
-		b.WriteString(f.String() + "\n")
-	}
-	return b.String()
 }
 
 // sleep waits; false when ctx ended first.

@@ -111,7 +111,11 @@ func trial(ctx context.Context, out io.Writer, dir string, s settings) (bool, er
 	case !s.calm:
 		faults = w.schedule(s.seed, s.duration)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "faults.txt"), []byte(list(faults)), 0o600); err != nil {
+	var schedule strings.Builder
+	for _, f := range faults {
+		_, _ = fmt.Fprintln(&schedule, f)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "faults.txt"), []byte(schedule.String()), 0o600); err != nil {
 		return false, err
 	}
 	answers, err := os.Create(filepath.Join(dir, "answers.jsonl"))
@@ -181,13 +185,12 @@ func table(out io.Writer, s settings, w *world, c *client, faults []fault, v *ve
 
 // complain prints what is wrong, with traces.
 func complain(out io.Writer, w *world, v *verdict) {
-	const most = 40
-	for i, b := range v.broken {
-		if i == most {
-			_, _ = fmt.Fprintf(out, "and %d more\n", len(v.broken)-most)
-			break
-		}
+	most := min(len(v.broken), 40)
+	for _, b := range v.broken[:most] {
 		_, _ = fmt.Fprintln(out, "WRONG:", b)
+	}
+	if more := len(v.broken) - most; more > 0 {
+		_, _ = fmt.Fprintf(out, "and %d more\n", more)
 	}
 	for _, p := range w.procs {
 		p.mu.Lock()
@@ -199,11 +202,8 @@ func complain(out io.Writer, w *world, v *verdict) {
 	if len(v.broken) == 0 {
 		return
 	}
-	traced := 0
-	for _, id := range slices.Sorted(maps.Keys(v.guilty)) {
-		if traced++; traced > 3 {
-			break
-		}
+	guilty := slices.Sorted(maps.Keys(v.guilty))
+	for _, id := range guilty[:min(len(guilty), 3)] {
 		text, err := w.leadbus("trace", id)
 		if err != nil {
 			text += err.Error()

@@ -294,56 +294,69 @@ type backlog struct {
 	open, dead, roster map[string]int
 }
 
-// streams asks every node; no follower says less than its leader.
-func streams(w *world) (backlog, error) {
+// backlog asks every node; no follower says less than its leader.
+func (w *world) backlog() (backlog, error) {
 	b := backlog{map[string]int{}, map[string]int{}, map[string]int{}}
 	for _, monitor := range w.monitors {
-		body, err := get(monitor + "/jsz?accounts=true&streams=true&consumers=true")
-		if err != nil {
-			return b, err
-		}
-		var answer struct {
-			Accounts []struct {
-				Name    string `json:"name"`
-				Streams []struct {
-					Name  string `json:"name"`
-					State struct {
-						Messages int `json:"messages"`
-					} `json:"state"`
-					Consumers []struct {
-						Name       string `json:"name"`
-						Pending    int    `json:"num_pending"`
-						AckPending int    `json:"num_ack_pending"`
-					} `json:"consumer_detail"`
-				} `json:"stream_detail"`
-			} `json:"account_details"`
-		}
-		if err := json.Unmarshal(body, &answer); err != nil {
-			return b, err
-		}
-		for _, a := range answer.Accounts {
-			market := strings.TrimPrefix(a.Name, "M_")
-			if !slices.Contains(w.markets, market) {
-				continue
-			}
-			for _, s := range a.Streams {
-				switch s.Name {
-				case "DLQ":
-					b.dead[market] = max(b.dead[market], s.State.Messages)
-				case "KV_roster":
-					b.roster[market] = max(b.roster[market], s.State.Messages)
-				case "LEADS":
-					for _, c := range s.Consumers {
-						if !slices.Contains(subjects.RoleNames(), c.Name) {
-							continue // of a reader of the past
-						}
+		if err := w.streams(monitor, func(market string, s stream) {
+			switch s.Name {
+			case "DLQ":
+				b.dead[market] = max(b.dead[market], s.State.Messages)
+			case "KV_roster":
+				b.roster[market] = max(b.roster[market], s.State.Messages)
+			case "LEADS":
+				for _, c := range s.Consumers {
+					if slices.Contains(subjects.RoleNames(), c.Name) { // others read the past
 						b.open[c.Name+"-"+market] = max(b.open[c.Name+"-"+market], c.Pending+c.AckPending)
 					}
 				}
 			}
+		}); err != nil {
+			return b, err
 		}
 	}
 	return b, nil
+}
+
+// stream is one of a market's streams as a node's monitoring shows it.
+type stream struct {
+	Name  string `json:"name"`
+	State struct {
+		Messages int `json:"messages"`
+	} `json:"state"`
+	Cluster struct {
+		Leader string `json:"leader"`
+	} `json:"cluster"`
+	Consumers []struct {
+		Name       string `json:"name"`
+		Pending    int    `json:"num_pending"`
+		AckPending int    `json:"num_ack_pending"`
+	} `json:"consumer_detail"`
+}
+
+// streams hands over the streams of the markets that a node knows.
+func (w *world) streams(monitor string, take func(market string, s stream)) error {
+	body, err := get(monitor + "/jsz?accounts=true&streams=true&consumers=true")
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		Accounts []struct {
+			Name    string   `json:"name"`
+			Streams []stream `json:"stream_detail"`
+		} `json:"account_details"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return err
+	}
+	for _, a := range answer.Accounts {
+		if market := strings.TrimPrefix(a.Name, "M_"); slices.Contains(w.markets, market) {
+			for _, s := range a.Streams {
+				take(market, s)
+			}
+		}
+	}
+	return nil
 }
 
 // total counts events that are not settled.
@@ -373,7 +386,7 @@ func settle(ctx context.Context, w *world, c *client, bound time.Duration) (v *v
 		}
 		judging = time.Since(asked)
 		v = now
-		open, err := streams(w)
+		open, err := w.backlog()
 		if err != nil || len(v.waiting) > 0 || open.total() > v.doubtful() {
 			quiet = 0
 			continue
@@ -389,7 +402,7 @@ func settle(ctx context.Context, w *world, c *client, bound time.Duration) (v *v
 		took = time.Since(begun)
 		v.broken = append(v.broken, v.waiting...)
 	}
-	switch open, err := streams(w); {
+	switch open, err := w.backlog(); {
 	case err != nil:
 		v.broken = append(v.broken, "the broker does not say what is open: "+err.Error())
 	default:

@@ -197,7 +197,7 @@ func (w *world) awaitRoster(ctx context.Context) error {
 		return err
 	}
 	return await(ctx, func() bool {
-		b, err := streams(w)
+		b, err := w.backlog()
 		if err != nil {
 			return false
 		}
@@ -374,24 +374,12 @@ func (w *world) run(name, health string, env []string, argv ...string) {
 
 // names are the processes whose name begins so, sorted.
 func (w *world) names(prefix string) []string {
-	var out []string
-	for _, n := range slices.Sorted(maps.Keys(w.procs)) {
-		if strings.HasPrefix(n, prefix) {
-			out = append(out, n)
-		}
-	}
-	return out
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(w.procs)), func(n string) bool { return !strings.HasPrefix(n, prefix) })
 }
 
 // groups are the link groups whose name ends so, sorted.
 func (w *world) groups(suffix string) []string {
-	var out []string
-	for _, n := range slices.Sorted(maps.Keys(w.links)) {
-		if strings.HasSuffix(n, suffix) {
-			out = append(out, n)
-		}
-	}
-	return out
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(w.links)), func(n string) bool { return !strings.HasSuffix(n, suffix) })
 }
 
 // postgres are the processes of the database server, the first one on top.
