@@ -1,9 +1,12 @@
 package intake
 
 import (
+	_ "embed"
 	"fmt"
 	"slices"
 	"strings"
+
+	"go.yaml.in/yaml/v4"
 
 	"leadbus/internal/lead"
 	"leadbus/internal/site"
@@ -21,64 +24,20 @@ type Reply struct {
 // maxAsked bounds the questions of one reply: a caller remembers two.
 const maxAsked = 2
 
-// phrases are the sentences of a reply in one language. The agent reads them
-// out, so each is short and speaks to the caller.
+// phrases are the sentences of a reply in one language.
 type phrases struct {
-	say, number, confirm, place, suggest, outOfArea, service, name string
+	Say, Number, Confirm, Place, Suggest, OutOfArea, Service, Name string
 }
 
-var spoken = map[string]phrases{
-	"fr": {
-		say:       "C'est noté, votre référence est le %s.",
-		number:    "À quel numéro pouvons-nous vous rappeler ?",
-		confirm:   "Pour vous rappeler, est-ce bien le %s ?",
-		place:     "Dans quelle commune ou quel quartier est-ce, et quel est le code postal ?",
-		suggest:   "Est-ce bien à %s ? Sinon, quel est le code postal ?",
-		outOfArea: "%s est hors de notre zone. Quel est le code postal de l'adresse ?",
-		service:   "De quel service avez-vous besoin : %s ?",
-		name:      "À quel nom, s'il vous plaît ?",
-	},
-	"de": {
-		say:       "Ist notiert, Ihre Referenz ist %s.",
-		number:    "Unter welcher Nummer können wir Sie zurückrufen?",
-		confirm:   "Für den Rückruf: Ist die Nummer %s richtig?",
-		place:     "In welchem Ort oder Quartier ist das, und wie lautet die Postleitzahl?",
-		suggest:   "Ist das in %s? Wenn nicht, wie lautet die Postleitzahl?",
-		outOfArea: "%s liegt ausserhalb unseres Gebiets. Wie lautet die Postleitzahl der Adresse?",
-		service:   "Welche Leistung brauchen Sie: %s?",
-		name:      "Auf welchen Namen, bitte?",
-	},
-	"it": {
-		say:       "Ho preso nota, il Suo riferimento è %s.",
-		number:    "A quale numero possiamo richiamarla?",
-		confirm:   "Per richiamarla, è giusto il numero %s?",
-		place:     "In quale comune o quartiere è, e qual è il codice postale?",
-		suggest:   "È a %s? Altrimenti, qual è il codice postale?",
-		outOfArea: "%s è fuori dalla nostra zona. Qual è il codice postale dell'indirizzo?",
-		service:   "Di quale servizio ha bisogno: %s?",
-		name:      "A che nome, per favore?",
-	},
-	"en": {
-		say:       "That is noted, your reference is %s.",
-		number:    "Which number can we call you back on?",
-		confirm:   "To call you back, is %s the right number?",
-		place:     "Which town or district is it in, and what is the postcode?",
-		suggest:   "Is that in %s? If not, what is the postcode?",
-		outOfArea: "%s is outside our area. What is the postcode of the address?",
-		service:   "Which service do you need: %s?",
-		name:      "What name is it under, please?",
-	},
-	"id": {
-		say:       "Sudah kami catat, nomor referensi Anda %s.",
-		number:    "Di nomor berapa kami bisa menghubungi Anda?",
-		confirm:   "Untuk menghubungi Anda, apakah nomor %s sudah benar?",
-		place:     "Di desa atau daerah mana, dan berapa kode posnya?",
-		suggest:   "Apakah di %s? Jika bukan, berapa kode posnya?",
-		outOfArea: "%s di luar wilayah kami. Berapa kode pos alamatnya?",
-		service:   "Layanan apa yang Anda perlukan: %s?",
-		name:      "Atas nama siapa?",
-	},
-}
+//go:embed phrases.yaml
+var shipped []byte
+
+var spoken = func() (all map[string]phrases) {
+	if err := yaml.Load(shipped, &all, yaml.WithKnownFields()); err != nil {
+		panic(err) // part of the program
+	}
+	return all
+}()
 
 // Reply tells the agent what to say and, where something is doubtful, what to
 // ask: first the number, then the place, the service and the name, at most two
@@ -95,16 +54,16 @@ func (r *Reader) Reply(s *site.Site, l lead.Lead) Reply {
 			ask = append(ask, q)
 		}
 	}
-	return Reply{OK: true, Ref: l.Ref, Say: fmt.Sprintf(p.say, l.Ref), Ask: strings.Join(ask, " ")}
+	return Reply{OK: true, Ref: l.Ref, Say: fmt.Sprintf(p.Say, l.Ref), Ask: strings.Join(ask, " ")}
 }
 
 // askNumber asks for a number, or to confirm a doubtful one read in pairs.
 func (r *Reader) askNumber(s *site.Site, l lead.Lead, p phrases) string {
 	switch {
 	case l.Phone.E164 == "":
-		return p.number
+		return p.Number
 	case l.Phone.Check || l.Phone.Source == "dictated" && l.Phone.Confidence == "medium":
-		return fmt.Sprintf(p.confirm, phone.Pairs(l.Phone.E164, r.catalog.MarketOf(s).Country))
+		return fmt.Sprintf(p.Confirm, phone.Pairs(l.Phone.E164, r.catalog.MarketOf(s).Country))
 	default:
 		return ""
 	}
@@ -116,13 +75,13 @@ func (r *Reader) askPlace(s *site.Site, l lead.Lead, p phrases) string {
 	places := r.places[s.Market]
 	switch {
 	case l.Place.Method == "out_of_area":
-		return fmt.Sprintf(p.outOfArea, l.Place.Name)
+		return fmt.Sprintf(p.OutOfArea, l.Place.Name)
 	case l.Place.Method != "unknown" && (l.Place.Method != "assumed" || l.Place.Raw == ""):
 		return ""
 	case places.Covers(s.Places, l.Place.Suggestion):
-		return fmt.Sprintf(p.suggest, places.Name(l.Place.Suggestion))
+		return fmt.Sprintf(p.Suggest, places.Name(l.Place.Suggestion))
 	default:
-		return p.place
+		return p.Place
 	}
 }
 
@@ -134,12 +93,12 @@ func (r *Reader) askService(s *site.Site, l lead.Lead, p phrases) string {
 	for _, offered := range s.Services {
 		names = append(names, r.serviceName(offered.ID, l.Language))
 	}
-	return fmt.Sprintf(p.service, strings.Join(names, ", "))
+	return fmt.Sprintf(p.Service, strings.Join(names, ", "))
 }
 
 func askName(l lead.Lead, p phrases) string {
 	if slices.Contains(l.Flags, flagMissingName) || slices.Contains(l.Flags, flagPlaceholder) {
-		return p.name
+		return p.Name
 	}
 	return ""
 }
