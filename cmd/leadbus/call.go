@@ -329,6 +329,9 @@ func (w *watcher) wait(ctx context.Context, placed, lost <-chan error) error {
 			}
 			all, placed = true, nil
 		case err := <-lost:
+			if err == nil { // its time is over as well
+				return w.unfinished()
+			}
 			return fmt.Errorf("follow the leads: %w", err)
 		case <-ctx.Done():
 			return w.unfinished()

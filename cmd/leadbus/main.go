@@ -12,6 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"leadbus/internal/lead"
 	"leadbus/internal/local/scenario"
 )
 
@@ -37,7 +38,7 @@ func main() {
 		kong.Name("leadbus"),
 		kong.Description("Leads from voice agents to the provider who can take them. 'leadbus run' starts everything; 'leadbus call' tries it."),
 		kong.UsageOnError(),
-		kong.Vars{"log_level": "warn", "scenarios": strings.Join(scenario.Names(), ",")},
+		kong.Vars{"log_level": "warn", "scenarios": strings.Join(scenario.Names(), ","), "channels": strings.Join(lead.Channels, ",")},
 	)
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()

@@ -23,7 +23,7 @@ type resendCmd struct {
 	app.Settings
 	Lead    string `arg:"" help:"Lead id."`
 	To      string `required:"" enum:"provider,customer,owner,next" help:"Whom to tell once more: provider, customer or owner; next gives the lead to the next provider who can take it."`
-	Channel string `enum:",whatsapp,sms,email" default:"" help:"Only on this channel; default: each that was used before."`
+	Channel string `enum:",${channels}" default:"" help:"Only on this channel; default: each that was used before."`
 	Market  string `help:"The lead's market; default: look in all of them." placeholder:"ID"`
 }
 

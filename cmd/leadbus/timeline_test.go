@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +14,24 @@ import (
 
 // The mail on a call and the messages about its lead are queued apart, in any
 // order: a lead was told when both are complete.
+// A call that gives up says what it waited for, whichever end comes first.
+func TestACallThatGivesUpSaysWhatIsMissing(t *testing.T) {
+	over, end := context.WithCancel(t.Context())
+	end()
+	ended := make(chan error, 1)
+	ended <- nil // the follower, whose time is over
+	for name, try := range map[string]func(*watcher) error{
+		"its time is over":     func(w *watcher) error { return w.wait(over, nil, nil) },
+		"following ends first": func(w *watcher) error { return w.wait(t.Context(), nil, ended) },
+	} {
+		w := &watcher{leads: map[string]*progress{"7k2mq9": newProgress(time.Now())}, verbose: true}
+		w.accept("7k2mq9")
+		if err := try(w); err == nil || !strings.Contains(err.Error(), "7k2mq9: no decision yet") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestALeadIsDoneWhenEverythingIsTold(t *testing.T) {
 	queued := func(of int, purposes ...string) (events []event.Event) {
 		for i, p := range purposes {

@@ -75,7 +75,7 @@ type Sender struct {
 // New needs a vendor for every channel.
 func New(o Options) (*Sender, error) {
 	s := &Sender{Options: o, ledger: newLedger(o.Ledger), rates: newRates(o.Catalog, o.Market), away: map[string]*breaker{}}
-	for _, channel := range []string{lead.WhatsApp, lead.SMS, lead.Email} {
+	for _, channel := range lead.Channels {
 		if o.Vendors[channel] == nil {
 			return nil, fmt.Errorf("no vendor for %s", channel)
 		}
