@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -19,7 +18,7 @@ type runCmd struct{ app.RunSettings }
 
 func (c *runCmd) Run() error {
 	log := process.Logger(os.Stderr, c.Level())
-	code := process.Main(process.New(log), func(ctx context.Context, p *process.Process) error {
+	return process.Main(process.New(log), func(ctx context.Context, p *process.Process) error {
 		st, err := app.Run(ctx, p, c.RunSettings)
 		if err != nil {
 			return err
@@ -27,10 +26,6 @@ func (c *runCmd) Run() error {
 		screen(os.Stdout, st, c.RunSettings)
 		return nil
 	})
-	if code != 0 {
-		return errors.New("did not end well; the reason stands above")
-	}
-	return nil
 }
 
 // screen says where everything is and what to try.

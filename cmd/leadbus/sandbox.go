@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -14,7 +13,7 @@ type sandboxCmd struct{ app.SandboxSettings }
 
 func (c *sandboxCmd) Run() error {
 	log := process.Logger(os.Stderr, c.Level())
-	code := process.Main(process.New(log), func(_ context.Context, p *process.Process) error {
+	return process.Main(process.New(log), func(_ context.Context, p *process.Process) error {
 		url, err := app.Sandbox(p, c.SandboxSettings)
 		if err != nil {
 			return err
@@ -22,8 +21,4 @@ func (c *sandboxCmd) Run() error {
 		fmt.Printf("sandbox vendors: %s\nroles reach them with LEADBUS_TWILIO_URL=%s LEADBUS_MAILGUN_URL=%s/v3\n", url, url, url)
 		return nil
 	})
-	if code != 0 {
-		return errors.New("did not end well; the reason stands above")
-	}
-	return nil
 }

@@ -16,7 +16,11 @@ func Alone[S interface{ Level() zerolog.Level }](name, help string, start func(c
 	var s S
 	kong.Parse(&s, kong.Name(name), kong.Description(help), kong.UsageOnError(), kong.Vars{"log_level": "info"})
 	log := process.Logger(os.Stderr, s.Level()).With().Str("process", name).Logger()
-	return process.Main(process.New(log), func(ctx context.Context, p *process.Process) error {
+	if err := process.Main(process.New(log), func(ctx context.Context, p *process.Process) error {
 		return start(ctx, p, s)
-	})
+	}); err != nil {
+		log.Error().Err(err).Msg("ended with an error")
+		return 1
+	}
+	return 0
 }

@@ -50,9 +50,9 @@ func New(log zerolog.Logger) *Process {
 }
 
 // Main runs start under a context that ends on SIGINT or SIGTERM, waits for
-// the end or for a lost part, stops everything, and answers the exit code. A
+// the end or for a lost part, stops everything, and answers what went wrong. A
 // second signal ends the process at once.
-func Main(p *Process, start func(ctx context.Context, p *Process) error) int {
+func Main(p *Process, start func(ctx context.Context, p *Process) error) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	err := start(ctx, p)
@@ -62,11 +62,7 @@ func Main(p *Process, start func(ctx context.Context, p *Process) error) int {
 		err = nil // asked to stop while starting
 	}
 	cancel() // a second signal now has its default effect
-	if err := errors.Join(err, p.Stop()); err != nil {
-		p.Log.Error().Err(err).Msg("ended with an error")
-		return 1
-	}
-	return 0
+	return errors.Join(err, p.Stop())
 }
 
 // OnStop registers the teardown of something that was just opened. Teardowns

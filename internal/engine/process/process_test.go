@@ -110,3 +110,19 @@ func TestATakenPortIsNamed(t *testing.T) {
 		t.Fatalf("a taken port: %v", err)
 	}
 }
+
+// Whoever starts a program reads why it did not start, once and in words.
+func TestMainAnswersWhyItDidNotStart(t *testing.T) {
+	stopped := false
+	err := Main(New(zerolog.Nop()), func(_ context.Context, p *Process) error {
+		p.OnStop("database", func(context.Context) error { stopped = true; return nil })
+		_, err := p.Bind("edge", "127.0.0.1:not-a-port")
+		return err
+	})
+	if err == nil || !strings.Contains(err.Error(), "edge: listen on 127.0.0.1:not-a-port") || !strings.Contains(err.Error(), "choose another address") {
+		t.Error(err)
+	}
+	if !stopped {
+		t.Error("what had started was not stopped")
+	}
+}
