@@ -40,7 +40,7 @@ func (m message) next() string {
 	if m.Vendor == "mailgun" {
 		return m.nextMail()
 	}
-	content := slices.ContainsFunc(unfit, func(t trouble) bool { return t.Code == m.Fate })
+	content := slices.ContainsFunc(numbers.Unfit, func(t trouble) bool { return t.Code == m.Fate })
 	switch {
 	case m.Status == "queued" && content:
 		return "failed"
@@ -60,7 +60,7 @@ func (m message) next() string {
 }
 
 func (m message) nextMail() string {
-	_, fails := mailFailures[m.Fate]
+	_, fails := numbers.Failures[m.Fate]
 	switch {
 	case m.Status == "accepted" && fails:
 		return "failed"

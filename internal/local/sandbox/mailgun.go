@@ -177,7 +177,7 @@ func (m message) reached() map[string]time.Time {
 	if !m.DeliveredAt.IsZero() {
 		out["delivered"] = m.DeliveredAt
 	}
-	_, fails := mailFailures[m.Fate]
+	_, fails := numbers.Failures[m.Fate]
 	switch {
 	case m.FailedAt.IsZero():
 	case fails:
@@ -213,9 +213,9 @@ func happened(m message, status string) map[string]any {
 	case "delivered":
 		e["delivery-status"] = map[string]any{"code": 250, "message": "OK", "attempt-no": 1, "tls": true, "mx-host": "mx." + domainOf(m.To)}
 	case "failed":
-		f := mailFailures[m.Fate]
+		f := numbers.Failures[m.Fate]
 		e["log-level"], e["severity"], e["reason"] = "error", "permanent", m.Fate
-		e["delivery-status"] = map[string]any{"code": f.code, "message": f.message, "attempt-no": 1}
+		e["delivery-status"] = map[string]any{"code": f.Code, "message": f.Message, "attempt-no": 1}
 	case "temporary_fail":
 		e["event"], e["log-level"], e["severity"], e["reason"] = "failed", "warn", "temporary", "generic"
 		e["delivery-status"] = map[string]any{"code": 452, "enhanced-code": "4.2.2", "message": "4.2.2 mailbox full", "attempt-no": 1, "retry-seconds": 600}

@@ -51,7 +51,7 @@ func guarded(h http.Handler) http.Handler {
 
 func front(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_ = page.Execute(w, map[string]any{"Refused": refused, "Failing": failing, "Unfit": unfit, "Mailboxes": mailboxes})
+	_ = page.Execute(w, numbers)
 }
 
 // mailHTML is a mail's HTML part, in a frame of its own that runs nothing and

@@ -116,7 +116,7 @@ func (s *Sandbox) compose(f url.Values) (message, *twilioError) {
 		m.ID, m.ContentSID = newSID("MM"), sid
 		m.Text, m.Fate = render(template, values)
 	}
-	if code, ok := unreachable(failing, m.Channel, to); ok {
+	if code, ok := unreachable(numbers.Failing, m.Channel, to); ok {
 		m.Fate = code
 	}
 	return m, nil
@@ -124,12 +124,12 @@ func (s *Sandbox) compose(f url.Values) (message, *twilioError) {
 
 // refusalOf is the code with which Twilio refuses an SMS between two numbers.
 func refusalOf(from, to string) (int, bool) {
-	code := testNumbers.From[from]
+	code := numbers.From[from]
 	if code == "" {
-		code = testNumbers.To[to]
+		code = numbers.To[to]
 	}
 	if code == "" {
-		code, _ = unreachable(refused, "sms", to)
+		code, _ = unreachable(numbers.Refused, "sms", to)
 	}
 	n, err := strconv.Atoi(code)
 	return n, err == nil
