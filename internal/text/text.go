@@ -47,6 +47,15 @@ func Normal(s string) string {
 	return b.String()
 }
 
+// Set are the words of a list.
+func Set(list string) map[string]bool {
+	m := map[string]bool{}
+	for _, s := range strings.Fields(list) {
+		m[s] = true
+	}
+	return m
+}
+
 // Distance is the number of bytes to insert, delete or replace to turn one text
 // into the other.
 func Distance(a, b string) int {

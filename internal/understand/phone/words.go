@@ -1,6 +1,10 @@
 package phone
 
-import "strings"
+import (
+	"strings"
+
+	"leadbus/internal/text"
+)
 
 // kind is the part a spoken token plays in a number.
 type kind uint8
@@ -29,7 +33,7 @@ type word struct {
 var words = vocabulary()
 
 // hesitations are words inside a number that neither add to nor end it.
-var hesitations = set(`euh heu uh uhm um umm ah eh ehm em hm hmm mm mmm mhm
+var hesitations = text.Set(`euh heu uh uhm um umm ah eh ehm em hm hmm mm mmm mhm
 	tiret dash strich trattino strip hyphen point dot punkt punto titik espace space spazio spasi
 	virgule comma komma virgola koma puis then dann poi lalu`)
 
@@ -97,14 +101,6 @@ func of(w map[string]word, value int, list string) []string {
 		}
 	}
 	return out
-}
-
-func set(list string) map[string]bool {
-	m := map[string]bool{}
-	for _, s := range strings.Fields(list) {
-		m[s] = true
-	}
-	return m
 }
 
 // meaning splits a token into words: itself, or the parts of a joined hundred

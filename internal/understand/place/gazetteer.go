@@ -257,12 +257,12 @@ func (g *Gazetteer) bySound(words []string) find {
 }
 
 // fillers are articles and prepositions around a place name.
-var fillers = set(`le la les l the in di a au aux en du de des d pres quartier commune near area desa
+var fillers = text.Set(`le la les l the in di a au aux en du de des d pres quartier commune near area desa
 	im bei nahe vicino presso dekat daerah`)
 
 // streets are words that make a place name the name of a street: "rue de
 // Carouge" is not in Carouge.
-var streets = set(`rue route rte chemin ch avenue av boulevard bd quai place pont jalan jl jln raya gang gg
+var streets = text.Set(`rue route rte chemin ch avenue av boulevard bd quai place pont jalan jl jln raya gang gg
 	via viale piazza weg strasse str street st road rd lane`)
 
 // inStreet reports whether the name at words[from:to] is part of a street's.
@@ -280,12 +280,4 @@ func foldWords(s string) []string {
 		return all
 	}
 	return kept
-}
-
-func set(list string) map[string]bool {
-	m := map[string]bool{}
-	for _, s := range strings.Fields(list) {
-		m[s] = true
-	}
-	return m
 }
