@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -70,7 +71,7 @@ func (c *callCmd) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		c.Edge, c.sandbox = or(c.Edge, running.EdgeURL), running.SandboxURL
+		c.Edge, c.sandbox = cmp.Or(c.Edge, running.EdgeURL), running.SandboxURL
 	}
 	if c.Scenario != "" && c.sandbox == "" {
 		return errors.New("--scenario needs the sandbox, where the voice vendor can be made to report a call; this leadbus talks to real vendors")
@@ -225,7 +226,7 @@ func (c *callCmd) post(ctx context.Context, body []byte) (answer []byte, reply i
 
 // payload is the tool call's body.
 func (c *callCmd) payload(conversation string, n int) map[string]any {
-	caller := or(c.Caller, scenario.Mobile(c.catalog.MarketOf(c.site).Country, n))
+	caller := cmp.Or(c.Caller, scenario.Mobile(c.catalog.MarketOf(c.site).Country, n))
 	body := intake.Example(c.catalog, c.site, caller)
 	if c.Language != "" {
 		body["language"], body["service_type"] = c.Language, c.catalog.Services[c.site.Services[0].ID].Names[c.Language]

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -36,11 +37,12 @@ func (c *dlqListCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	markets, err := markets(catalog, c.Market)
+	if err != nil {
+		return err
+	}
 	all := []event.Dead{}
-	for _, market := range slices.Sorted(maps.Keys(catalog.Markets)) {
-		if c.Market != "" && c.Market != market {
-			continue
-		}
+	for _, market := range markets {
 		if err := operate(ctx, c.Settings, market, func(ctx context.Context, bus *bus.Conn) error {
 			letters, err := bus.DeadLetters(ctx)
 			all = append(all, letters...)
@@ -50,9 +52,7 @@ func (c *dlqListCmd) Run(ctx context.Context) error {
 		}
 	}
 	if c.JSON {
-		enc := json.NewEncoder(os.Stdout)
-		enc.SetIndent("", "  ")
-		return enc.Encode(all)
+		return printJSON(all)
 	}
 	if len(all) == 0 {
 		fmt.Println("there are no dead letters")
@@ -61,7 +61,7 @@ func (c *dlqListCmd) Run(ctx context.Context) error {
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(out, "MARKET\tID\tSINCE\tROLE\tEVENT\tLEAD\tREASON")
 	for _, d := range all {
-		_, _ = fmt.Fprintf(out, "%s\t%d\t%s\t%s\t%s\t%s\t%s\n", d.Market, d.ID, d.At.Format(time.DateTime), d.Role, or(d.Kind, "unreadable"), or(d.Lead, "-"), d.Reason)
+		_, _ = fmt.Fprintf(out, "%s\t%d\t%s\t%s\t%s\t%s\t%s\n", d.Market, d.ID, d.At.Format(time.DateTime), d.Role, cmp.Or(d.Kind, "unreadable"), cmp.Or(d.Lead, "-"), d.Reason)
 	}
 	return out.Flush()
 }
@@ -113,13 +113,11 @@ func (c *dlqShowCmd) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		enc := json.NewEncoder(os.Stdout)
-		enc.SetIndent("", "  ")
 		var body any = string(data)
 		if json.Valid(data) {
 			body = json.RawMessage(data)
 		}
-		return enc.Encode(map[string]any{"dead": d, "subject": subject, "event": body})
+		return printJSON(map[string]any{"dead": d, "subject": subject, "event": body})
 	})
 }
 
@@ -133,6 +131,23 @@ type dlqDropCmd struct{ dlqPick }
 
 func (c *dlqDropCmd) Run(ctx context.Context) error {
 	return c.each(ctx, "dropped", func(ctx context.Context, bus *bus.Conn, d event.Dead) error { return bus.Drop(ctx, d) })
+}
+
+func printJSON(v any) error {
+	enc := json.NewEncoder(os.Stdout)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// markets are all, sorted, or the only one that was asked for.
+func markets(c *site.Catalog, only string) ([]string, error) {
+	switch {
+	case only == "":
+		return slices.Sorted(maps.Keys(c.Markets)), nil
+	case c.Markets[only] == nil:
+		return nil, fmt.Errorf("there is no market %q", only)
+	}
+	return []string{only}, nil
 }
 
 // operate runs f with every right in a market.

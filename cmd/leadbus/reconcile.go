@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -30,7 +31,7 @@ func (c *reconcileCmd) Run(ctx context.Context) error {
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	for _, g := range report.Gaps {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", g.At.Local().Format(time.DateTime), g.Kind, g.Site, or(g.Lead, g.Ref), g.Detail)
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", g.At.Local().Format(time.DateTime), g.Kind, g.Site, cmp.Or(g.Lead, g.Ref), g.Detail)
 	}
 	_ = w.Flush()
 	kinds := map[string]int{}

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"time"
 
@@ -36,9 +34,7 @@ func (c *replayCmd) Run(ctx context.Context) error {
 			return err
 		}
 		if c.JSON {
-			enc := json.NewEncoder(os.Stdout)
-			enc.SetIndent("", "  ")
-			return enc.Encode(f)
+			return printJSON(f)
 		}
 		fmt.Printf("%d events of %d leads\n", f.Events, f.Leads)
 		for _, kind := range slices.Sorted(maps.Keys(f.Kinds)) {

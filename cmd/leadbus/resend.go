@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -41,10 +39,11 @@ func (c *resendCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, market := range slices.Sorted(maps.Keys(catalog.Markets)) {
-		if c.Market != "" && c.Market != market {
-			continue
-		}
+	markets, err := markets(catalog, c.Market)
+	if err != nil {
+		return err
+	}
+	for _, market := range markets {
 		found := false
 		if err := operate(ctx, c.Settings, market, func(ctx context.Context, bus *bus.Conn) error {
 			events, err := bus.Events(ctx, subjects.Lead{Market: market, Lead: c.Lead})

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -71,18 +69,15 @@ func (c *rosterLintCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.Market != "" && catalog.Markets[c.Market] == nil {
-		return fmt.Errorf("there is no market %q", c.Market)
+	markets, err := markets(catalog, c.Market)
+	if err != nil {
+		return err
 	}
 	db, err := app.OpenDatabase(ctx, c.Settings)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	markets := slices.Sorted(maps.Keys(catalog.Markets))
-	if c.Market != "" {
-		markets = []string{c.Market}
-	}
 	found, err := lintRoster(ctx, catalog, db, markets)
 	if err == nil && found > 0 {
 		err = fmt.Errorf("%d findings; correct them in the roster", found)
@@ -118,40 +113,32 @@ func (c *rosterListCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	markets, err := markets(catalog, c.Market)
+	if err != nil {
+		return err
+	}
 	db, err := app.OpenDatabase(ctx, c.Settings)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	all := []roster.Provider{}
-	for market := range catalog.Markets {
-		if c.Market != "" && c.Market != market {
-			continue
-		}
+	listed := []listedProvider{}
+	for _, market := range markets {
 		providers, err := db.Roster(ctx, market)
 		if err != nil {
 			return err
 		}
-		all = append(all, providers...)
-	}
-	slices.SortFunc(all, func(a, b roster.Provider) int {
-		return strings.Compare(a.Market+"\x00"+a.ID, b.Market+"\x00"+b.ID)
-	})
-	listed := make([]listedProvider, len(all))
-	for i, p := range all {
-		listed[i] = listedProvider{Provider: p}
-	}
-	for market := range catalog.Markets {
-		if c.Market == "" || c.Market == market {
-			if err := c.health(ctx, market, listed); err != nil {
-				fmt.Fprintf(os.Stderr, "market %s: it is not known which channels work: %v\n", market, err)
-			}
+		here := make([]listedProvider, len(providers))
+		for i, p := range providers {
+			here[i].Provider = p
 		}
+		if err := c.health(ctx, market, here); err != nil {
+			fmt.Fprintf(os.Stderr, "market %s: it is not known which channels work: %v\n", market, err)
+		}
+		listed = append(listed, here...)
 	}
 	if c.JSON {
-		enc := json.NewEncoder(os.Stdout)
-		enc.SetIndent("", "  ")
-		return enc.Encode(listed)
+		return printJSON(listed)
 	}
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(out, "MARKET\tPROVIDER\tNAME\tACTIVE\tPRIORITY\tSERVICES\tPLACES\tCHANNELS")
@@ -186,9 +173,6 @@ func (c *rosterListCmd) health(ctx context.Context, market string, listed []list
 			return err
 		}
 		for i, p := range listed {
-			if p.Market != market {
-				continue
-			}
 			health := map[string]string{}
 			for _, ch := range p.Channels() {
 				e, err := bucket.Get(ctx, reach.Key(p.ID, ch.Channel))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -45,7 +46,7 @@ func (p *progress) take(e event.Event) string {
 	switch b := e.Body.(type) {
 	case *event.Received:
 		l := b.Lead
-		return fmt.Sprintf("received   %s, %s, phone %s%s", or(l.Service.Name, "service?"), or(l.Place.Name, "place?"), or(l.Phone.Confidence, "none"), flags(l.Flags))
+		return fmt.Sprintf("received   %s, %s, phone %s%s", cmp.Or(l.Service.Name, "service?"), cmp.Or(l.Place.Name, "place?"), cmp.Or(l.Phone.Confidence, "none"), flags(l.Flags))
 	case *event.Decided:
 		if b.Provider != nil {
 			return fmt.Sprintf("%-10s %s (%d providers looked at)", e.Lead.Event, b.Provider.Name, len(b.Trace))
@@ -121,7 +122,7 @@ func (p *progress) missing() string {
 // summary says what became of the lead.
 func (p *progress) summary(w io.Writer, id string) {
 	if p.leadless() {
-		_, _ = fmt.Fprintf(w, "\ncall %s: %s", id, or(p.scanned.Status, "no lead was due"))
+		_, _ = fmt.Fprintf(w, "\ncall %s: %s", id, cmp.Or(p.scanned.Status, "no lead was due"))
 	} else {
 		_, _ = fmt.Fprintf(w, "\nlead %s recorded, %s", id, p.decision())
 	}
@@ -148,7 +149,7 @@ func (p *progress) decision() string {
 
 // scan is what the scanner made of a call, for people.
 func scan(s event.Scanned) string {
-	lines := []string{or(s.Scan.Why, "a request")}
+	lines := []string{cmp.Or(s.Scan.Why, "a request")}
 	if s.Status != "" {
 		lines[0] += ", lead " + s.Status
 	}
@@ -167,13 +168,6 @@ func (p *progress) print(w io.Writer, at time.Time, line string) {
 	if line != "" {
 		_, _ = fmt.Fprintf(w, "  %6d ms  %s\n", max(at.Sub(p.start).Milliseconds(), 0), line)
 	}
-}
-
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 func flags(f []string) string {

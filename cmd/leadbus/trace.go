@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -10,9 +9,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"leadbus/internal/app"
+	"leadbus/internal/engine/bus"
 	"leadbus/internal/engine/store"
 	"leadbus/internal/event"
 	"leadbus/internal/roster"
@@ -60,9 +58,7 @@ func (c *traceCmd) Run(ctx context.Context) error {
 		return err
 	}
 	if c.JSON {
-		enc := json.NewEncoder(os.Stdout)
-		enc.SetIndent("", "  ")
-		return enc.Encode(out)
+		return printJSON(out)
 	}
 	c.print(out)
 	return nil
@@ -79,21 +75,18 @@ func reference(s string) string {
 
 // events reads the lead's events from the market that has them.
 func (c *traceCmd) events(ctx context.Context, catalog *site.Catalog) ([]event.Event, error) {
-	for market := range catalog.Markets {
-		if c.Market != "" && c.Market != market {
-			continue
-		}
-		operator, err := app.Operator(ctx, c.Settings, market, zerolog.Nop())
-		if err != nil {
-			return nil, err
-		}
-		found, err := operator.Events(ctx, subjects.Lead{Market: market, Lead: c.Lead})
-		operator.Close()
-		if err != nil {
-			return nil, err
-		}
-		if len(found) > 0 {
-			return found, nil
+	markets, err := markets(catalog, c.Market)
+	if err != nil {
+		return nil, err
+	}
+	for _, market := range markets {
+		var found []event.Event
+		err := operate(ctx, c.Settings, market, func(ctx context.Context, bus *bus.Conn) (err error) {
+			found, err = bus.Events(ctx, subjects.Lead{Market: market, Lead: c.Lead})
+			return err
+		})
+		if err != nil || len(found) > 0 {
+			return found, err
 		}
 	}
 	return nil, fmt.Errorf("no lead %s in the stream of any market", c.Lead)
