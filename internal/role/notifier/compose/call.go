@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"fmt"
 	"html"
 	"maps"
@@ -48,7 +49,7 @@ func (c *Composer) scanned(e event.Event, s event.Scanned) ([]lead.Message, erro
 	if s.Lead != nil {
 		decided.Lead = *s.Lead
 	}
-	decided.Lead.Ref = or(decided.Lead.Ref, lead.Ref(e.Lead.Lead))
+	decided.Lead.Ref = cmp.Or(decided.Lead.Ref, lead.Ref(e.Lead.Lead))
 	w, err := c.writer(e.Lead, decided)
 	if err != nil {
 		return nil, err
@@ -145,7 +146,7 @@ func callState(s event.Scanned) string {
 func (w *writer) callFacts(t *texts, v words, s event.Scanned) []fact {
 	c := s.Call
 	missing := t.say("not_reported", v)
-	status := or(line(s.Status, maxName), t.say("no_request", v))
+	status := cmp.Or(line(s.Status, maxName), t.say("no_request", v))
 	if s.Status == "" && s.Scan.Why != "" {
 		status += " (" + line(s.Scan.Why, maxLine) + ")"
 	}
@@ -154,17 +155,17 @@ func (w *writer) callFacts(t *texts, v words, s event.Scanned) []fact {
 		lasted = clock(c.Seconds)
 	}
 	return facts(
-		fact{t.say("label_summary", v), or(line(c.Summary, maxDetails), missing)},
-		fact{t.say("label_next_step", v), or(line(c.Collected[nextStep], maxDetails), missing)},
-		fact{t.say("label_sentiment", v), or(line(c.Collected[sentiment], maxLine), t.say("not_assessed", v))},
-		fact{t.say("label_judged", v), or(line(c.Successful, maxName), missing)},
+		fact{t.say("label_summary", v), cmp.Or(line(c.Summary, maxDetails), missing)},
+		fact{t.say("label_next_step", v), cmp.Or(line(c.Collected[nextStep], maxDetails), missing)},
+		fact{t.say("label_sentiment", v), cmp.Or(line(c.Collected[sentiment], maxLine), t.say("not_assessed", v))},
+		fact{t.say("label_judged", v), cmp.Or(line(c.Successful, maxName), missing)},
 		fact{t.say("label_status", v), status},
 		fact{t.say("label_provider", v), v.Provider},
-		fact{t.say("label_began", v), or(v.Since, missing)},
+		fact{t.say("label_began", v), cmp.Or(v.Since, missing)},
 		fact{t.say("label_lasted", v), lasted},
-		fact{t.say("label_ended", v), or(line(or(c.Ended, c.Error), maxLine), missing)},
-		fact{t.say("label_caller", v), or(line(c.CallerID, maxName), missing)},
-		fact{t.say("label_language", v), or(line(c.Language, maxName), missing)},
+		fact{t.say("label_ended", v), cmp.Or(line(cmp.Or(c.Ended, c.Error), maxLine), missing)},
+		fact{t.say("label_caller", v), cmp.Or(line(c.CallerID, maxName), missing)},
+		fact{t.say("label_language", v), cmp.Or(line(c.Language, maxName), missing)},
 	)
 }
 
@@ -172,7 +173,7 @@ func criteria(c call.Call) []fact {
 	var out []fact
 	for _, name := range listed(c.Criteria) {
 		k := c.Criteria[name]
-		value := or(line(k.Result, maxName), "?")
+		value := cmp.Or(line(k.Result, maxName), "?")
 		if why := line(k.Rationale, 2*maxLine); why != "" {
 			value += ": " + why
 		}

@@ -151,7 +151,7 @@ func times(what string, n int) string { return fmt.Sprintf("%s ×%d", strings.Tr
 
 func (w *writer) serviceName(id, lang string) string {
 	if s := w.catalog.Services[id]; s != nil {
-		return or(s.Names[lang], id)
+		return cmp.Or(s.Names[lang], id)
 	}
 	return id
 }

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -69,6 +70,6 @@ func (c *Composer) writer(l subjects.Lead, decided event.Decided) (*writer, erro
 	if s == nil {
 		return nil, fmt.Errorf("plan messages: site %s is not configured, or its file is broken", l.Site)
 	}
-	decided.Lead.ID, decided.Lead.Market, decided.Lead.Site = or(decided.Lead.ID, l.Lead), l.Market, l.Site
+	decided.Lead.ID, decided.Lead.Market, decided.Lead.Site = cmp.Or(decided.Lead.ID, l.Lead), l.Market, l.Site
 	return &writer{to: l.Lead, catalog: c.catalog, links: c.links, public: c.public, site: s, texts: c.texts[l.Site], of: decided}, nil
 }

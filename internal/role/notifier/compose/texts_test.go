@@ -90,7 +90,9 @@ func TestShippedTextsFitOneSegment(t *testing.T) {
 			for _, s := range c.Sites {
 				w := sample
 				w.Brand, w.Site, w.Dial = s.Brand, s.Domain, s.DID
-				w.Service = or(c.Services[s.Services[0].ID].Names[lang], w.Service)
+				if name := c.Services[s.Services[0].ID].Names[lang]; name != "" {
+					w.Service = name
+				}
 				w.Reason = x.Causes[alarm.Review].Title.say(w)
 				raw := tidy(tmpl.say(w))
 				if n, gsm7 := segmentsOf(raw); !gsm7 || n != 1 {

@@ -119,12 +119,3 @@ func urgent(s string) bool {
 	}
 	return false
 }
-
-func or(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
-}

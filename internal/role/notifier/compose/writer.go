@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -111,10 +112,10 @@ func (w *writer) words(lang string) words {
 	}
 	out := words{
 		Brand: w.site.Brand, Site: w.site.Domain, Dial: w.site.DID, Lead: l.ID, Ref: l.Ref,
-		Service: line(or(service, l.Service.Name, l.Service.Raw, "?"), maxName),
-		Place:   line(or(l.Place.Name, l.Place.Raw), maxName),
+		Service: line(cmp.Or(service, l.Service.Name, l.Service.Raw, "?"), maxName),
+		Place:   line(cmp.Or(l.Place.Name, l.Place.Raw), maxName),
 		Name:    line(l.Request.CustomerName, maxName),
-		Phone:   line(or(l.Phone.E164, l.Phone.Raw, "?"), maxName),
+		Phone:   line(cmp.Or(l.Phone.E164, l.Phone.Raw, "?"), maxName),
 		Details: line(l.Request.IssueSummary, maxDetails),
 		Window:  line(l.Request.PreferredWindow, maxLine),
 		Urgent:  urgent(l.Request.Urgency),
@@ -210,7 +211,7 @@ func (w *writer) requestFacts(t *texts, v words) []fact {
 		fact{label(t.of("label_language")), line(l.Language, maxName)},
 		fact{label(t.of("label_received")), w.local(l.ReceivedAt).Format(dateTimeZone)},
 		fact{label(t.of("label_ref")), l.Ref},
-		fact{label(t.of("label_site")), line(or(l.SourceURL, w.site.URL, w.site.Domain), maxLine)},
+		fact{label(t.of("label_site")), line(cmp.Or(l.SourceURL, w.site.URL, w.site.Domain), maxLine)},
 	)
 }
 
@@ -221,7 +222,7 @@ func (w *writer) understoodFacts(t *texts, v words) []fact {
 	l := w.of.Lead
 	taken := func(said, as string, how ...string) string {
 		how = slices.DeleteFunc(how, isEmpty)
-		s := or(as, "?")
+		s := cmp.Or(as, "?")
 		if len(how) > 0 {
 			s += " (" + strings.Join(how, ", ") + ")"
 		}
@@ -248,7 +249,7 @@ func (w *writer) understoodFacts(t *texts, v words) []fact {
 		fact{t.say("label_service", v), taken(l.Service.Raw, l.Service.Name, l.Service.ID, l.Service.Method)},
 		fact{t.say("label_place", v), taken(l.Place.Raw, l.Place.Name, l.Place.ID, l.Place.Method, score, suggestion)},
 		fact{t.say("label_phone", v), taken(l.Phone.Raw, l.Phone.E164, l.Phone.Source, l.Phone.Confidence, l.Phone.Type)},
-		fact{t.say("label_caller", v), line(or(l.Phone.CallerID, l.Request.CallerID), maxName)},
+		fact{t.say("label_caller", v), line(cmp.Or(l.Phone.CallerID, l.Request.CallerID), maxName)},
 		fact{t.say("label_consent", v), consent},
 	)
 }
