@@ -61,31 +61,11 @@ func ReadRoster(file string, c *site.Catalog) ([]roster.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	providers, err := roster.Parse(file, data, known(c))
+	providers, err := c.ReadRoster(file, data)
 	if err != nil {
 		return nil, fmt.Errorf("nothing was imported:\n%w", err)
 	}
 	return providers, nil
-}
-
-// known checks what a roster file refers to.
-func known(c *site.Catalog) roster.Known {
-	places := map[string]map[string]bool{}
-	for id, m := range c.Markets {
-		places[id] = map[string]bool{}
-		for _, p := range m.Places {
-			places[id][p.ID] = true
-		}
-	}
-	return roster.Known{
-		Market:  func(id string) bool { return c.Markets[id] != nil },
-		Service: func(id string) bool { return c.Services[id] != nil },
-		Place:   func(market, id string) bool { return places[market][id] },
-		Phone: func(number string) (valid, mobile bool) {
-			n := phone.Resolve(number, "", "")
-			return n.E164 == number, n.Textable()
-		},
-	}
 }
 
 // LintRoster looks for what is wrong with a market's providers.

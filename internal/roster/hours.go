@@ -56,6 +56,19 @@ func (h Hours) closed(local time.Time) string {
 
 var dayNames = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 
+// ParseHours reads a day or a range of days, and hours such as
+// "08:00-12:00,13:30-18:00". days is nil for no day; ok is false for no hours.
+func ParseHours(day, hours string) (days []time.Weekday, spans []Span, ok bool) {
+	for item := range strings.SplitSeq(hours, ",") {
+		span, ok := parseSpan(strings.TrimSpace(item))
+		if !ok {
+			return weekdays(day), nil, false
+		}
+		spans = append(spans, span)
+	}
+	return weekdays(day), spans, true
+}
+
 // weekdays reads "mon", "mon-fri", "sat-mon" or "daily"; nil for anything else.
 func weekdays(text string) []time.Weekday {
 	if text == "daily" {

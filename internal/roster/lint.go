@@ -3,10 +3,13 @@ package roster
 import (
 	"cmp"
 	"fmt"
+	"net/mail"
 	"slices"
 	"strings"
 
 	"leadbus/internal/lead"
+
+	"leadbus/internal/subjects"
 )
 
 // Surroundings are what a market's roster is checked against.
@@ -90,4 +93,9 @@ func or(s, otherwise string) string {
 		return otherwise
 	}
 	return s
+}
+
+func validEmail(s string) bool {
+	a, err := mail.ParseAddress(s)
+	return err == nil && a.Address == s && subjects.ValidDomain(strings.ToLower(s[strings.LastIndexByte(s, '@')+1:]))
 }

@@ -41,8 +41,8 @@ type Channel struct {
 	Address string
 }
 
-// address is where the address of a channel stands.
-func (p *Provider) address(channel string) *string {
+// Address is where the address of a channel stands.
+func (p *Provider) Address(channel string) *string {
 	return map[string]*string{lead.WhatsApp: &p.WhatsApp, lead.SMS: &p.SMS, lead.Email: &p.Email}[channel]
 }
 
@@ -50,7 +50,7 @@ func (p *Provider) address(channel string) *string {
 func (p Provider) Channels() []Channel {
 	var out []Channel
 	for _, c := range lead.Channels {
-		if a := *p.address(c); a != "" {
+		if a := *p.Address(c); a != "" {
 			out = append(out, Channel{c, a})
 		}
 	}
@@ -69,15 +69,15 @@ type Span struct {
 
 // Leave is an absence over whole local days, both included ("2006-01-02").
 type Leave struct {
-	From  string `json:"from"`
-	Until string `json:"until"`
+	From  string `json:"from" yaml:"from"`
+	Until string `json:"until" yaml:"until"`
 }
 
 // Caps limit the offers a provider gets; zero means no limit. Days and weeks
 // (Monday first) are the market's.
 type Caps struct {
-	Day  int `json:"day,omitempty"`
-	Week int `json:"week,omitempty"`
+	Day  int `json:"day,omitempty" yaml:"day"`
+	Week int `json:"week,omitempty" yaml:"week"`
 }
 
 // Load is what a provider was offered so far, kept by the matcher.

@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nyaruka/phonenumbers"
-
 	"leadbus/internal/lead"
 	"leadbus/internal/roster"
 	"leadbus/internal/site"
@@ -183,27 +181,15 @@ func TestShippedWordsAndPlaces(t *testing.T) {
 func TestExampleRosterCoversEverySite(t *testing.T) {
 	c := shipped(t)
 	places := map[string]*place.Gazetteer{}
-	known := map[string]map[string]bool{}
 	for id, m := range c.Markets {
-		places[id], known[id] = place.NewGazetteer(m.Places, m.Decoys), map[string]bool{}
-		for _, p := range m.Places {
-			known[id][p.ID] = true
-		}
+		places[id] = place.NewGazetteer(m.Places, m.Decoys)
 	}
 	file := filepath.Join(configDir, "roster.yaml")
 	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	providers, err := roster.Parse(file, data, roster.Known{
-		Market:  func(id string) bool { return c.Markets[id] != nil },
-		Service: func(id string) bool { return c.Services[id] != nil },
-		Place:   func(market, id string) bool { return known[market][id] },
-		Phone: func(number string) (valid, mobile bool) {
-			n, err := phonenumbers.Parse(number, "")
-			return err == nil && phonenumbers.IsValidNumber(n), phonenumbers.GetNumberType(n) == phonenumbers.MOBILE
-		},
-	})
+	providers, err := c.ReadRoster(file, data)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func compileSchemas() (*schemas, error) {
 		return nil, fmt.Errorf("schema: %w", err)
 	}
 	s := &schemas{byKind: map[string]*jsonschema.Schema{}, plain: plain}
-	for _, k := range []string{marketFile, siteFile, servicesFile, trackersFile, templatesFile} {
+	for _, k := range []string{marketFile, siteFile, servicesFile, trackersFile, templatesFile, rosterFile} {
 		if s.byKind[k], err = c.Compile(schemaURL + "#/$defs/" + k); err != nil {
 			return nil, fmt.Errorf("schema of %s: %w", k, err)
 		}
@@ -87,16 +87,23 @@ type where []any
 // fault of its form: syntax, unknown and repeated keys, kinds of values.
 func (s *schemas) parse(file, fileKind string, data []byte, out any) *document {
 	d := &document{file: file}
-	defer func() { d.form = len(d.faults) }()
 	var node yaml.Node
 	if err := yaml.Load(data, &node); err != nil {
 		d.loadFaults(err)
+		d.form = len(d.faults)
 		return d
 	}
-	d.root = node.Content[0]
+	d.check(s, fileKind, node.Content[0], func(out any) error { return yaml.Load(data, out, yaml.WithKnownFields()) }, out)
+	return d
+}
+
+// check is parse for who has the nodes.
+func (d *document) check(s *schemas, fileKind string, root *yaml.Node, load func(out any) error, out any) {
+	d.root = root
+	defer func() { d.form = len(d.faults) }()
 	value, ok := d.plain(d.root)
 	if !ok {
-		return d
+		return
 	}
 	var invalid *jsonschema.ValidationError
 	if err := s.byKind[fileKind].Validate(value); errors.As(err, &invalid) {
@@ -104,10 +111,9 @@ func (s *schemas) parse(file, fileKind string, data []byte, out any) *document {
 	}
 	// The schema has seen every unknown key and wrong kind; what remains are
 	// keys given twice.
-	if err := yaml.Load(data, out, yaml.WithKnownFields()); err != nil {
+	if err := load(out); err != nil {
 		d.loadFaults(err)
 	}
-	return d
 }
 
 // loadFaults takes over what the YAML library found, except on lines that have
@@ -219,8 +225,8 @@ func (d *document) violations(s *schemas, e *jsonschema.ValidationError) {
 		if slices.Contains(k.Want, "string") && (k.Got == "number" || k.Got == "boolean") {
 			hint = "; put it in quotes"
 		}
-		d.fault(at, "want %s, got %s%s", strings.Join(k.Want, " or "), k.Got, hint)
-	case *kind.Enum, *kind.Pattern, *kind.AnyOf, *kind.MinLength, *kind.MaxLength, *kind.ExclusiveMinimum:
+		d.fault(at, "want %s, got %s%s", inWords.Replace(strings.Join(k.Want, " or ")), inWords.Replace(k.Got), hint)
+	case *kind.Enum, *kind.Pattern, *kind.AnyOf, *kind.MinLength, *kind.MaxLength, *kind.ExclusiveMinimum, *kind.Minimum, *kind.Maximum, *kind.MinItems, *kind.MinProperties:
 		d.fault(at, "want %s", wanted(def))
 	default:
 		if len(e.Causes) == 0 {
@@ -231,6 +237,9 @@ func (d *document) violations(s *schemas, e *jsonschema.ValidationError) {
 		}
 	}
 }
+
+// inWords says the types of JSON as people do who write YAML.
+var inWords = strings.NewReplacer("array", "a list", "object", "keys and values", "boolean", "true or false", "integer", "a whole number", "null", "nothing")
 
 var printer = message.NewPrinter(language.English)
 

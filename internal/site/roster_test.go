@@ -1,56 +1,52 @@
-package roster
+package site
 
 import (
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"leadbus/internal/roster"
 )
 
 // known is a small world.
-var known = Known{
-	Market: func(id string) bool { return id == "ch" || id == "id" },
-	Service: func(id string) bool {
-		return slices.Contains([]string{"plumbing.leak", "plumbing.drain", "tennis.lesson"}, id)
+var known = &Catalog{
+	Markets: map[string]*Market{
+		"ch": {ID: "ch", Places: []Place{{ID: "geneve"}, {ID: "carouge"}}},
+		"id": {ID: "id", Places: []Place{{ID: "canggu"}}},
 	},
-	Place: func(market, id string) bool {
-		return slices.Contains(map[string][]string{"ch": {"geneve", "carouge"}, "id": {"canggu"}}[market], id)
-	},
-	Phone: func(number string) (valid, mobile bool) {
-		return strings.HasPrefix(number, "+41") && len(number) == 12, strings.HasPrefix(number, "+417")
-	},
+	Services: map[string]*Service{"plumbing.leak": {}, "plumbing.drain": {}, "tennis.lesson": {}},
 }
 
 func TestBothFormsSayTheSame(t *testing.T) {
-	morning, afternoon := Span{480, 720}, Span{810, 1080}
-	day := Span{360, 1200}
-	want := []Provider{{
+	morning, afternoon := roster.Span{From: 480, Until: 720}, roster.Span{From: 810, Until: 1080}
+	day := roster.Span{From: 360, Until: 1200}
+	want := []roster.Provider{{
 		ID: "lac", Market: "ch", Name: "Plomberie du Lac", Priority: 2,
 		Services: []string{"plumbing.leak", "plumbing.drain"}, Places: []string{"geneve", "carouge"}, Languages: []string{"fr", "en"},
-		Hours: Hours{
+		Hours: roster.Hours{
 			time.Monday: {morning, afternoon}, time.Tuesday: {morning, afternoon}, time.Wednesday: {morning, afternoon},
-			time.Thursday: {morning, afternoon}, time.Friday: {morning, afternoon, {1200, 1560}}, time.Sunday: {{0, 1440}},
+			time.Thursday: {morning, afternoon}, time.Friday: {morning, afternoon, {From: 1200, Until: 1560}}, time.Sunday: {{From: 0, Until: 1440}},
 		},
-		AfterHours: true, Leave: []Leave{{"2026-12-24", "2027-01-02"}, {"2027-02-01", "2027-02-01"}}, Caps: Caps{Day: 5, Week: 20},
+		AfterHours: true, Leave: []roster.Leave{{From: "2026-12-24", Until: "2027-01-02"}, {From: "2027-02-01", Until: "2027-02-01"}}, Caps: roster.Caps{Day: 5, Week: 20},
 		WhatsApp: "+41781234567", SMS: "+41781234567", Email: "lac@plumber.example",
 	}, {
 		ID: "coach-1", Market: "id", Name: "I Wayan Sudana", Active: true, Priority: 1,
 		Services: []string{"tennis.lesson"}, Places: []string{"canggu"}, Languages: []string{"id"},
-		Hours: Hours{
+		Hours: roster.Hours{
 			time.Sunday: {day}, time.Monday: {day}, time.Tuesday: {day}, time.Wednesday: {day},
 			time.Thursday: {day}, time.Friday: {day}, time.Saturday: {day},
 		},
 		Email: "coach@tennis.example",
 	}}
-	for _, file := range []string{"testdata/good.yaml", "testdata/good.csv"} {
+	for _, file := range []string{"testdata/roster/good.yaml", "testdata/roster/good.csv"} {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := Parse(file, data, known)
+		got, err := known.ReadRoster(file, data)
 		if err != nil {
 			t.Errorf("%s: %v", file, err)
 		}
@@ -84,7 +80,7 @@ providers:
       - {from: 2026-03-02, until: 2026-03-01}
     caps: {day: -1, month: 3}
     whatsapp: 0781234567
-    sms: "+41221234567"
+    sms: "+41225394512"
     email: lac at plumber
   - id: rive
     market: ch
@@ -110,8 +106,8 @@ extra: 1
 `, `
 roster.yaml:3:9: want an id of lower-case letters, digits and -, with at least one letter
 roster.yaml:4:13: there is no market "fr"
-roster.yaml:5:11: want a text in one line
-roster.yaml:6:5: unknown key "activ"
+roster.yaml:5:5: want a text in one line
+roster.yaml:6:5: unknown key "activ"; did you mean "active"?
 roster.yaml:7:15: want a whole number from 1 to 1000
 roster.yaml:8:31: there is no service "plumbing.roof"
 roster.yaml:10:17: want a language code such as fr
@@ -119,29 +115,26 @@ roster.yaml:12:16: want hours such as 08:00-12:00,13:30-18:00; 20:00-02:00 ends 
 roster.yaml:13:7: "someday" is no day; want mon, tue, wed, thu, fri, sat, sun, a range such as mon-fri, or daily
 roster.yaml:14:12: want hours such as 08:00-12:00,13:30-18:00; 20:00-02:00 ends on the next day, 00:00-24:00 is all of it
 roster.yaml:15:12: want hours such as 08:00-12:00,13:30-18:00; 20:00-02:00 ends on the next day, 00:00-24:00 is all of it
-roster.yaml:16:18: want true or false
-roster.yaml:18:9: leave has a first day, from, and a last one, until
+roster.yaml:16:18: want true or false, got string
+roster.yaml:18:9: "until" is missing
 roster.yaml:19:16: want a date such as 2026-12-24
 roster.yaml:20:9: leave ends before it begins
 roster.yaml:21:17: want a whole number from 0 to 1000000
 roster.yaml:21:21: unknown key "month"
 roster.yaml:22:15: want a valid phone number in international form, such as +41781234567
 roster.yaml:23:10: this number takes no SMS: it is not a mobile number
-roster.yaml:24:12: want a mail address such as lac@example.com
-roster.yaml:25:5: there is no way to reach this provider: give one of whatsapp, sms, email
-roster.yaml:25:5: hours is missing; without hours and without after_hours nobody would ever ask this provider
-roster.yaml:28:15: want a list
+roster.yaml:24:12: not a mail address
+roster.yaml:28:15: want a list, got string
 roster.yaml:29:22: there is no place of market ch "canggu"
-roster.yaml:30:16: this list is empty
-roster.yaml:31:9: id rive is given twice
-roster.yaml:32:5: id is given twice
-roster.yaml:40:5: name is missing
-roster.yaml:40:5: services is missing
-roster.yaml:40:5: places is missing
-roster.yaml:40:5: languages is missing
-roster.yaml:40:9: want an id of lower-case letters, digits and -, with at least one letter
-roster.yaml:42:12: want days and hours, such as mon-fri: 08:00-18:00
-roster.yaml:44:5: want keys and values
+roster.yaml:30:5: want a list with at least one item
+roster.yaml:32:5: mapping key "id" already defined at line 31
+roster.yaml:40:5: "name" is missing
+roster.yaml:40:5: "services" is missing
+roster.yaml:40:5: "places" is missing
+roster.yaml:40:5: "languages" is missing
+roster.yaml:40:9: want an id with at least one letter: a number may be somebody's
+roster.yaml:42:12: want keys and values, got string
+roster.yaml:44:5: want keys and values, got string
 roster.yaml:45:1: unknown key "extra"`},
 		{"roster.csv", "id,market,nom,services,places,languages,hours,caps,leave,sms,sms\n" +
 			"a,ch,A,plumbing.leak,geneve,fr,mon 08:00-12:00; mon 13:00-18:00,day many,tomorrow,+41781234567,\n" +
@@ -151,23 +144,32 @@ roster.yaml:45:1: unknown key "extra"`},
 roster.csv:1:1: column name is missing
 roster.csv:1:11: unknown column "nom"; columns are id, market, name, services, places, languages, active, priority, hours, after_hours, leave, caps, whatsapp, sms, email
 roster.csv:1:62: column sms is given twice
-roster.csv:2:32: mon is given twice; separate its hours by commas
-roster.csv:2:65: want a whole number from 0 to 1000000
+roster.csv:2:65: want a whole number, got string
 roster.csv:2:74: want a date such as 2026-12-24
 roster.csv:3:1: this line has 10 cells, the first line has 11
 roster.csv:4:22: there is no place of market ch "lausanne"
-roster.csv:5:34: day is given twice
+roster.csv:5:34: mapping key "day" already defined at line 5
 roster.csv:6:17: extraneous or missing " in quoted-field`},
+		{"roster.yaml", `
+providers:
+  - {id: rive, market: ch, name: Rive, services: [plumbing.leak], places: [geneve], languages: [fr], hours: {daily: 00:00-24:00}, email: rive@plumber.example}
+  - {id: rive, market: ch, name: Rive, services: [plumbing.leak], places: [geneve], languages: [fr], leave:, email: ""}
+`, `
+roster.yaml:4:5: there is no way to reach this provider: give one of whatsapp, sms, email
+roster.yaml:4:5: hours is missing; without hours and without after_hours nobody would ever ask this provider
+roster.yaml:4:10: id rive is given twice`},
+		{"roster.csv", "id,market,name,services,places,languages,hours,sms\na,ch,A,plumbing.leak,geneve,fr,mon 08:00-12:00; mon 13:00-18:00,+41781234567\n", `
+roster.csv:2:32: mapping key "mon" already defined at line 2`},
 		{"roster.yaml", "providers: [\n", "\nroster.yaml:2:1: did not find expected node content"},
 		{"roster.yaml", "", "\nroster.yaml:1:1: no documents in stream"},
-		{"roster.yaml", "providers: []", "\nroster.yaml:1:12: this list is empty"},
-		{"roster.yaml", "providers:", "\nroster.yaml:1:1: there are no providers in this file"},
-		{"roster.yml", "- id: a", "\nroster.yml:1:1: want keys and values"},
+		{"roster.yaml", "providers: []", "\nroster.yaml:1:1: want a list of providers"},
+		{"roster.yaml", "providers:", "\nroster.yaml:1:1: \"providers\" is missing"},
+		{"roster.yml", "- id: a", "\nroster.yml:1:1: want keys and values, got a list"},
 		{"roster.csv", "", "\nroster.csv:1:1: there are no providers in this file"},
 		{"roster.csv", "\ufeffid,market,name,services,places,languages\n", "\nroster.csv:1:1: there are no providers in this file"},
 		{"roster.txt", "x", "\nroster roster.txt: want a file named *.yaml or *.csv"},
 	} {
-		got, err := Parse(c.file, []byte(c.text), known)
+		got, err := known.ReadRoster(c.file, []byte(c.text))
 		if err == nil || got != nil {
 			t.Errorf("%s imported %v", c.text, got)
 			continue
@@ -178,32 +180,10 @@ roster.csv:6:17: extraneous or missing " in quoted-field`},
 	}
 }
 
-func TestSpansAndDays(t *testing.T) {
-	for text, want := range map[string]Span{
-		"08:00-18:00": {480, 1080}, "00:00-24:00": {0, 1440}, "20:00-02:00": {1200, 1560}, "22:00-00:00": {1320, 1440}, "22:00-24:00": {1320, 1440},
-	} {
-		if got, ok := parseSpan(text); !ok || got != want {
-			t.Errorf("%s: %v %t", text, got, ok)
-		}
-	}
-	for _, text := range []string{"", "-", "08:00", "8:00-9:00", "08:00-09:60", "24:00-08:00", "24:01-25:00", "00:00-00:00", "08:00-09:00-10:00", "08:00 - 09:00", "08-09"} {
-		if got, ok := parseSpan(text); ok {
-			t.Errorf("%q became %v", text, got)
-		}
-	}
-	for text, want := range map[string][]time.Weekday{
-		"mon": {1}, "mon-wed": {1, 2, 3}, "sat-mon": {6, 0, 1}, "daily": {1, 2, 3, 4, 5, 6, 0}, "": nil, "mon-": nil, "Mon": nil, "mon-fri-sat": nil,
-	} {
-		if d := cmp.Diff(want, weekdays(text)); d != "" {
-			t.Errorf("%q: %s", text, d)
-		}
-	}
-}
-
 // Whatever the file, the answer is faults or providers fit to be imported.
-func FuzzParse(f *testing.F) {
+func FuzzReadRoster(f *testing.F) {
 	for _, name := range []string{"good.yaml", "good.csv"} {
-		data, err := os.ReadFile("testdata/" + name)
+		data, err := os.ReadFile("testdata/roster/" + name)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -214,18 +194,18 @@ func FuzzParse(f *testing.F) {
 		if asCSV {
 			file = "f.csv"
 		}
-		got, err := Parse(file, data, known)
+		got, err := known.ReadRoster(file, data)
 		if (err == nil) == (len(got) == 0) {
 			t.Fatalf("%d providers and %v", len(got), err)
 		}
 		for _, p := range got {
-			if p.ID == "" || p.Name == "" || !known.Market(p.Market) || len(p.Services)*len(p.Places)*len(p.Languages) == 0 ||
+			if p.ID == "" || p.Name == "" || known.Markets[p.Market] == nil || len(p.Services)*len(p.Places)*len(p.Languages) == 0 ||
 				p.Priority < 1 || p.Caps.Day < 0 || p.Caps.Week < 0 || p.WhatsApp+p.SMS+p.Email == "" {
 				t.Fatalf("imported %+v", p)
 			}
 			for _, spans := range p.Hours {
 				for _, s := range spans {
-					if s.From < 0 || s.From >= wholeDay || s.Until <= s.From || s.Until > 2*wholeDay {
+					if s.From < 0 || s.From >= 24*60 || s.Until <= s.From || s.Until > 2*24*60 {
 						t.Fatalf("span %v", s)
 					}
 				}

@@ -1,9 +1,10 @@
-package roster
+package site
 
 import (
 	"bytes"
 	"encoding/csv"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -22,40 +23,43 @@ var shapes = map[string]func(cell yaml.Node) *yaml.Node{
 // columns are all there are.
 var columns = slices.Concat(required, []string{"active", "priority", "hours", "after_hours", "leave", "caps"}, lead.Channels)
 
-func (r *reader) csv(data []byte) []*yaml.Node {
+// required are the columns every file has.
+var required = []string{"id", "market", "name", "services", "places", "languages"}
+
+// csv reads rows as the nodes that YAML would have made of them, so that both are
+// checked by the same rules; nil when there are none. absent are the faults that
+// every row has for want of a column.
+func (d *document) csv(data []byte) (_ *yaml.Node, absent []string) {
 	in := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(data, []byte("\ufeff"))))
 	in.FieldsPerRecord = -1
-	header := r.record(in)
-	if header == nil {
-		return nil
-	}
+	header := d.record(in)
 	var names []string
 	for _, cell := range header {
 		switch {
 		case !slices.Contains(columns, cell.Value):
-			r.fault(cell, "unknown column %q; columns are %s", cell.Value, strings.Join(columns, ", "))
+			d.add(cell, "unknown column %q; columns are %s", cell.Value, strings.Join(columns, ", "))
 		case slices.Contains(names, cell.Value):
-			r.fault(cell, "column %s is given twice", cell.Value)
+			d.add(cell, "column %s is given twice", cell.Value)
 		}
 		names = append(names, cell.Value)
 	}
 	for _, name := range required {
-		if !slices.Contains(names, name) {
-			r.fault(header[0], "column %s is missing", name)
-			r.noted[name] = true
+		if header != nil && !slices.Contains(names, name) {
+			d.add(header[0], "column %s is missing", name)
+			absent = append(absent, fmt.Sprintf("%q is missing", name))
 		}
 	}
-	var rows []*yaml.Node
+	var providers []*yaml.Node
 	for {
-		record := r.record(in)
+		record := d.record(in)
 		if record == nil {
-			return rows
+			break
 		}
 		if len(record) != len(names) {
-			r.fault(record[0], "this line has %d cells, the first line has %d", len(record), len(names))
+			d.add(record[0], "this line has %d cells, the first line has %d", len(record), len(names))
 			continue
 		}
-		row := &yaml.Node{Kind: yaml.MappingNode, Line: record[0].Line, Column: 1}
+		row := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: record[0].Line, Column: 1}
 		for i, cell := range record {
 			// A faulty column was told in the first line.
 			if cell.Value == "" || !slices.Contains(columns, names[i]) || slices.Contains(names[:i], names[i]) {
@@ -65,14 +69,38 @@ func (r *reader) csv(data []byte) []*yaml.Node {
 			if shape := shapes[names[i]]; shape != nil {
 				value = shape(*cell)
 			}
-			row.Content = append(row.Content, scalar(*cell, names[i]), value)
+			typed(value, names[i])
+			row.Content = append(row.Content, cellText(*cell, names[i]), value)
 		}
-		rows = append(rows, row)
+		providers = append(providers, row)
+	}
+	if len(providers) == 0 {
+		if len(d.faults) == 0 {
+			d.add(nil, "there are no providers in this file")
+		}
+		return nil, nil
+	}
+	return rows(providers), absent
+}
+
+// typed marks what is no text, so that it is checked as in YAML.
+func typed(cell *yaml.Node, column string) {
+	switch column {
+	case "active", "after_hours":
+		if v := strings.ToLower(cell.Value); v == "true" || v == "false" {
+			cell.Tag = "!!bool"
+		}
+	case "priority":
+		cell.Tag = "!!int"
+	case "caps":
+		for i := 1; i < len(cell.Content); i += 2 {
+			cell.Content[i].Tag = "!!int"
+		}
 	}
 }
 
 // record reads one line's cells; nil at the end of what can be read.
-func (r *reader) record(in *csv.Reader) []*yaml.Node {
+func (d *document) record(in *csv.Reader) []*yaml.Node {
 	texts, err := in.Read()
 	if errors.Is(err, io.EOF) {
 		return nil
@@ -83,28 +111,28 @@ func (r *reader) record(in *csv.Reader) []*yaml.Node {
 		if errors.As(err, &syntax) {
 			at.Line, at.Column, message = syntax.Line, syntax.Column, syntax.Err.Error()
 		}
-		r.fault(at, "%s", message)
+		d.add(at, "%s", message)
 		return nil
 	}
 	cells := make([]*yaml.Node, len(texts))
 	for i, text := range texts {
 		line, column := in.FieldPos(i)
-		cells[i] = scalar(yaml.Node{Line: line, Column: column}, strings.TrimSpace(text))
+		cells[i] = cellText(yaml.Node{Line: line, Column: column}, strings.TrimSpace(text))
 	}
 	return cells
 }
 
-// scalar is a text in a cell's place.
-func scalar(cell yaml.Node, text string) *yaml.Node {
+// cellText is a text in a cell's place.
+func cellText(cell yaml.Node, text string) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: strings.TrimSpace(text), Line: cell.Line, Column: cell.Column}
 }
 
 // list reads "a; b".
 func list(cell yaml.Node) *yaml.Node {
-	out := &yaml.Node{Kind: yaml.SequenceNode, Line: cell.Line, Column: cell.Column}
+	out := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Line: cell.Line, Column: cell.Column}
 	for item := range strings.SplitSeq(cell.Value, ";") {
 		if item = strings.TrimSpace(item); item != "" {
-			out.Content = append(out.Content, scalar(cell, item))
+			out.Content = append(out.Content, cellText(cell, item))
 		}
 	}
 	return out
@@ -113,11 +141,11 @@ func list(cell yaml.Node) *yaml.Node {
 // pairs reads "a 1; b 2".
 func pairs(cell yaml.Node) *yaml.Node {
 	out := list(cell)
-	out.Kind = yaml.MappingNode
+	out.Kind, out.Tag = yaml.MappingNode, "!!map"
 	var content []*yaml.Node
 	for _, item := range out.Content {
 		key, value, _ := strings.Cut(item.Value, " ")
-		content = append(content, scalar(cell, key), scalar(cell, value))
+		content = append(content, cellText(cell, key), cellText(cell, value))
 	}
 	out.Content = content
 	return out
@@ -131,8 +159,8 @@ func leaves(cell yaml.Node) *yaml.Node {
 		if !ranged {
 			until = from
 		}
-		out.Content[i] = &yaml.Node{Kind: yaml.MappingNode, Line: cell.Line, Column: cell.Column, Content: []*yaml.Node{
-			scalar(cell, "from"), scalar(cell, from), scalar(cell, "until"), scalar(cell, until),
+		out.Content[i] = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: cell.Line, Column: cell.Column, Content: []*yaml.Node{
+			cellText(cell, "from"), cellText(cell, from), cellText(cell, "until"), cellText(cell, until),
 		}}
 	}
 	return out
