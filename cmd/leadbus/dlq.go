@@ -33,11 +33,7 @@ type dlqListCmd struct {
 }
 
 func (c *dlqListCmd) Run(ctx context.Context) error {
-	catalog, err := site.Load(c.Config)
-	if err != nil {
-		return err
-	}
-	markets, err := markets(catalog, c.Market)
+	_, markets, err := configured(c.Config, c.Market)
 	if err != nil {
 		return err
 	}
@@ -139,15 +135,19 @@ func printJSON(v any) error {
 	return enc.Encode(v)
 }
 
-// markets are all, sorted, or the only one that was asked for.
-func markets(c *site.Catalog, only string) ([]string, error) {
+// configured reads the configuration; markets are all of it, sorted, or the only
+// one that was asked for.
+func configured(dir, only string) (c *site.Catalog, markets []string, err error) {
+	c, err = site.Load(dir)
 	switch {
+	case err != nil:
+		return nil, nil, err
 	case only == "":
-		return slices.Sorted(maps.Keys(c.Markets)), nil
+		return c, slices.Sorted(maps.Keys(c.Markets)), nil
 	case c.Markets[only] == nil:
-		return nil, fmt.Errorf("there is no market %q", only)
+		return nil, nil, fmt.Errorf("there is no market %q", only)
 	}
-	return []string{only}, nil
+	return c, []string{only}, nil
 }
 
 // operate runs f with every right in a market.

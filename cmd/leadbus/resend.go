@@ -35,11 +35,7 @@ func (c *resendCmd) Run(ctx context.Context) error {
 	if c.To == "next" && c.Channel != "" {
 		return errors.New("the next provider is told on every channel: leave --channel out")
 	}
-	catalog, err := site.Load(c.Config)
-	if err != nil {
-		return err
-	}
-	markets, err := markets(catalog, c.Market)
+	catalog, markets, err := configured(c.Config, c.Market)
 	if err != nil {
 		return err
 	}

@@ -65,11 +65,7 @@ type rosterLintCmd struct {
 }
 
 func (c *rosterLintCmd) Run(ctx context.Context) error {
-	catalog, err := site.Load(c.Config)
-	if err != nil {
-		return err
-	}
-	markets, err := markets(catalog, c.Market)
+	catalog, markets, err := configured(c.Config, c.Market)
 	if err != nil {
 		return err
 	}
@@ -109,11 +105,7 @@ type rosterListCmd struct {
 }
 
 func (c *rosterListCmd) Run(ctx context.Context) error {
-	catalog, err := site.Load(c.Config)
-	if err != nil {
-		return err
-	}
-	markets, err := markets(catalog, c.Market)
+	_, markets, err := configured(c.Config, c.Market)
 	if err != nil {
 		return err
 	}

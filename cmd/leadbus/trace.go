@@ -14,7 +14,6 @@ import (
 	"leadbus/internal/engine/store"
 	"leadbus/internal/event"
 	"leadbus/internal/roster"
-	"leadbus/internal/site"
 	"leadbus/internal/subjects"
 )
 
@@ -36,7 +35,7 @@ func (c *traceCmd) Run(ctx context.Context) error {
 	if !subjects.ValidToken(c.Lead) {
 		return fmt.Errorf("%q is no lead id, and no reference of six digits written together", c.Lead)
 	}
-	catalog, err := site.Load(c.Config)
+	_, markets, err := configured(c.Config, c.Market)
 	if err != nil {
 		return err
 	}
@@ -54,7 +53,7 @@ func (c *traceCmd) Run(ctx context.Context) error {
 	if err != nil && !errors.Is(err, event.ErrNotFound) {
 		fmt.Fprintln(os.Stderr, "no rows:", err)
 	}
-	if out.Events, err = c.events(ctx, catalog); err != nil {
+	if out.Events, err = c.events(ctx, markets); err != nil {
 		return err
 	}
 	if c.JSON {
@@ -74,11 +73,7 @@ func reference(s string) string {
 }
 
 // events reads the lead's events from the market that has them.
-func (c *traceCmd) events(ctx context.Context, catalog *site.Catalog) ([]event.Event, error) {
-	markets, err := markets(catalog, c.Market)
-	if err != nil {
-		return nil, err
-	}
+func (c *traceCmd) events(ctx context.Context, markets []string) ([]event.Event, error) {
 	for _, market := range markets {
 		var found []event.Event
 		err := operate(ctx, c.Settings, market, func(ctx context.Context, bus *bus.Conn) (err error) {
