@@ -3,23 +3,18 @@ package app
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
 
-	"leadbus/internal/call"
 	"leadbus/internal/engine/process"
 	"leadbus/internal/event/alarm"
-	"leadbus/internal/lead"
 	"leadbus/internal/role/watch"
 	"leadbus/internal/role/watch/reconcile"
 	"leadbus/internal/site"
 	"leadbus/internal/vendors/elevenlabs"
-	"leadbus/internal/vendors/twilio"
 )
 
 // reconcileEvery is how often a market's records are compared.
@@ -36,10 +31,10 @@ func (j *wiring) reconciling(whole *site.Catalog, market string, v VendorSetting
 		Catalog: whole, Market: market, Stream: s, Grace: grace, Now: time.Now,
 	}
 	if v.ElevenLabsAPIKey != "" {
-		o.Voice = voice{elevenlabs.New(string(v.ElevenLabsAPIKey), v.ElevenLabsURL)}
+		o.Voice = elevenlabs.New(string(v.ElevenLabsAPIKey), v.ElevenLabsURL)
 	}
 	if v.TwilioAccountSID != "" {
-		o.Carrier = carrier{j.twilio}
+		o.Carrier = j.twilio
 	}
 	return o
 }
@@ -83,64 +78,4 @@ func Reconcile(ctx context.Context, s Settings, v VendorSettings, market string,
 	j := &wiring{Process: process.New(zerolog.Nop()), settings: s, catalog: c}
 	j.vendors(v)
 	return reconcile.Pass(ctx, j.reconciling(c, market, v, grace, operator), time.Now().Add(-since))
-}
-
-// voice is the voice vendor's API as a pass asks it.
-type voice struct{ *elevenlabs.Client }
-
-func (v voice) Conversations(ctx context.Context, agent string, from, to time.Time) ([]reconcile.Conversation, error) {
-	listed, err := v.List(ctx, agent, from, to)
-	if err != nil {
-		return nil, busy(err)
-	}
-	var out []reconcile.Conversation
-	for _, l := range listed {
-		out = append(out, reconcile.Conversation{
-			ID: l.ID, Agent: l.AgentID, Began: l.StartedAt, Ended: l.StartedAt.Add(time.Duration(l.Seconds) * time.Second),
-			Over: l.Status == "done" || l.Status == "failed",
-		})
-	}
-	return out, nil
-}
-
-func (v voice) Fetch(ctx context.Context, id string) (call.Call, []byte, error) {
-	raw, err := v.Get(ctx, id)
-	if err != nil {
-		return call.Call{}, nil, busy(err)
-	}
-	c, err := elevenlabs.Conversation(raw)
-	return c, raw, err
-}
-
-// carrier is the carrier's call log as a pass asks it.
-type carrier struct{ *twilio.Client }
-
-func (c carrier) Dialled(ctx context.Context, from, to time.Time) ([]reconcile.Dialled, error) {
-	calls, err := c.Calls(ctx, from, to)
-	if err != nil {
-		return nil, busy(err)
-	}
-	var out []reconcile.Dialled
-	for _, d := range calls {
-		if d.Direction == "inbound" {
-			out = append(out, reconcile.Dialled{
-				ID: d.SID, From: d.From, To: d.To, Status: d.Status, At: d.StartedAt, Seconds: d.Seconds,
-				Over: !slices.Contains([]string{"queued", "ringing", "in-progress"}, d.Status),
-			})
-		}
-	}
-	return out, nil
-}
-
-// busy says what a vendor asks to wait.
-func busy(err error) error {
-	var b *elevenlabs.Busy
-	var f *lead.Failure
-	switch {
-	case errors.As(err, &b):
-		return reconcile.Wait{After: b.After, Err: err}
-	case errors.As(err, &f) && f.Class == lead.Transient:
-		return reconcile.Wait{After: f.RetryAfter, Err: err}
-	}
-	return err
 }

@@ -124,11 +124,7 @@ func TestAPlayedCallIsToldListedAndFetched(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0].ID != id || list[0].Seconds != 80 || !list[0].StartedAt.Equal(c.StartedAt) {
 		t.Fatalf("%+v %v", list, err)
 	}
-	raw, err := client.Get(t.Context(), id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, err := elevenlabs.Conversation(raw); err != nil || got.ID != id || len(got.Turns) != 1 {
+	if got, _, err := client.Fetch(t.Context(), id); err != nil || got.ID != id || len(got.Turns) != 1 {
 		t.Errorf("%+v %v", got, err)
 	}
 	var messages []message
@@ -280,7 +276,7 @@ func TestWhatCannotBePlayed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer none.Close()
-	if _, err := elevenlabs.New("", none.ElevenLabsURL()).Get(t.Context(), "conv_1"); err == nil {
+	if _, _, err := elevenlabs.New("", none.ElevenLabsURL()).Fetch(t.Context(), "conv_1"); err == nil {
 		t.Error("an unset key is a key")
 	}
 }

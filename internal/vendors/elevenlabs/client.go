@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"leadbus/internal/call"
 	"leadbus/internal/event"
 	"leadbus/internal/vendors/exchange"
 )
@@ -42,28 +43,10 @@ func New(key, base string) *Client {
 	}
 }
 
-// Listed is a conversation in a list.
-type Listed struct {
-	ID        string
-	AgentID   string
-	StartedAt time.Time
-	Seconds   int
-	Status    string // initiated, in-progress, processing, done, failed
-}
-
-// Busy is the vendor's request to wait (429).
-type Busy struct {
-	After time.Duration // zero: it did not say how long
-}
-
-func (b *Busy) Error() string {
-	return fmt.Sprintf("too many requests; the vendor asks to wait %s", b.After)
-}
-
 // List lists the conversations that started between two times, of one agent or,
 // with an empty id, of all. The error is an event.ErrUnauthenticated when the
-// key was refused, a *Busy when the vendor asks to wait.
-func (c *Client) List(ctx context.Context, agentID string, from, to time.Time) ([]Listed, error) {
+// key was refused, a *call.Busy when the vendor asks to wait.
+func (c *Client) List(ctx context.Context, agentID string, from, to time.Time) ([]call.Conversation, error) {
 	q := url.Values{
 		"call_start_after_unix":  {strconv.FormatInt(from.Unix(), 10)},
 		"call_start_before_unix": {strconv.FormatInt(to.Unix(), 10)},
@@ -72,7 +55,7 @@ func (c *Client) List(ctx context.Context, agentID string, from, to time.Time) (
 	if agentID != "" {
 		q.Set("agent_id", agentID)
 	}
-	var out []Listed
+	var out []call.Conversation
 	seen := map[string]bool{} // cursors
 	for {
 		page, err := c.page(ctx, q)
@@ -80,7 +63,7 @@ func (c *Client) List(ctx context.Context, agentID string, from, to time.Time) (
 			return nil, fmt.Errorf("list conversations: %w", err)
 		}
 		for _, o := range page.objects("conversations") {
-			l := Listed{
+			l := call.Conversation{
 				ID: o.text("conversation_id"), AgentID: o.text("agent_id"), Status: o.text("status"),
 				StartedAt: o.time("start_time_unix_secs"), Seconds: o.whole("call_duration_secs"),
 			}
@@ -108,17 +91,18 @@ func (c *Client) page(ctx context.Context, q url.Values) (object, error) {
 	return parse(body)
 }
 
-// Get fetches one conversation for Conversation. The error is as List's, and an
-// event.ErrNotFound when the vendor does not have it.
-func (c *Client) Get(ctx context.Context, conversationID string) ([]byte, error) {
-	body, err := c.get(ctx, "/v1/convai/conversations/"+url.PathEscape(conversationID))
+// Fetch reads one conversation, and answers it as it came too. The error is as
+// List's, and an event.ErrNotFound when the vendor does not have it.
+func (c *Client) Fetch(ctx context.Context, conversationID string) (call.Call, []byte, error) {
+	raw, err := c.get(ctx, "/v1/convai/conversations/"+url.PathEscape(conversationID))
 	if err != nil {
-		return nil, fmt.Errorf("get conversation %s: %w", conversationID, err)
+		return call.Call{}, nil, fmt.Errorf("get conversation %s: %w", conversationID, err)
 	}
-	return body, nil
+	found, err := Conversation(raw)
+	return found, raw, err
 }
 
-// Agent fetches how an agent is set up. The error is as Get's.
+// Agent fetches how an agent is set up. The error is as Fetch's.
 func (c *Client) Agent(ctx context.Context, id string) ([]byte, error) {
 	body, err := c.get(ctx, "/v1/convai/agents/"+url.PathEscape(id))
 	if err != nil {
@@ -147,7 +131,7 @@ func (c *Client) get(ctx context.Context, path string) ([]byte, error) {
 	case status == http.StatusNotFound:
 		return nil, fmt.Errorf("the vendor does not have it, or the key is of another workspace: %w", event.ErrNotFound)
 	case status == http.StatusTooManyRequests:
-		return nil, &Busy{After: exchange.RetryAfter(res.Header, time.Now())}
+		return nil, &call.Busy{After: exchange.RetryAfter(res.Header, time.Now())}
 	case status >= http.StatusInternalServerError:
 		return nil, fmt.Errorf("the vendor failed (status %d)", status)
 	case status != http.StatusOK:

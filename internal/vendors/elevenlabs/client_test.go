@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"leadbus/internal/call"
 	"leadbus/internal/event"
 	"leadbus/internal/vendors/elevenlabs"
 )
@@ -56,7 +57,7 @@ func TestRefusalsAndFailures(t *testing.T) {
 		"a short answer":   {answer(200, `{"a":`+caller, "Content-Length", "9999"), nil, "early"},
 	} {
 		client := server(t, c.server)
-		_, get := client.Get(t.Context(), "conv_1")
+		_, _, get := client.Fetch(t.Context(), "conv_1")
 		_, list := client.List(t.Context(), "agent_1", time.Now().Add(-time.Hour), time.Now())
 		for _, err := range []error{get, list} {
 			if err == nil || c.is != nil && !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), caller) {
@@ -68,8 +69,8 @@ func TestRefusalsAndFailures(t *testing.T) {
 
 func TestTheVendorAsksToWait(t *testing.T) {
 	for header, want := range map[string]time.Duration{"": 0, "7": 7 * time.Second, "soon": 0} {
-		_, err := server(t, answer(429, caller, "Retry-After", header)).Get(t.Context(), "conv_1")
-		var busy *elevenlabs.Busy
+		_, _, err := server(t, answer(429, caller, "Retry-After", header)).Fetch(t.Context(), "conv_1")
+		var busy *call.Busy
 		if !errors.As(err, &busy) || busy.After != want {
 			t.Errorf("%q: %v", header, err)
 		}
@@ -95,7 +96,7 @@ func TestPagesFollowTheCursor(t *testing.T) {
 	})
 	list, err := client.List(t.Context(), "agent_1", from, to)
 	if err != nil || len(list) != 2 || list[1].ID != "conv_2" ||
-		list[0] != (elevenlabs.Listed{ID: "conv_1", AgentID: "agent_1", StartedAt: time.Unix(1795273400, 0).UTC(), Seconds: 9, Status: "done"}) {
+		list[0] != (call.Conversation{ID: "conv_1", AgentID: "agent_1", StartedAt: time.Unix(1795273400, 0).UTC(), Seconds: 9, Status: "done"}) {
 		t.Errorf("%+v %v", list, err)
 	}
 	for _, page := range []string{`{"has_more":true}`, `{"has_more":true,"next_cursor":"again"}`, `[]`} {
@@ -109,8 +110,8 @@ func TestAConversationIDStaysInItsPlace(t *testing.T) {
 	client := server(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.URL.EscapedPath()+"?"+r.URL.RawQuery)
 	})
-	if got, err := client.Get(t.Context(), "conv/1?x"); err != nil || string(got) != "/v1/convai/conversations/conv%2F1%3Fx?" {
-		t.Errorf("%s %v", got, err)
+	if _, got, _ := client.Fetch(t.Context(), "conv/1?x"); string(got) != "/v1/convai/conversations/conv%2F1%3Fx?" {
+		t.Errorf("%s", got)
 	}
 	if got, err := client.Agent(t.Context(), "agent/1?x"); err != nil || string(got) != "/v1/convai/agents/agent%2F1%3Fx?" {
 		t.Errorf("%s %v", got, err)
@@ -123,7 +124,7 @@ func TestACallersDeadlineHolds(t *testing.T) {
 		cancel()
 		<-r.Context().Done()
 	})
-	if _, err := client.Get(ctx, "conv_1"); !errors.Is(err, context.Canceled) {
+	if _, _, err := client.Fetch(ctx, "conv_1"); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }

@@ -8,26 +8,17 @@ import (
 	"time"
 
 	api "github.com/twilio/twilio-go/rest/api/v2010"
+
+	"leadbus/internal/call"
 )
 
 // callPages bounds one look at the call log, at a thousand calls a page.
 const callPages = 100
 
-// Call is one entry of Twilio's call log.
-type Call struct {
-	SID       string
-	From      string
-	To        string
-	Status    string // queued, ringing, in-progress, completed, busy, no-answer, canceled, failed
-	Direction string // inbound, outbound-api, outbound-dial, …
-	StartedAt time.Time
-	Seconds   int // zero while the call lasts
-}
-
 // Calls lists the account's calls that started between two times, newest first.
 // A call that did not start yet is not among them.
-func (c *Client) Calls(ctx context.Context, from, to time.Time) ([]Call, error) {
-	var out []Call
+func (c *Client) Calls(ctx context.Context, from, to time.Time) ([]call.Dialled, error) {
+	var out []call.Dialled
 	number, token := "", ""
 	for range callPages {
 		page, err := c.callPage(ctx, from, to, number, token)
@@ -40,7 +31,7 @@ func (c *Client) Calls(ctx context.Context, from, to time.Time) ([]Call, error) 
 				continue
 			}
 			seconds, _ := strconv.Atoi(deref(found.Duration))
-			out = append(out, Call{
+			out = append(out, call.Dialled{
 				SID: deref(found.Sid), From: deref(found.From), To: deref(found.To),
 				Status: deref(found.Status), Direction: deref(found.Direction), StartedAt: started.UTC(), Seconds: seconds,
 			})

@@ -12,9 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"leadbus/internal/call"
 	"leadbus/internal/lead"
 	"leadbus/internal/local/sandbox"
-	"leadbus/internal/vendors/twilio"
 )
 
 func play(t *testing.T, s *sandbox.Sandbox, sid, direction string, start time.Time) {
@@ -42,7 +42,7 @@ func TestTheCallLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []twilio.Call{
+	want := []call.Dialled{
 		{SID: "CA2", From: "+41225394512", To: "+41781240001", Status: "completed", Direction: "outbound-api", StartedAt: at.Add(time.Minute), Seconds: 42},
 		{SID: "CA1", From: "+41781240001", To: "+41225394512", Status: "completed", Direction: "inbound", StartedAt: at, Seconds: 42},
 	}

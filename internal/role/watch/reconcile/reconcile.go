@@ -66,44 +66,18 @@ const (
 	giveUp      = 3               // conversations in a row that cannot be had
 )
 
-// Voice is the voice vendor's API.
+// Voice is the voice vendor's API. What it asks to wait is a *call.Busy.
 type Voice interface {
-	// Conversations are those that started between two times, of one agent or,
-	// with an empty id, of all. What a vendor asks to wait is a Wait.
-	Conversations(ctx context.Context, agent string, from, to time.Time) ([]Conversation, error)
+	// List are the conversations that started between two times, of one agent
+	// or, with an empty id, of all.
+	List(ctx context.Context, agent string, from, to time.Time) ([]call.Conversation, error)
 	// Fetch reads a conversation, and answers it as it came too.
 	Fetch(ctx context.Context, id string) (call.Call, []byte, error)
 }
 
-// Conversation is a line of the voice vendor's list.
-type Conversation struct {
-	ID, Agent string
-	Began     time.Time
-	Ended     time.Time
-	Over      bool // and analysed
-}
-
-// Wait is a vendor's request to come back later.
-type Wait struct {
-	After time.Duration // zero: it did not say how long
-	Err   error
-}
-
-func (w Wait) Error() string { return w.Err.Error() }
-
-func (w Wait) Unwrap() error { return w.Err }
-
-// Carrier is the carrier's call log.
+// Carrier is the carrier's call log. What it asks to wait is a *lead.Failure.
 type Carrier interface {
-	Dialled(ctx context.Context, from, to time.Time) ([]Dialled, error)
-}
-
-// Dialled is a call that the carrier took in.
-type Dialled struct {
-	ID, From, To, Status string
-	At                   time.Time
-	Seconds              int
-	Over                 bool
+	Calls(ctx context.Context, from, to time.Time) ([]call.Dialled, error)
 }
 
 // Stream holds the market's events.
@@ -252,11 +226,11 @@ func (p *pass) conversations(ctx context.Context) (unlisted map[string]bool, err
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	unlisted = map[string]bool{}
-	var all []Conversation
+	var all []call.Conversation
 	var faults []error
 	agents := p.agents()
 	for _, agent := range agents {
-		found, err := patient(ctx, func() ([]Conversation, error) { return p.Voice.Conversations(ctx, agent, p.since, p.now) })
+		found, err := patient(ctx, func() ([]call.Conversation, error) { return p.Voice.List(ctx, agent, p.since, p.now) })
 		if errors.Is(err, event.ErrUnauthenticated) || err != nil && ctx.Err() != nil {
 			return map[string]bool{"": true}, err
 		} else if err != nil {
@@ -267,16 +241,16 @@ func (p *pass) conversations(ctx context.Context) (unlisted map[string]bool, err
 	if len(agents) > 0 && len(unlisted) == len(agents) {
 		unlisted[""] = true
 	}
-	slices.SortFunc(all, func(a, b Conversation) int { return b.Began.Compare(a.Began) })
+	slices.SortFunc(all, func(a, b call.Conversation) int { return b.StartedAt.Compare(a.StartedAt) })
 	failed := 0 // in a row
 	for _, c := range all {
-		market, domain := p.Catalog.OfAgent(c.Agent)
+		market, domain := p.Catalog.OfAgent(c.AgentID)
 		id := lead.NewID(domain, c.ID)
 		if r := p.leads[id]; market != p.Market || r != nil && r.ended {
 			continue
 		}
-		g := Gap{Kind: WebhookLost, Site: domain, Lead: id, Ref: c.ID, At: c.Began, Quiet: true}
-		over, err := c.Over && p.now.Sub(c.Ended) >= p.Grace, error(nil)
+		g := Gap{Kind: WebhookLost, Site: domain, Lead: id, Ref: c.ID, At: c.StartedAt, Quiet: true}
+		over, err := c.Over() && p.now.Sub(c.EndedAt()) >= p.Grace, error(nil)
 		switch {
 		case !over:
 		case failed == giveUp:
@@ -290,9 +264,9 @@ func (p *pass) conversations(ctx context.Context) (unlisted map[string]bool, err
 			p.gap(g)
 			continue
 		}
-		p.known[domain] = append(p.known[domain], conversation{began: c.Began})
-		if !c.Over && p.now.Sub(c.Began) > endTime {
-			p.gap(Gap{Kind: Unfinished, Site: domain, Lead: id, Ref: c.ID, At: c.Began})
+		p.known[domain] = append(p.known[domain], conversation{began: c.StartedAt})
+		if !c.Over() && p.now.Sub(c.StartedAt) > endTime {
+			p.gap(Gap{Kind: Unfinished, Site: domain, Lead: id, Ref: c.ID, At: c.StartedAt})
 		}
 		if !over || errors.Is(err, event.ErrNotFound) { // deleted since
 			continue
@@ -362,16 +336,29 @@ func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, limit)
 }
 
+// busy is what a vendor asks to wait.
+func busy(err error) (after time.Duration, asked bool) {
+	var b *call.Busy
+	var f *lead.Failure
+	switch {
+	case errors.As(err, &b):
+		return b.After, true
+	case errors.As(err, &f) && f.Class == lead.Transient:
+		return f.RetryAfter, true
+	}
+	return 0, false
+}
+
 // patient asks again, a few times, when a vendor wants to be asked a little
 // later.
 func patient[T any](ctx context.Context, ask func() (T, error)) (T, error) {
 	for try := 1; ; try++ {
 		got, err := ask()
-		var wait Wait
-		if !errors.As(err, &wait) || wait.After > longestWait || try == tries {
+		wait, asked := busy(err)
+		if !asked || wait > longestWait || try == tries {
 			return got, err
 		}
-		pause := max(wait.After, time.Second)
+		pause := max(wait, time.Second)
 		if end, ok := ctx.Deadline(); ok && time.Until(end) < pause {
 			return got, err
 		}
@@ -399,27 +386,27 @@ func (p *pass) dialled(ctx context.Context, unlisted map[string]bool) error {
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	calls, err := patient(ctx, func() ([]Dialled, error) { return p.Carrier.Dialled(ctx, p.since, p.now) })
+	calls, err := patient(ctx, func() ([]call.Dialled, error) { return p.Carrier.Calls(ctx, p.since, p.now) })
 	if err != nil {
 		return err
 	}
 	logged := map[string]bool{}
 	for _, d := range calls {
-		logged[d.ID] = true
+		logged[d.SID] = true
 	}
 	for _, d := range calls {
 		to := sites[d.To]
-		ended := d.At.Add(time.Duration(d.Seconds) * time.Second)
-		if to == nil || !d.Over || p.bySID[d.ID] || p.now.Sub(ended) < p.Grace {
+		ended := d.StartedAt.Add(time.Duration(d.Seconds) * time.Second)
+		if to == nil || !d.Over() || d.Direction != "inbound" || p.bySID[d.SID] || p.now.Sub(ended) < p.Grace {
 			continue
 		}
 		// A conversation without an id of this log is that of the call at the
 		// same time.
-		if slices.ContainsFunc(p.known[to.Domain], func(t conversation) bool { return !logged[t.sid] && t.began.Sub(d.At).Abs() < sameCall }) {
+		if slices.ContainsFunc(p.known[to.Domain], func(t conversation) bool { return !logged[t.sid] && t.began.Sub(d.StartedAt).Abs() < sameCall }) {
 			continue
 		}
 		g := Gap{
-			Kind: Unanswered, Site: to.Domain, Ref: d.ID, At: d.At, Caller: d.From,
+			Kind: Unanswered, Site: to.Domain, Ref: d.SID, At: d.StartedAt, Caller: d.From,
 			Detail: fmt.Sprintf("%s after %d s", d.Status, d.Seconds), Quiet: d.Seconds < abandoned && d.Status == "completed",
 		}
 		if g.Quiet {
