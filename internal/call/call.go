@@ -1,6 +1,6 @@
 // Package call holds the nouns of a finished phone call between a customer and
 // the voice agent, as any voice vendor could report it. It imports nothing of
-// ours.
+// ours. The tags db name the columns in which Postgres keeps them.
 package call
 
 import (
@@ -20,31 +20,31 @@ const (
 // Call is one conversation as it was when its analysis was complete. Fields
 // that the vendor left out are zero; nothing is invented.
 type Call struct {
-	ID        string    `json:"id"`   // the vendor's conversation id
-	Site      string    `json:"site"` // domain, from the agent id
-	AgentID   string    `json:"agent_id"`
-	Version   string    `json:"version,omitempty"` // of the agent, when the vendor tells
+	ID        string    `json:"id" db:"conversation_id"` // the vendor's conversation id
+	Site      string    `json:"site" db:"site"`          // domain, from the agent id
+	AgentID   string    `json:"agent_id" db:"agent_id"`
+	Version   string    `json:"version,omitempty" db:"version"` // of the agent, when the vendor tells
 	Branch    string    `json:"branch,omitempty"`
-	StartedAt time.Time `json:"started_at"`
-	Seconds   int       `json:"seconds"` // duration
+	StartedAt time.Time `json:"started_at" db:"started_at"`
+	Seconds   int       `json:"seconds" db:"seconds"` // duration
 
-	Direction string `json:"direction,omitempty"` // inbound, outbound; empty when it was no phone call
-	CallSID   string `json:"call_sid,omitempty"`
+	Direction string `json:"direction,omitempty" db:"direction"` // inbound, outbound; empty when it was no phone call
+	CallSID   string `json:"call_sid,omitempty" db:"call_sid"`
 	CallerID  string `json:"caller_id,omitempty"`
-	Called    string `json:"called,omitempty"` // the number dialled
-	Source    string `json:"source,omitempty"` // twilio, sip_trunk, widget, …
+	Called    string `json:"called,omitempty"`             // the number dialled
+	Source    string `json:"source,omitempty" db:"source"` // twilio, sip_trunk, widget, …
 
-	Status   string  `json:"status,omitempty"`   // done, failed
-	Ended    string  `json:"ended,omitempty"`    // termination reason, free text
-	Error    string  `json:"error,omitempty"`    // of the vendor's platform
-	Language string  `json:"language,omitempty"` // main language, two letters
-	Cost     float64 `json:"cost,omitempty"`     // US dollars
+	Status   string  `json:"status,omitempty" db:"status"`     // done, failed
+	Ended    string  `json:"ended,omitempty" db:"ended"`       // termination reason, free text
+	Error    string  `json:"error,omitempty" db:"error"`       // of the vendor's platform
+	Language string  `json:"language,omitempty" db:"language"` // main language, two letters
+	Cost     float64 `json:"cost,omitempty" db:"cost"`         // US dollars
 
 	Turns []Turn    `json:"turns,omitempty"` // what was said, in order
 	Tools []ToolUse `json:"tools,omitempty"` // every tool request in order, nested ones included
 
 	Summary    string               `json:"summary,omitempty"`
-	Successful string               `json:"successful,omitempty"` // success, failure, unknown
+	Successful string               `json:"successful,omitempty" db:"successful"` // success, failure, unknown
 	Criteria   map[string]Criterion `json:"criteria,omitempty"`
 	// Collected are the data-collection results as text; a value the agent did
 	// not find is absent.
@@ -53,26 +53,26 @@ type Call struct {
 
 // Turn is something said aloud.
 type Turn struct {
-	Who         string `json:"who"`
-	Text        string `json:"text"`   // what was heard
-	Second      int    `json:"second"` // since the call began
-	Interrupted bool   `json:"interrupted,omitempty"`
+	Who         string `json:"who" db:"who"`
+	Text        string `json:"text" db:"text"`     // what was heard
+	Second      int    `json:"second" db:"second"` // since the call began
+	Interrupted bool   `json:"interrupted,omitempty" db:"interrupted"`
 }
 
 // ToolUse is one request of a tool and, joined by the request id, its result.
 type ToolUse struct {
-	Name      string          `json:"name"`
-	RequestID string          `json:"request_id"`
-	Second    int             `json:"second"`
+	Name      string          `json:"name" db:"name"`
+	RequestID string          `json:"request_id" db:"request_id"`
+	Second    int             `json:"second" db:"second"`
 	Turn      int             `json:"turn"` // how many turns had been said before it
 	Params    json.RawMessage `json:"params,omitempty"`
-	Body      string          `json:"body,omitempty"` // what was sent to us, when the vendor tells
-	Ran       bool            `json:"ran"`            // false: requested and never run
-	Answered  bool            `json:"answered"`       // a result came
-	Failed    bool            `json:"failed,omitempty"`
-	ErrorType string          `json:"error_type,omitempty"`
-	Latency   float64         `json:"latency,omitempty"` // seconds
-	Result    string          `json:"result,omitempty"`
+	Body      string          `json:"body,omitempty"`         // what was sent to us, when the vendor tells
+	Ran       bool            `json:"ran" db:"ran"`           // false: requested and never run
+	Answered  bool            `json:"answered" db:"answered"` // a result came
+	Failed    bool            `json:"failed,omitempty" db:"failed"`
+	ErrorType string          `json:"error_type,omitempty" db:"error_type"`
+	Latency   float64         `json:"latency,omitempty" db:"latency"` // seconds
+	Result    string          `json:"result,omitempty" db:"result"`
 }
 
 // Criterion is the vendor's own evaluation of one criterion.
@@ -93,20 +93,20 @@ func (c Call) Dispatched() bool {
 
 // Finding is something that a call shows to be wrong, or not to be as it should.
 type Finding struct {
-	Detector string `json:"detector"`           // such as missed_dispatch
-	Severity string `json:"severity"`           // rescue, page, review, digest, count
-	Sentence string `json:"sentence,omitempty"` // what was said
-	Second   int    `json:"second"`             // since the call began
-	Detail   string `json:"detail,omitempty"`
+	Detector string `json:"detector" db:"detector"`           // such as missed_dispatch
+	Severity string `json:"severity" db:"severity"`           // rescue, page, review, digest, count
+	Sentence string `json:"sentence,omitempty" db:"sentence"` // what was said
+	Second   int    `json:"second" db:"second"`               // since the call began
+	Detail   string `json:"detail,omitempty" db:"detail"`
 }
 
 // Scan is what the scanner made of a call.
 type Scan struct {
 	// Eligible calls ought to have become a lead; Why says why one is not.
-	Eligible   bool      `json:"eligible"`
-	Why        string    `json:"why,omitempty"`
-	Dispatched bool      `json:"dispatched"`
-	Recovered  bool      `json:"recovered"` // the lead was rebuilt from the call
+	Eligible   bool      `json:"eligible" db:"eligible"`
+	Why        string    `json:"why,omitempty" db:"why"`
+	Dispatched bool      `json:"dispatched" db:"dispatched"`
+	Recovered  bool      `json:"recovered" db:"recovered"` // the lead was rebuilt from the call
 	Findings   []Finding `json:"findings,omitempty"`
 }
 

@@ -12,22 +12,8 @@ import (
 type (
 	// Call is a finished call without what names the caller.
 	Call struct {
-		Lead           string    `db:"lead"`
-		ConversationID string    `db:"conversation_id"`
-		Site           string    `db:"site"`
-		AgentID        string    `db:"agent_id"`
-		Version        string    `db:"version"`
-		StartedAt      time.Time `db:"started_at"`
-		Seconds        int       `db:"seconds"`
-		Direction      string    `db:"direction"`
-		CallSID        string    `db:"call_sid"`
-		Source         string    `db:"source"`
-		Status         string    `db:"status"`
-		Ended          string    `db:"ended"`
-		Error          string    `db:"error"`
-		Language       string    `db:"language"`
-		Cost           float64   `db:"cost"`
-		Successful     string    `db:"successful"`
+		Lead string `db:"lead"`
+		call.Call
 	}
 
 	// CallPerson is what was gathered in a call.
@@ -42,50 +28,32 @@ type (
 
 	// Turn is a sentence of a call.
 	Turn struct {
-		Lead        string `db:"lead"`
-		N           int    `db:"n"`
-		Who         string `db:"who"`
-		Second      int    `db:"second"`
-		Text        string `db:"text"`
-		Interrupted bool   `db:"interrupted"`
+		Lead string `db:"lead"`
+		N    int    `db:"n"`
+		call.Turn
 	}
 
 	// Tool is a use of a tool in a call.
 	Tool struct {
-		Lead      string  `db:"lead"`
-		N         int     `db:"n"`
-		Name      string  `db:"name"`
-		RequestID string  `db:"request_id"`
-		Second    int     `db:"second"`
-		Ran       bool    `db:"ran"`
-		Answered  bool    `db:"answered"`
-		Failed    bool    `db:"failed"`
-		ErrorType string  `db:"error_type"`
-		Latency   float64 `db:"latency"`
-		Params    string  `db:"params"`
-		Result    string  `db:"result"`
+		Lead string `db:"lead"`
+		N    int    `db:"n"`
+		call.ToolUse
+		Params string `db:"params"` // as text, whatever it is
 	}
 
 	// Scan is what the scanner made of a call.
 	Scan struct {
-		Lead       string    `db:"lead"`
-		Site       string    `db:"site"`
-		Eligible   bool      `db:"eligible"`
-		Why        string    `db:"why"`
-		Dispatched bool      `db:"dispatched"`
-		Recovered  bool      `db:"recovered"`
-		ScannedAt  time.Time `db:"scanned_at"`
+		Lead string `db:"lead"`
+		Site string `db:"site"`
+		call.Scan
+		ScannedAt time.Time `db:"scanned_at"`
 	}
 
 	// Finding is one finding of a scan.
 	Finding struct {
-		Lead     string `db:"lead"`
-		N        int    `db:"n"`
-		Detector string `db:"detector"`
-		Severity string `db:"severity"`
-		Sentence string `db:"sentence"`
-		Second   int    `db:"second"`
-		Detail   string `db:"detail"`
+		Lead string `db:"lead"`
+		N    int    `db:"n"`
+		call.Finding
 	}
 )
 
@@ -114,26 +82,19 @@ func (c *Calls) Add(e event.Event) {
 	switch b := e.Body.(type) {
 	case *event.Ended:
 		k := b.Call
-		c.Calls = append(c.Calls, &Call{
-			Lead: id, ConversationID: k.ID, Site: e.Lead.Site, AgentID: k.AgentID, Version: k.Version, StartedAt: micros(k.StartedAt), Seconds: k.Seconds,
-			Direction: k.Direction, CallSID: k.CallSID, Source: k.Source, Status: k.Status, Ended: k.Ended, Error: k.Error, Language: k.Language,
-			Cost: k.Cost, Successful: k.Successful,
-		})
+		k.Site, k.StartedAt = e.Lead.Site, micros(k.StartedAt)
+		c.Calls = append(c.Calls, &Call{id, k})
 		c.Persons = append(c.Persons, &CallPerson{Lead: id, CallerID: k.CallerID, Called: k.Called, Summary: k.Summary, Criteria: k.Criteria, Collected: k.Collected})
 		for n, t := range k.Turns {
-			c.Turns = append(c.Turns, &Turn{Lead: id, N: n, Who: t.Who, Second: t.Second, Text: t.Text, Interrupted: t.Interrupted})
+			c.Turns = append(c.Turns, &Turn{id, n, t})
 		}
 		for n, t := range k.Tools {
-			c.Tools = append(c.Tools, &Tool{
-				Lead: id, N: n, Name: t.Name, RequestID: t.RequestID, Second: t.Second, Ran: t.Ran, Answered: t.Answered, Failed: t.Failed,
-				ErrorType: t.ErrorType, Latency: t.Latency, Params: string(t.Params), Result: t.Result,
-			})
+			c.Tools = append(c.Tools, &Tool{id, n, t, string(t.Params)})
 		}
 	case *event.Scanned:
-		s := b.Scan
-		c.Scans = append(c.Scans, &Scan{Lead: id, Site: e.Lead.Site, Eligible: s.Eligible, Why: s.Why, Dispatched: s.Dispatched, Recovered: s.Recovered, ScannedAt: micros(e.At)})
-		for n, f := range s.Findings {
-			c.Findings = append(c.Findings, &Finding{Lead: id, N: n, Detector: f.Detector, Severity: f.Severity, Sentence: f.Sentence, Second: f.Second, Detail: f.Detail})
+		c.Scans = append(c.Scans, &Scan{id, e.Lead.Site, b.Scan, micros(e.At)})
+		for n, f := range b.Scan.Findings {
+			c.Findings = append(c.Findings, &Finding{id, n, f})
 		}
 	}
 }
