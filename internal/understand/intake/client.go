@@ -19,6 +19,11 @@ const SecretHeader = "X-Leadbus-Secret"
 // maxAnswer bounds what is read of an answer, in bytes.
 const maxAnswer = 64 << 10
 
+// Doer makes HTTP requests; an *http.Client does.
+type Doer interface {
+	Do(r *http.Request) (*http.Response, error)
+}
+
 // Request is a tool call to the edge at a base URL, as a voice agent makes it.
 func Request(ctx context.Context, edge, domain, secret string, body []byte) (*http.Request, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimRight(edge, "/")+"/v1/sites/"+domain+"/dispatch_lead", bytes.NewReader(body))
@@ -32,10 +37,7 @@ func Request(ctx context.Context, edge, domain, secret string, body []byte) (*ht
 
 // Do makes a tool call and reads the reply, which it answers as it came, too. A
 // status other than 200 is an error.
-func Do(client interface {
-	Do(r *http.Request) (*http.Response, error)
-}, r *http.Request,
-) (answer []byte, reply Reply, err error) {
+func Do(client Doer, r *http.Request) (answer []byte, reply Reply, err error) {
 	res, err := client.Do(r)
 	if err != nil {
 		return nil, reply, fmt.Errorf("the edge does not answer: %w", err)

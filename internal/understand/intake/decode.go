@@ -143,7 +143,7 @@ type decoder struct {
 	flags  []string
 }
 
-// asText is the first of the fields that holds anything, cleaned and cut.
+// text is the first of the fields that holds anything, cleaned and cut.
 func (d *decoder) text(limit int, names ...string) string {
 	for _, name := range names {
 		if s := clean(asText(d.fields[name])); s != "" {

@@ -47,11 +47,6 @@ const (
 	pause    = 250 * time.Millisecond // between looks at the stream
 )
 
-// Doer makes HTTP requests; an *http.Client does.
-type Doer interface {
-	Do(r *http.Request) (*http.Response, error)
-}
-
 // Stream holds the market's events.
 type Stream interface {
 	// Events are the stored events of a lead, in stream order.
@@ -65,7 +60,7 @@ type Options struct {
 	URL     string                     // the edge's public address
 	Secret  func(domain string) string // of a site's tool calls; empty for none
 	Stream  Stream
-	Client  Doer // default: http.DefaultClient
+	Client  intake.Doer // default: http.DefaultClient
 	Now     func() time.Time
 
 	Late time.Duration // from when on an arrival is late; default 60 s
