@@ -1,13 +1,43 @@
 // Package text brings text into the one form in which spoken words, names and
-// aliases are compared.
+// aliases are compared, and reads the tables of words that the binary holds.
 package text
 
 import (
+	"io/fs"
+	"path"
 	"strings"
 	"unicode"
 
+	"go.yaml.in/yaml/v4"
 	"golang.org/x/text/unicode/norm"
 )
+
+// Shipped reads a YAML table that is part of the binary, and panics when it is
+// no T.
+func Shipped[T any](data []byte) (table T) {
+	if err := yaml.Load(data, &table, yaml.WithKnownFields()); err != nil {
+		panic(err)
+	}
+	return table
+}
+
+// ShippedFiles reads the YAML tables of a folder in the binary, by file name
+// without extension: one for each language.
+func ShippedFiles[T any](files fs.FS, folder string) map[string]T {
+	all := map[string]T{}
+	names, err := fs.Glob(files, folder+"/*.yaml")
+	for _, name := range names {
+		var data []byte
+		if data, err = fs.ReadFile(files, name); err != nil {
+			break
+		}
+		all[strings.TrimSuffix(path.Base(name), ".yaml")] = Shipped[T](data)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return all
+}
 
 // letters are those that Unicode does not take apart.
 var letters = map[rune]string{

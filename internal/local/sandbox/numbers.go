@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v4"
+	"leadbus/internal/text"
 )
 
 // trouble is one thing that goes wrong for a recipient.
@@ -19,7 +19,7 @@ type trouble struct {
 var table []byte
 
 // numbers is what goes wrong, and for whom; see numbers.yaml.
-var numbers = func() (all struct {
+var numbers = text.Shipped[struct {
 	Refused, Failing, Unfit []trouble
 	To, From                map[string]string
 	Mailboxes               []struct{ Local, Meaning, Fate string }
@@ -27,12 +27,7 @@ var numbers = func() (all struct {
 		Code    int
 		Message string
 	}
-}) {
-	if err := yaml.Load(table, &all, yaml.WithKnownFields()); err != nil {
-		panic(err) // part of the program
-	}
-	return all
-}()
+}](table)
 
 const silent = "63033" // WhatsApp does not tell that a recipient blocked us
 

@@ -3,7 +3,7 @@ package scenario
 import (
 	_ "embed"
 
-	"go.yaml.in/yaml/v4"
+	"leadbus/internal/text"
 )
 
 // words are what the two say, in one language.
@@ -31,9 +31,4 @@ type words struct {
 //go:embed words.yaml
 var shipped []byte
 
-var spoken = func() (all map[string]words) {
-	if err := yaml.Load(shipped, &all, yaml.WithKnownFields()); err != nil {
-		panic(err) // a file of ours
-	}
-	return all
-}()
+var spoken = text.Shipped[map[string]words](shipped)

@@ -7,19 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
-	"io/fs"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-
-	"go.yaml.in/yaml/v4"
 
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/lead/link"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
+	"leadbus/internal/text"
 	"leadbus/internal/understand/phone"
 )
 
@@ -29,25 +27,7 @@ var linkFiles embed.FS
 var linkPage = template.Must(template.ParseFS(linkFiles, "links/page.html"))
 
 // linkTexts are the page's words, by language; see links/en.yaml.
-var linkTexts = func() map[string]map[string]string {
-	all := map[string]map[string]string{}
-	names, err := fs.Glob(linkFiles, "links/*.yaml")
-	for _, name := range names {
-		var data []byte
-		var one map[string]string
-		if data, err = linkFiles.ReadFile(name); err == nil {
-			err = yaml.Load(data, &one)
-		}
-		if err != nil {
-			break
-		}
-		all[strings.TrimSuffix(strings.TrimPrefix(name, "links/"), ".yaml")] = one
-	}
-	if err != nil {
-		panic(err) // of files in the binary
-	}
-	return all
-}()
+var linkTexts = text.ShippedFiles[map[string]string](linkFiles, "links")
 
 // page is what a link shows.
 type page struct {

@@ -6,10 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v4"
-
 	"leadbus/internal/lead"
 	"leadbus/internal/site"
+	"leadbus/internal/text"
 	"leadbus/internal/understand/phone"
 )
 
@@ -32,12 +31,7 @@ type phrases struct {
 //go:embed phrases.yaml
 var shipped []byte
 
-var spoken = func() (all map[string]phrases) {
-	if err := yaml.Load(shipped, &all, yaml.WithKnownFields()); err != nil {
-		panic(err) // part of the program
-	}
-	return all
-}()
+var spoken = text.Shipped[map[string]phrases](shipped)
 
 // Reply tells the agent what to say and, where something is doubtful, what to
 // ask: first the number, then the place, the service and the name, at most two

@@ -27,17 +27,14 @@ type Composer struct {
 // language and text of every broken override. Without a signer, or a public
 // URL where its links lead, the mails have no links.
 func New(catalog *site.Catalog, market string, links *link.Signer, publicURL string) (*Composer, error) {
-	base, err := shippedTexts()
-	if err != nil {
-		return nil, err
-	}
 	c := &Composer{catalog: catalog, links: links, public: strings.TrimRight(publicURL, "/"), texts: map[string]map[string]*texts{}}
 	var faults []error
 	for domain, s := range catalog.Sites {
 		if s.Market != market {
 			continue
 		}
-		c.texts[domain], err = override(base, s)
+		var err error
+		c.texts[domain], err = override(shippedTexts(), s)
 		faults = append(faults, err)
 	}
 	return c, errors.Join(faults...)

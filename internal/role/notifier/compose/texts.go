@@ -4,16 +4,15 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"text/template"
 
-	"go.yaml.in/yaml/v4"
-
 	"leadbus/internal/site"
+	tables "leadbus/internal/text"
 )
 
 //go:embed texts
@@ -22,13 +21,16 @@ var shipped embed.FS
 // text is one message text: a Go template over words.
 type text struct{ t *template.Template }
 
-// UnmarshalText reads the template.
+// UnmarshalText reads the template and executes it on words of both extremes:
+// afterwards it cannot fail when a lead is at stake.
 func (x *text) UnmarshalText(b []byte) (err error) {
 	if len(strings.TrimSpace(string(b))) == 0 {
 		return errors.New("the text is empty")
 	}
-	x.t, err = template.New("text").Parse(string(b))
-	return err
+	if x.t, err = template.New("text").Parse(string(b)); err != nil {
+		return err
+	}
+	return errors.Join(x.t.Execute(io.Discard, words{}), x.t.Execute(io.Discard, sample))
 }
 
 // texts are all texts in one language; see texts/en.yaml for what each says.
@@ -56,39 +58,7 @@ type advice struct {
 const fallback = "en"
 
 // shippedTexts are the texts in the binary, by language; nobody changes them.
-var shippedTexts = sync.OnceValues(func() (map[string]*texts, error) {
-	files, err := fs.Glob(shipped, "texts/*.yaml")
-	if err != nil {
-		return nil, err
-	}
-	all := map[string]*texts{}
-	for _, f := range files {
-		data, err := shipped.ReadFile(f)
-		if err != nil {
-			return nil, err
-		}
-		t := new(texts)
-		if err := yaml.Load(data, t, yaml.WithKnownFields()); err != nil {
-			return nil, fmt.Errorf("%s: %w", f, err)
-		}
-		all[strings.TrimSuffix(strings.TrimPrefix(f, "texts/"), ".yaml")] = t
-	}
-	for lang, t := range all {
-		for name := range all[fallback].Texts {
-			if err := t.of(name).check(); err != nil {
-				return nil, fmt.Errorf("texts/%s.yaml: %s: %w", lang, name, err)
-			}
-		}
-		for _, more := range []map[string]advice{t.Calls, t.Causes} {
-			for name, a := range more {
-				if err := errors.Join(a.Title.check(), a.Next.check()); err != nil {
-					return nil, fmt.Errorf("texts/%s.yaml: %s: %w", lang, name, err)
-				}
-			}
-		}
-	}
-	return all, nil
-})
+var shippedTexts = sync.OnceValue(func() map[string]*texts { return tables.ShippedFiles[*texts](shipped, "texts") })
 
 // override lays a site's own texts over the shipped ones. All faults are
 // reported at once, each with site, language and text.
@@ -109,9 +79,6 @@ func override(base map[string]*texts, s *site.Site) (map[string]*texts, error) {
 		for _, name := range slices.Sorted(maps.Keys(s.Texts[lang])) {
 			var x text
 			err := x.UnmarshalText([]byte(s.Texts[lang][name]))
-			if err == nil {
-				err = x.check()
-			}
 			if _, known := t.Texts[name]; !known {
 				err = errors.New("there is no text of this name")
 			}
@@ -125,20 +92,6 @@ func override(base map[string]*texts, s *site.Site) (map[string]*texts, error) {
 	return out, errors.Join(faults...)
 }
 
-// check executes a text on words of both extremes: afterwards it cannot fail
-// when a lead is at stake.
-func (x text) check() error {
-	if x.t == nil {
-		return errors.New("it is missing")
-	}
-	for _, w := range []words{{}, sample} {
-		if err := x.t.Execute(new(strings.Builder), w); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // sample are words of typical length.
 var sample = words{
 	Brand: "Plombiers Genève", Site: "plombiersgeneve.ch", Dial: "+41225394512", Lead: "7k2mq9xe8tr5wz3hnd6y",
@@ -147,7 +100,7 @@ var sample = words{
 	Urgent: true, Since: "23.11.2026 09:00", Last: "23.11.2026 09:40", Date: "22.11.2026", Times: 3, Told: 2, Leads: 4,
 }
 
-// say renders the text. After check it cannot fail, short of a text that
+// say renders the text. It cannot fail, short of a text that
 // computes with what a customer said; what was rendered until then stands.
 func (x text) say(w words) string {
 	var b strings.Builder

@@ -2,7 +2,6 @@ package quality
 
 import (
 	_ "embed"
-	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -53,11 +52,7 @@ func (p phrases) count(normal string) int { return len(p.re.FindAllString(normal
 
 // languages are those of phrases.yaml, by two letters.
 var languages = sync.OnceValue(func() map[string]*language {
-	out := map[string]*language{}
-	if err := yaml.Load(shipped, &out, yaml.WithKnownFields()); err != nil {
-		panic(fmt.Sprintf("quality: phrases.yaml: %v", err)) // part of the program
-	}
-	return out
+	return text.Shipped[map[string]*language](shipped)
 })
 
 // spoken are the languages of the codes, all of them when none is known.
