@@ -15,11 +15,11 @@ import (
 func Alone[S interface{ Level() zerolog.Level }](name, help string, start func(context.Context, *process.Process, S) error) int {
 	var s S
 	kong.Parse(&s, kong.Name(name), kong.Description(help), kong.UsageOnError(), kong.Vars{"log_level": "info"})
-	log := process.Logger(os.Stderr, s.Level()).With().Str("process", name).Logger()
-	if err := process.Main(process.New(log), func(ctx context.Context, p *process.Process) error {
+	logger := process.Logger(os.Stderr, s.Level()).With().Str("process", name).Logger()
+	if err := process.Main(process.New(logger), func(ctx context.Context, p *process.Process) error {
 		return start(ctx, p, s)
 	}); err != nil {
-		log.Error().Err(err).Msg("ended with an error")
+		logger.Error().Err(err).Msg("ended with an error")
 		return 1
 	}
 	return 0
