@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"leadbus/internal/local/sandbox"
-
 	"leadbus/internal/subjects"
 )
 

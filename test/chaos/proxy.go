@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net"
 	"strings"
 	"sync"
@@ -15,8 +16,9 @@ type link struct {
 	mu      sync.Mutex
 	l       net.Listener // nil while connections are refused
 	trouble trouble
-	changed chan struct{} // closed when trouble changes
-	pairs   map[*pair]struct{}
+	changed chan struct{}   // closed when trouble changes
+	conns   context.Context //nolint:containedctx // ends when the connections of now are reset
+	end     func()          // ends conns
 }
 
 // trouble is what is wrong with a link now.
@@ -26,28 +28,9 @@ type trouble struct {
 	delay   time.Duration // of everything that passes
 }
 
-// pair is one connection with its other half.
-type pair struct {
-	halves [2]net.Conn
-	once   sync.Once
-	closed chan struct{}
-}
-
-// end closes both halves, hard or in good order.
-func (p *pair) end(hard bool) {
-	p.once.Do(func() {
-		close(p.closed)
-		for _, c := range p.halves {
-			if tcp, ok := c.(*net.TCPConn); ok && hard {
-				_ = tcp.SetLinger(0)
-			}
-			_ = c.Close()
-		}
-	})
-}
-
 func newLink(addr string, to ...string) (*link, error) {
-	k := &link{addr: addr, to: to, changed: make(chan struct{}), pairs: map[*pair]struct{}{}}
+	k := &link{addr: addr, to: to, changed: make(chan struct{})}
+	k.conns, k.end = context.WithCancel(context.Background())
 	return k, k.listen()
 }
 
@@ -57,12 +40,23 @@ func (k *link) listen() error {
 		return err
 	}
 	k.l = l
-	go k.serve(l)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go k.join(c)
+		}
+	}()
 	return nil
 }
 
 // set changes what is wrong with the link.
 func (k *link) set(t trouble) error {
+	if t.refused {
+		defer k.reset()
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.trouble = t
@@ -72,7 +66,6 @@ func (k *link) set(t trouble) error {
 	case t.refused && k.l != nil:
 		_ = k.l.Close()
 		k.l = nil
-		k.end()
 	case !t.refused && k.l == nil:
 		return k.listen()
 	}
@@ -84,102 +77,70 @@ func (k *link) reset() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.end()
-}
-
-func (k *link) end() {
-	for p := range k.pairs {
-		go p.end(true)
-	}
-}
-
-func (k *link) serve(l net.Listener) {
-	for {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		go k.join(c)
-	}
+	k.conns, k.end = context.WithCancel(context.Background())
 }
 
 // join connects the other half and copies until one of them ends.
 func (k *link) join(c net.Conn) {
-	p := &pair{halves: [2]net.Conn{c, c}, closed: make(chan struct{})}
-	if !k.pass(p) {
-		p.end(true)
+	k.mu.Lock()
+	conns := k.conns
+	k.mu.Unlock()
+	ctx, end := context.WithCancel(conns)
+	closed := func(c net.Conn) {
+		context.AfterFunc(ctx, func() {
+			if tcp, ok := c.(*net.TCPConn); ok && conns.Err() != nil {
+				_ = tcp.SetLinger(0)
+			}
+			_ = c.Close()
+		})
+	}
+	closed(c)
+	defer end()
+	if !k.pass(ctx) {
 		return
 	}
-	var far net.Conn
-	var err error
 	for _, to := range k.to {
 		network := "tcp"
 		if strings.HasPrefix(to, "/") {
 			network = "unix"
 		}
-		if far, err = net.DialTimeout(network, to, 2*time.Second); err == nil { //nolint:noctx // bounded
-			break
+		if far, err := net.DialTimeout(network, to, 2*time.Second); err == nil { //nolint:noctx // bounded
+			closed(far)
+			go func() {
+				defer end()
+				k.copy(ctx, far, c)
+			}()
+			k.copy(ctx, c, far)
+			return
 		}
 	}
-	if err != nil {
-		p.end(true)
-		return
-	}
-	p.halves[1] = far
-	k.mu.Lock()
-	k.pairs[p] = struct{}{}
-	k.mu.Unlock()
-	var wg sync.WaitGroup
-	wg.Go(func() { k.copy(p, c, far) })
-	wg.Go(func() { k.copy(p, far, c) })
-	wg.Wait()
-	k.mu.Lock()
-	delete(k.pairs, p)
-	k.mu.Unlock()
 }
 
-func (k *link) copy(p *pair, from, to net.Conn) {
-	defer p.end(false)
+func (k *link) copy(ctx context.Context, from, to net.Conn) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
-		if n > 0 {
-			if !k.pass(p) {
-				return
-			}
-			if _, err := to.Write(buf[:n]); err != nil {
-				return
-			}
+		if n > 0 && !k.pass(ctx) {
+			return
 		}
-		if err != nil {
+		if _, broken := to.Write(buf[:n]); err != nil || broken != nil {
 			return
 		}
 	}
 }
 
 // pass waits until the link lets something through; false when it does not.
-func (k *link) pass(p *pair) bool {
+func (k *link) pass(ctx context.Context) bool {
 	for {
 		k.mu.Lock()
 		t, changed := k.trouble, k.changed
 		k.mu.Unlock()
-		wait := t.delay
-		switch {
-		case t.refused:
-			return false
-		case !t.stalled && wait == 0:
-			return true
-		case t.stalled:
-			select {
-			case <-changed:
-				continue
-			case <-p.closed:
-				return false
-			}
+		if !t.stalled {
+			return !t.refused && sleep(ctx, t.delay)
 		}
 		select {
-		case <-time.After(wait):
-			return true
-		case <-p.closed:
+		case <-changed:
+		case <-ctx.Done():
 			return false
 		}
 	}

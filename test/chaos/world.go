@@ -24,7 +24,6 @@ import (
 
 	"leadbus/internal/engine/localpg"
 	"leadbus/internal/site"
-
 	"leadbus/internal/subjects"
 )
 
