@@ -200,7 +200,7 @@ func TestLikenessFigures(t *testing.T) {
 		text, sound := jaroWinkler(a.text, b.text), jaroWinkler(a.sound, b.sound)
 		if math.Abs(text-c.text) > 0.011 || math.Abs(sound-c.sound) > 0.011 {
 			t.Errorf("%s and %s: %.3f written, %.3f heard (%s, %s), want %.2f and %.2f",
-				c.said, c.name, text, sound, string(a.sound), string(b.sound), c.text, c.sound)
+				c.said, c.name, text, sound, a.sound, b.sound, c.text, c.sound)
 		}
 		if back := jaroWinkler(b.text, a.text); math.Abs(back-text) > 1e-9 {
 			t.Errorf("%s and %s: %.3f one way, %.3f the other", c.said, c.name, text, back)
