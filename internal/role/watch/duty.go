@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/json"
-	"errors"
 	"sync"
 	"time"
 
@@ -82,28 +80,24 @@ func (w *Watch) Run(ctx context.Context) error {
 
 // watcher is what a scanner has seen of the duty.
 type watcher struct {
-	me       string
-	revision uint64
-	changed  time.Time // when the revision was seen first
-	said     time.Time // that this scanner is on duty
+	me      string
+	n       uint64
+	changed time.Time // when n was seen first
+	said    time.Time // that this scanner is on duty
 }
 
 // beat says that this scanner is on duty, unless another does.
 func (w *Watch) beat(ctx context.Context, seen *watcher) (mine bool, err error) {
-	held, d, err := w.duty(ctx)
-	if err != nil {
-		return false, err
-	}
-	if held.Revision != seen.revision {
-		seen.revision, seen.changed = held.Revision, time.Now()
-	}
-	if d.Holder != seen.me && d.Holder != "" && time.Since(seen.changed) < dutySilence {
-		return false, nil
-	}
-	switch err := w.hold(ctx, held, duty{seen.me, d.N + 1}); {
-	case errors.Is(err, event.ErrConflict):
-		return false, nil
-	case err != nil:
+	err = event.Change(ctx, w.Bucket, dutyKey, func(d duty) (duty, error) {
+		if d.N != seen.n {
+			seen.n, seen.changed = d.N, time.Now()
+		}
+		if mine = d.Holder == seen.me || d.Holder == "" || time.Since(seen.changed) >= dutySilence; mine {
+			d = duty{seen.me, d.N + 1}
+		}
+		return d, nil
+	})
+	if err != nil || !mine {
 		return false, err
 	}
 	seen.said = time.Now()
@@ -114,36 +108,12 @@ func (w *Watch) beat(ctx context.Context, seen *watcher) (mine bool, err error) 
 func (w *Watch) leave(ctx context.Context, me string) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	if held, d, err := w.duty(ctx); err == nil && d.Holder == me {
-		_ = w.hold(ctx, held, duty{"", d.N + 1}) // else another waits a little longer
-	}
-}
-
-func (w *Watch) duty(ctx context.Context) (event.Entry, duty, error) {
-	var d duty
-	held, err := w.Bucket.Get(ctx, dutyKey)
-	if errors.Is(err, event.ErrNotFound) {
-		return held, d, nil
-	} else if err != nil {
-		return held, d, err
-	}
-	if err := json.Unmarshal(held.Value, &d); err != nil {
-		w.Log.Error().Err(err).Msg("the duty cannot be read and is written anew")
-	}
-	return held, d, nil
-}
-
-func (w *Watch) hold(ctx context.Context, held event.Entry, d duty) error {
-	value, err := json.Marshal(d)
-	if err != nil {
-		return err
-	}
-	if held.Revision == 0 {
-		_, err = w.Bucket.Create(ctx, dutyKey, value)
-	} else {
-		_, err = w.Bucket.Update(ctx, dutyKey, value, held.Revision)
-	}
-	return err
+	_ = event.Change(ctx, w.Bucket, dutyKey, func(d duty) (duty, error) { // else another waits a little longer
+		if d.Holder == me {
+			d = duty{"", d.N + 1}
+		}
+		return d, nil
+	})
 }
 
 // work starts every task; stop ends and awaits them.
