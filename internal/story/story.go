@@ -42,6 +42,29 @@ type Record struct {
 	Decision *event.Event
 }
 
+// Brief is an event without what only people read, for who keeps many records.
+func Brief(e event.Event) event.Event {
+	e.Wire = nil
+	switch b := e.Body.(type) {
+	case *event.Received:
+		e.Body = &event.Received{Lead: b.Lead}
+	case *event.Decided:
+		e.Body = &event.Decided{Lead: b.Lead, Offer: b.Offer, Provider: b.Provider}
+	case *event.Queued:
+		m := b.Message
+		e.Body = &event.Queued{Message: lead.Message{ID: m.ID, Recipient: m.Recipient, Provider: m.Provider, Channel: m.Channel, Offer: m.Offer}}
+	}
+	return e
+}
+
+// Stored is when the stream took the first tool call; zero without one.
+func (r *Record) Stored() time.Time {
+	if len(r.Calls) == 0 {
+		return time.Time{}
+	}
+	return r.Calls[0].Stored
+}
+
 // Match is the match that stands; nil without one.
 func (r *Record) Match() *event.Event {
 	if len(r.Matches) == 0 {

@@ -68,7 +68,6 @@ func New(market string, from, to time.Time) *Day {
 // those after it only say what arrived.
 func (d *Day) Add(e event.Event) {
 	l := d.life(e.Lead)
-	e.Wire = nil
 	switch b := e.Body.(type) {
 	case *event.Ended:
 		if d.holds(e.Stored) {
@@ -82,20 +81,10 @@ func (d *Day) Add(e event.Event) {
 		if d.holds(e.Stored) {
 			d.alarms[b.Alarm.ID] = e.Lead.Site
 		}
-	case *event.Received:
-		e.Body = &event.Received{Lead: b.Lead}
-		l.Apply(e)
-	case *event.Decided:
-		if e.Stored.Before(d.to) {
-			e.Body = &event.Decided{Lead: b.Lead, Offer: b.Offer, Provider: b.Provider}
-			l.Apply(e)
-		}
-	case *event.Queued:
-		m := lead.Message{ID: b.Message.ID, Recipient: b.Message.Recipient, Provider: b.Message.Provider, Channel: b.Message.Channel, Offer: b.Message.Offer}
-		e.Body = &event.Queued{Message: m}
-		l.Apply(e)
 	default:
-		l.Apply(e)
+		if _, decided := b.(*event.Decided); !decided || e.Stored.Before(d.to) {
+			l.Apply(story.Brief(e))
+		}
 	}
 }
 
@@ -114,14 +103,6 @@ func (d *Day) life(of subjects.Lead) *life {
 	return leads[of.Lead]
 }
 
-// stored is when the stream took the first tool call.
-func (l *life) stored() time.Time {
-	if len(l.Calls) == 0 {
-		return time.Time{}
-	}
-	return l.Calls[0].Stored
-}
-
 func (l *life) test() bool { return l.Flagged(lead.FlagTest) || l.scan != nil && l.scan.Why == test }
 
 // Of is the day of the owner of some sites, in their order. It is there when
@@ -138,7 +119,7 @@ func (d *Day) Of(sites []string) digest.Digest {
 	}
 	for _, leads := range d.sites {
 		for _, l := range leads {
-			if l.test() && len(l.Calls) > 0 && d.holds(l.stored().Add(arrival)) {
+			if l.test() && len(l.Calls) > 0 && d.holds(l.Stored().Add(arrival)) {
 				out.Canaries.Add(slices.ContainsFunc(l.Messages, func(m story.Message) bool {
 					return m.Recipient == lead.ToProvider && !m.DeliveredAt.IsZero()
 				}))
@@ -158,7 +139,7 @@ func (d *Day) site(name string) digest.Site {
 		if l.test() {
 			continue
 		}
-		came := d.holds(l.stored())
+		came := d.holds(l.Stored())
 		count(&s.Leads, came)
 		count(&s.Rescued, came && slices.Contains(l.Calls[0].Body.(*event.Received).Lead.Flags, lead.FlagRecovered))
 		if l.Decision != nil && d.holds(l.Decision.Stored) {

@@ -185,10 +185,9 @@ func (p *pass) of(l subjects.Lead) *record {
 	return r
 }
 
-// take remembers an event, without what only people read.
+// take remembers an event.
 func (p *pass) take(e event.Event) {
 	r := p.of(e.Lead)
-	e.Wire = nil
 	switch b := e.Body.(type) {
 	case *event.Ended:
 		p.ended(r, b.Call)
@@ -201,11 +200,8 @@ func (p *pass) take(e event.Event) {
 		if sid := b.Lead.Request.CallSID; sid != "" {
 			p.bySID[sid] = true
 		}
-	case *event.Queued:
-		m := lead.Message{ID: b.Message.ID, Recipient: b.Message.Recipient, Channel: b.Message.Channel, Offer: b.Message.Offer}
-		e.Body = &event.Queued{Message: m}
 	}
-	r.Apply(e)
+	r.Apply(story.Brief(e))
 }
 
 func (p *pass) ended(r *record, c call.Call) {
@@ -426,7 +422,7 @@ func (p *pass) leadsAndMessages() {
 		if r.lost.After(p.since) && len(r.Calls) == 0 {
 			p.gap(Gap{Kind: NotDispatched, Site: r.site, Lead: id, At: r.lost})
 		}
-		if received := r.received(); received.After(p.since) && r.Decision == nil && p.now.Sub(received) > offerTime {
+		if received := r.Stored(); received.After(p.since) && r.Decision == nil && p.now.Sub(received) > offerTime {
 			p.gap(Gap{Kind: Stuck, Site: r.site, Lead: id, At: received, Detail: "received, nothing decided"})
 		}
 		for _, m := range r.Messages {
@@ -435,14 +431,6 @@ func (p *pass) leadsAndMessages() {
 			}
 		}
 	}
-}
-
-// received is when the first tool call was stored.
-func (r *record) received() time.Time {
-	if len(r.Calls) == 0 {
-		return time.Time{}
-	}
-	return r.Calls[0].Stored
 }
 
 func (p *pass) gap(g Gap) { p.report.Gaps = append(p.report.Gaps, g) }
