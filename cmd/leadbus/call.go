@@ -87,7 +87,7 @@ func (c *callCmd) Run(ctx context.Context) error {
 	}
 	defer db.Close()
 
-	watch := &watcher{leads: map[string]*progress{}, verbose: c.Count == 1, scenario: c.Scenario != ""}
+	watch := &watcher{leads: map[string]*progress{}, verbose: c.Count == 1}
 	ctx, cancel := context.WithTimeout(ctx, c.Wait)
 	defer cancel()
 	follow, stopFollowing := context.WithCancel(ctx)
@@ -140,7 +140,7 @@ func (c *callCmd) place(ctx context.Context, watch *watcher) error {
 				fmt.Printf("calling %s: lead %s, reference %s\n", c.site.Domain, id, lead.Ref(id))
 			}
 			start := time.Now()
-			watch.expect(id, start)
+			watch.expect(id, &progress{start: start, reported: c.Scenario != ""})
 			reply, err := c.dial(ctx, conversation, i)
 			if err != nil {
 				watch.refuse(id)
@@ -244,19 +244,17 @@ func (c *callCmd) payload(conversation string, n int) map[string]any {
 
 // watcher follows the leads of this run.
 type watcher struct {
-	verbose  bool // one lead: print its timeline
-	scenario bool // calls are reported on, and not each becomes a lead
+	verbose bool // one lead: print its timeline
 
 	mu      sync.Mutex
 	leads   map[string]*progress
 	refused int // calls the edge did not accept
 }
 
-func (w *watcher) expect(id string, start time.Time) {
+func (w *watcher) expect(id string, p *progress) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.leads[id] = newProgress(start)
-	w.leads[id].reported = w.scenario
+	w.leads[id] = p
 }
 
 func (w *watcher) refuse(id string) {

@@ -39,23 +39,12 @@ func (c *resendCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, market := range markets {
-		found := false
-		if err := operate(ctx, c.Settings, market, func(ctx context.Context, bus *bus.Conn) error {
-			events, err := bus.Events(ctx, subjects.Lead{Market: market, Lead: c.Lead})
-			if err != nil || len(events) == 0 {
-				return err
-			}
-			found = true
-			if c.To == "next" {
-				return c.next(ctx, bus, catalog, market, events)
-			}
-			return c.resend(ctx, bus, events)
-		}); err != nil || found {
-			return err
+	return ofLead(ctx, c.Settings, markets, c.Lead, func(ctx context.Context, bus *bus.Conn, market string, events []event.Event) error {
+		if c.To == "next" {
+			return c.next(ctx, bus, catalog, market, events)
 		}
-	}
-	return fmt.Errorf("no lead %s in the stream of any market", c.Lead)
+		return c.resend(ctx, bus, events)
+	})
 }
 
 func (c *resendCmd) next(ctx context.Context, bus *bus.Conn, catalog *site.Catalog, market string, events []event.Event) error {

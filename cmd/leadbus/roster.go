@@ -59,17 +59,23 @@ func (c *rosterImportCmd) Run(ctx context.Context) error {
 	return err
 }
 
-type rosterLintCmd struct {
+// stored are the markets whose providers in the database are looked at.
+type stored struct {
 	app.Settings
 	Market string `help:"Only this market." placeholder:"ID"`
 }
 
-func (c *rosterLintCmd) Run(ctx context.Context) error {
-	catalog, markets, err := configured(c.Config, c.Market)
-	if err != nil {
-		return err
+func (s stored) open(ctx context.Context) (c *site.Catalog, markets []string, db *store.Store, err error) {
+	if c, markets, err = configured(s.Config, s.Market); err == nil {
+		db, err = app.OpenDatabase(ctx, s.Settings)
 	}
-	db, err := app.OpenDatabase(ctx, c.Settings)
+	return c, markets, db, err
+}
+
+type rosterLintCmd struct{ stored }
+
+func (c *rosterLintCmd) Run(ctx context.Context) error {
+	catalog, markets, db, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -99,17 +105,12 @@ func lintRoster(ctx context.Context, catalog *site.Catalog, db *store.Store, mar
 }
 
 type rosterListCmd struct {
-	app.Settings
-	Market string `help:"Only this market." placeholder:"ID"`
-	JSON   bool   `name:"json" help:"Print JSON."`
+	stored
+	JSON bool `name:"json" help:"Print JSON."`
 }
 
 func (c *rosterListCmd) Run(ctx context.Context) error {
-	_, markets, err := configured(c.Config, c.Market)
-	if err != nil {
-		return err
-	}
-	db, err := app.OpenDatabase(ctx, c.Settings)
+	_, markets, db, err := c.open(ctx)
 	if err != nil {
 		return err
 	}

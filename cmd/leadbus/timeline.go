@@ -19,11 +19,9 @@ type progress struct {
 	start    time.Time
 	accepted bool // the edge answered success
 	last     time.Time
-	reported bool           // the voice vendor reports on the call
+	reported bool           // the voice vendor reports on the call, and not each becomes a lead
 	scanned  *event.Scanned // what the scanner made of that
 }
-
-func newProgress(start time.Time) *progress { return &progress{start: start} }
 
 // take takes one event in and answers it as a line for people; empty for what
 // nobody needs to read.

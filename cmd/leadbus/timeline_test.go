@@ -24,7 +24,7 @@ func TestACallThatGivesUpSaysWhatIsMissing(t *testing.T) {
 		"its time is over":     func(w *watcher) error { return w.wait(over, nil, nil) },
 		"following ends first": func(w *watcher) error { return w.wait(t.Context(), nil, ended) },
 	} {
-		w := &watcher{leads: map[string]*progress{"7k2mq9": newProgress(time.Now())}, verbose: true}
+		w := &watcher{leads: map[string]*progress{"7k2mq9": {start: time.Now()}}, verbose: true}
 		w.accept("7k2mq9")
 		if err := try(w); err == nil || !strings.Contains(err.Error(), "7k2mq9: no decision yet") {
 			t.Errorf("%s: %v", name, err)
@@ -61,7 +61,7 @@ func TestALeadIsDoneWhenEverythingIsTold(t *testing.T) {
 		"everything, the mail at the end": {[][]event.Event{{scanned, matched}, offers, mail}, true},
 		"a call without a lead":           {[][]event.Event{{none}, mail}, true},
 	} {
-		p := newProgress(time.Now())
+		p := &progress{start: time.Now()}
 		p.reported = true
 		seq := uint64(0)
 		for _, events := range c.parts {

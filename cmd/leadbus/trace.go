@@ -53,7 +53,10 @@ func (c *traceCmd) Run(ctx context.Context) error {
 	if err != nil && !errors.Is(err, event.ErrNotFound) {
 		fmt.Fprintln(os.Stderr, "no rows:", err)
 	}
-	if out.Events, err = c.events(ctx, markets); err != nil {
+	if err := ofLead(ctx, c.Settings, markets, c.Lead, func(_ context.Context, _ *bus.Conn, _ string, events []event.Event) error {
+		out.Events = events
+		return nil
+	}); err != nil {
 		return err
 	}
 	if c.JSON {
@@ -72,25 +75,29 @@ func reference(s string) string {
 	return s
 }
 
-// events reads the lead's events from the market that has them.
-func (c *traceCmd) events(ctx context.Context, markets []string) ([]event.Event, error) {
+// ofLead runs f with the lead's events and every right in the market that has
+// them.
+func ofLead(ctx context.Context, s app.Settings, markets []string, id string, f func(context.Context, *bus.Conn, string, []event.Event) error) error {
+	found := false
 	for _, market := range markets {
-		var found []event.Event
-		err := operate(ctx, c.Settings, market, func(ctx context.Context, bus *bus.Conn) (err error) {
-			found, err = bus.Events(ctx, subjects.Lead{Market: market, Lead: c.Lead})
-			return err
+		err := operate(ctx, s, market, func(ctx context.Context, bus *bus.Conn) error {
+			events, err := bus.Events(ctx, subjects.Lead{Market: market, Lead: id})
+			if found = len(events) > 0; err != nil || !found {
+				return err
+			}
+			return f(ctx, bus, market, events)
 		})
-		if err != nil || len(found) > 0 {
-			return found, err
+		if err != nil || found {
+			return err
 		}
 	}
-	return nil, fmt.Errorf("no lead %s in the stream of any market", c.Lead)
+	return fmt.Errorf("no lead %s in the stream of any market", id)
 }
 
 func (c *traceCmd) print(t traced) {
 	first := t.Events[0]
 	fmt.Printf("lead %s of %s (market %s)\n\n", c.Lead, first.Lead.Site, first.Lead.Market)
-	p := newProgress(first.At)
+	p := &progress{start: first.At}
 	var trace roster.Trace
 	for _, e := range t.Events {
 		p.print(os.Stdout, e.At, p.take(e))

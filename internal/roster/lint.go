@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"leadbus/internal/lead"
-
 	"leadbus/internal/subjects"
 )
 
@@ -67,7 +66,7 @@ func Lint(s Surroundings, providers []Provider) []Finding {
 				case kind != "mobile" && kind != "fixed_or_mobile":
 					note(c.Channel, c.Address, "is no mobile number: give one, or leave it out")
 				case country != s.Country:
-					note(c.Channel, c.Address, "is a number of %s, and the market is %s", or(country, "no country"), s.Country)
+					note(c.Channel, c.Address, "is a number of %s, and the market is %s", cmp.Or(country, "no country"), s.Country)
 				}
 			}
 			same := func(other string) bool { return strings.EqualFold(other, c.Address) }
@@ -86,13 +85,6 @@ func Lint(s Surroundings, providers []Provider) []Finding {
 		}
 	}
 	return found
-}
-
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 func validEmail(s string) bool {
