@@ -11,13 +11,16 @@ import (
 )
 
 // NewReceived is the event of a lead that somebody asked for: the agent's tool
-// call, a second request in it, or a call without one. What was said makes its
-// id. The clock of the call is left out, since it differs between repeats of the
-// same call.
-func NewReceived(to subjects.Lead, l lead.Lead, said lead.Request, raw json.RawMessage, at time.Time) (Event, error) {
+// call, another request in it, or a call without one. Its id is made of what was
+// said and of from, which tells one tool call from another that says the same.
+// The clock of the call is left out, since it differs between repeats.
+func NewReceived(to subjects.Lead, l lead.Lead, said lead.Request, raw json.RawMessage, at time.Time, from string) (Event, error) {
 	to.Event, to.Lead = subjects.Received, l.ID
 	said.CalledAt = time.Time{}
-	id, err := ContentID(to.Event, l.ID, said)
+	id, err := ContentID(to.Event, l.ID, struct {
+		lead.Request
+		From string `json:"from,omitempty"`
+	}{said, from})
 	return Event{ID: id, At: at, Lead: to, Body: &Received{Lead: l, Raw: raw}}, err
 }
 

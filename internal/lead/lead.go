@@ -108,6 +108,15 @@ const FlagTest = "test"
 // FlagRecovered marks a lead rebuilt from a call whose agent never passed it on.
 const FlagRecovered = "recovered"
 
+// Another reports whether a later tool call was made in another phone call, or
+// by another caller: what both have for a conversation id is none.
+func (l Lead) Another(later Lead) bool {
+	if sid := l.Request.CallSID; sid != "" && later.Request.CallSID != "" {
+		return sid != later.Request.CallSID
+	}
+	return l.Phone.CallerID != "" && later.Phone.CallerID != "" && l.Phone.CallerID != later.Phone.CallerID
+}
+
 // Test reports whether nobody demanded the lead.
 func (l Lead) Test() bool { return slices.Contains(l.Flags, FlagTest) }
 
@@ -153,8 +162,8 @@ func (p Phone) Textable() bool {
 func NewID(site, conversation string) string { return derive("lead", site, conversation) }
 
 // SecondID derives the id of a second, different request made in the same
-// conversation: one per requested service.
-func SecondID(first, service string) string { return derive("second", first, service) }
+// conversation: one per requested service, or per caller.
+func SecondID(first, of string) string { return derive("second", first, of) }
 
 // OfferID derives the id of the offer of a lead to a provider.
 func OfferID(lead, provider string) string { return derive("offer", lead, provider) }

@@ -270,8 +270,10 @@ func (r *Record) Apply(e event.Event) {
 	case *event.Received:
 		r.Calls = append(r.Calls, e)
 		// A decision rests on every call before it; what a call before the
-		// first decision leaves out stays as it is.
-		if l.Status == string(lead.Pending) {
+		// first decision leaves out stays as it is. A call of another caller
+		// becomes a lead of its own.
+		there := lead.Lead{Request: lead.Request{CallSID: l.CallSID}, Phone: lead.Phone{CallerID: r.Person.CallerID}}
+		if l.Status == string(lead.Pending) && !there.Another(b.Lead) {
 			r.understand(b.Lead, l.Ref != "")
 		}
 	case *event.Decided:

@@ -3,6 +3,7 @@
 package text
 
 import (
+	_ "embed"
 	"io/fs"
 	"path"
 	"strings"
@@ -84,6 +85,50 @@ func Set(list string) map[string]bool {
 		m[s] = true
 	}
 	return m
+}
+
+//go:embed blank.yaml
+var blankFile []byte
+
+var blanks = func() map[string]map[string]bool {
+	sets := map[string]map[string]bool{}
+	for name, list := range Shipped[map[string][]string](blankFile) {
+		sets[name] = map[string]bool{}
+		for _, s := range list {
+			sets[name][s] = true
+		}
+	}
+	return sets
+}()
+
+// Blank reports whether a text, though something was sent, says nothing: "N/A",
+// "null", "non fourni".
+func Blank(s string) bool {
+	if len(s) > 40 {
+		return false
+	}
+	normal := Normal(s)
+	if normal == "" { // an emoji says something
+		return !strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.So, r) })
+	}
+	i := max(strings.LastIndexByte(normal, ' '), 0)
+	return blanks["blank"][normal] || blanks["negations"][normal[:i]] && blanks["participles"][strings.TrimSpace(normal[i:])]
+}
+
+// NoName reports whether a text is nobody's name: it is blank, a word for whoever
+// calls, a letter, or one digit repeated.
+func NoName(s string) bool {
+	normal := Normal(s)
+	return Blank(s) || blanks["names"][normal] || len(normal) < 2 || normal[0] <= '9' && strings.Trim(normal, normal[:1]) == ""
+}
+
+// NoID reports whether a text stands for an id of a vendor's and is none: a word
+// of a template, a short number, one character repeated.
+func NoID(s string) bool {
+	normal := Normal(s)
+	same := strings.Trim(strings.ReplaceAll(normal, " ", ""), normal[:min(1, len(normal))]) == ""
+	short := len(normal) < 10 && strings.Trim(normal, "0123456789") == ""
+	return Blank(s) || blanks["ids"][normal] || strings.HasPrefix(normal, "system ") || same || short
 }
 
 // Distance is the number of bytes to insert, delete or replace to turn one text

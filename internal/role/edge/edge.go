@@ -15,13 +15,18 @@
 package edge
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -79,6 +84,7 @@ type Options struct {
 type edge struct {
 	Options
 	reader  *intake.Reader
+	recent  recent
 	metrics *metrics
 }
 
@@ -116,6 +122,7 @@ func (e *edge) dispatchLead(w http.ResponseWriter, r *http.Request, a *access) *
 	if refused != nil {
 		return refused
 	}
+	body = bytes.TrimPrefix(body, []byte("\ufeff"))
 	req, flags, err := intake.Decode(body)
 	if err != nil {
 		return &refusal{http.StatusBadRequest, "the body is not a usable JSON object: " + err.Error()}
@@ -124,8 +131,9 @@ func (e *edge) dispatchLead(w http.ResponseWriter, r *http.Request, a *access) *
 	id, flags := leadID(s.Domain, req, body, flags)
 	l := e.reader.Understand(s, id, req, now, flags)
 	a.lead = l.ID
+	whole, from := e.recent.call(e.reader, s, l)
 
-	received, err := event.NewReceived(subjects.Lead{Market: s.Market, Site: s.Domain}, l, req, body, now)
+	received, err := event.NewReceived(subjects.Lead{Market: s.Market, Site: s.Domain}, l, req, body, now, from)
 	if err != nil {
 		return e.internal(err, a)
 	}
@@ -135,17 +143,57 @@ func (e *edge) dispatchLead(w http.ResponseWriter, r *http.Request, a *access) *
 	if !l.Test() {
 		e.metrics.leads.WithLabelValues(s.Market).Inc()
 	}
-	writeJSON(w, http.StatusOK, e.reader.Reply(s, l))
+	writeJSON(w, http.StatusOK, e.reader.Reply(s, whole))
 	return nil
 }
 
 // leadID derives the lead's id. A call that does not say which conversation it
-// belongs to is still a lead: its content then stands for the conversation.
+// belongs to is still a lead: the phone call, or else the content, then stands
+// for the conversation.
 func leadID(domain string, req lead.Request, body []byte, flags []string) (string, []string) {
-	if req.ConversationID != "" {
+	switch {
+	case req.ConversationID != "":
 		return lead.NewID(domain, req.ConversationID), flags
+	case req.CallSID != "":
+		return lead.NewID(domain, "call\x00"+req.CallSID), append(flags, "no_conversation")
 	}
 	return lead.NewID(domain, "body\x00"+string(body)), append(flags, "no_conversation")
+}
+
+// mostRecent bounds the conversations that an edge remembers.
+const mostRecent = 4096
+
+// recent is what this edge has heard in the conversations of now, for the reply
+// alone: the matcher reads every call from the stream. An edge that did not hear
+// the earlier calls asks for more than it needs.
+type recent struct {
+	mu    sync.Mutex
+	leads map[string]heard
+}
+
+type heard struct {
+	whole, last lead.Lead // of all calls, and of the newest
+	from        string    // of the newest
+}
+
+// call takes in a tool call. It answers the lead as all calls have it, and what
+// tells this call from the others: a repeat of the newest is that one.
+func (r *recent) call(reader *intake.Reader, s *site.Site, l lead.Lead) (whole lead.Lead, from string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := heard{whole: l, last: l, from: strings.ToLower(rand.Text())}
+	if before, ok := r.leads[l.ID]; ok && !before.whole.Another(l) {
+		req := before.last.Request
+		if req.CalledAt = l.Request.CalledAt; reflect.DeepEqual(req, l.Request) {
+			return before.whole, before.from
+		}
+		now.whole = reader.Understand(s, l.ID, before.whole.Request.Over(l.Request), l.ReceivedAt, l.Flags)
+	}
+	if r.leads == nil || len(r.leads) >= mostRecent {
+		r.leads = map[string]heard{}
+	}
+	r.leads[l.ID] = now
+	return now.whole, now.from
 }
 
 // receipt takes a vendor's callback about one message. What is authentic and

@@ -1,6 +1,8 @@
 package matcher
 
 import (
+	"cmp"
+
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/site"
@@ -13,15 +15,28 @@ import (
 //
 // The lead's service is the first one that was understood. A later call that
 // names another is a second request and no part of this lead; one that names
-// none, or none we know, is a further word on the first. Which is which depends
+// none, or none we know, is a further word on the first. A call of another caller
+// under the same conversation id is no part of it either. Which is which depends
 // on the order in the stream only.
 func (m *Matcher) understand(s *site.Site, id string, calls []event.Event) (l lead.Lead, others []event.Event, err error) {
 	first := calls[0].Body.(*event.Received).Lead
+	caller := first
 	var req lead.Request
 	var flags []string
 	service := ""
 	for _, c := range calls {
 		call := c.Body.(*event.Received).Lead
+		if caller.Another(call) {
+			id := lead.SecondID(id, "call "+cmp.Or(call.Request.CallSID, call.Phone.CallerID))
+			l := m.reader.Understand(s, id, call.Request, call.ReceivedAt, call.Flags)
+			l.Ref = first.Ref // as the caller was told
+			other, err := event.NewReceived(c.Lead, l, call.Request, c.Body.(*event.Received).Raw, c.At, c.ID)
+			if err != nil {
+				return l, nil, err
+			}
+			others = append(others, other)
+			continue
+		}
 		own := ""
 		if len(calls) > 1 && (service == "" || call.Request.ServiceType != "") {
 			own = m.reader.Understand(s, id, call.Request, call.ReceivedAt, nil).Service.ID
@@ -38,6 +53,8 @@ func (m *Matcher) understand(s *site.Site, id string, calls []event.Event) (l le
 			service = own
 		}
 		req = req.Over(call.Request)
+		caller.Request.CallSID = cmp.Or(caller.Request.CallSID, call.Request.CallSID)
+		caller.Phone.CallerID = cmp.Or(caller.Phone.CallerID, call.Phone.CallerID)
 		flags = append(flags, call.Flags...)
 	}
 	l = m.reader.Understand(s, id, req, first.ReceivedAt, flags)
@@ -59,7 +76,7 @@ func (m *Matcher) second(s *site.Site, first, ref string, before lead.Request, s
 	id := lead.SecondID(first, service)
 	l := m.reader.Understand(s, id, req, call.Lead.ReceivedAt, call.Lead.Flags)
 	l.Ref = ref
-	return event.NewReceived(c.Lead, l, req, call.Raw, c.At)
+	return event.NewReceived(c.Lead, l, req, call.Raw, c.At, c.ID)
 }
 
 // content is what people act on when they hear of a lead. Of two leads with the

@@ -103,7 +103,7 @@ func (s *Scanner) received(ctx context.Context, to subjects.Lead, l lead.Lead, a
 	if err != nil {
 		return err
 	}
-	e, err := event.NewReceived(to, l, l.Request, raw, at)
+	e, err := event.NewReceived(to, l, l.Request, raw, at, "")
 	if err != nil {
 		return err
 	}

@@ -6,12 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"math"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"leadbus/internal/lead"
+	"leadbus/internal/text"
 )
 
 // Bounds of what is kept of a tool call, in runes.
@@ -28,13 +32,15 @@ var (
 	clickKeys = regexp.MustCompile(`^(gclid|gbraid|wbraid|fbclid|fbc|fbp|msclkid|ga_client_id|ga_session_id|utm_[a-z0-9_]{1,32})$`)
 )
 
-// Decode reads the body of the agent's tool call: one flat JSON object, or the
-// envelope {tool_name, parameters{}, conversation_id} around it. A missing
-// field, null and "" are the same; numbers and booleans serve as text; unknown
-// fields are ignored. Texts lose control characters and what turns the writing
-// direction, and white space becomes single spaces; names are cut at 120 runes,
-// the summary at 1000, others at 200. An id that cannot be one counts as none.
-// The flags say so: "cut", "conversation_id_invalid".
+// Decode reads the body of the agent's tool call: one flat JSON object, or an
+// envelope around it such as {tool_name, parameters{}, conversation_id}, whose
+// parameters may be an object, JSON in a string, or nested once more. A missing
+// field, null, "" and a text that says nothing ("N/A") are the same; numbers and
+// booleans serve as text; unknown fields are ignored. Texts lose control
+// characters and what turns the writing direction, and white space becomes single
+// spaces; names are cut at 120 runes, the summary at 1000, others at 200. An id or
+// a time that cannot be one counts as none. The flags say so: "cut",
+// "conversation_id_invalid", "call_time_invalid".
 //
 // "test": true marks a test lead (lead.FlagTest). Only true will do, and not
 // inside the parameters: no model may make one by mistake.
@@ -46,23 +52,15 @@ func Decode(body []byte) (lead.Request, []string, error) {
 	if err != nil {
 		return lead.Request{}, nil, err
 	}
-	test := fields["test"] == true
-	if inner, ok := fields["parameters"].(map[string]any); ok {
-		for k, v := range fields {
-			if asText(inner[k]) == "" {
-				inner[k] = v
-			}
-		}
-		fields = inner
-	}
-	d := decoder{fields: fields}
+	d := decoder{fields: map[string][]string{}}
+	d.take(fields, maxDepth)
 	r := lead.Request{
 		ConversationID: d.vendorID("conversation_id", "conversation_id_invalid"),
 		AgentID:        d.vendorID("agent_id", ""),
 		CallSID:        d.vendorID("call_sid", ""),
 		CallerID:       d.text(maxText, "caller_id"),
 		CalledNumber:   d.text(maxText, "called_number"),
-		CalledAt:       moment(d.text(maxText, "call_time_utc")),
+		CalledAt:       d.moment("call_time_utc"),
 
 		CustomerName:    d.text(maxName, "customer_name", "name"),
 		CallbackNumber:  d.text(maxText, "callback_number", "phone"),
@@ -74,19 +72,22 @@ func Decode(body []byte) (lead.Request, []string, error) {
 		City:            d.text(maxText, "city", "location", "place"),
 		PostalCode:      d.text(maxText, "postal_code"),
 		PreferredWindow: d.text(maxText, "preferred_window"),
-		ContactConsent:  consent(d.text(maxText, "contact_consent")),
+		ContactConsent:  consent(d.first(word, "contact_consent")),
 		Clicks:          d.clicks(),
 	}
-	if test {
+	if fields["test"] == true {
 		d.flags = append(d.flags, lead.FlagTest)
 	}
 	slices.Sort(d.flags)
 	return r, slices.Compact(d.flags), nil
 }
 
+// space may stand around JSON, with a byte order mark.
+const space = " \t\r\n\ufeff"
+
 // object is the body as an object with numbers as they were written.
 func object(body []byte) (map[string]any, error) {
-	if len(bytes.TrimSpace(body)) == 0 {
+	if body = bytes.Trim(body, space); len(body) == 0 {
 		return nil, errors.New("it is empty")
 	}
 	if tooDeep(body) {
@@ -139,19 +140,85 @@ func tooDeep(body []byte) bool {
 
 // decoder takes fields out of a call and remembers what it did to them.
 type decoder struct {
-	fields map[string]any
+	fields map[string][]string // what stands under a name, in the order of trust
 	flags  []string
 }
 
-// text is the first of the fields that holds anything, cleaned and cut.
-func (d *decoder) text(limit int, names ...string) string {
+// envelopes are what holds the arguments of a call in one vendor's or another's
+// form. What stands in one goes before what stands around it; any other object is
+// read last.
+var envelopes = []string{"parameters", "arguments", "args", "params", "input", "tool_input", "body", "payload", "data", "function", "request"}
+
+// take notes the fields of an object, with those of the objects in it.
+func (d *decoder) take(fields map[string]any, depth int) {
+	var inner, last []map[string]any
+	names := slices.Sorted(maps.Keys(fields))
 	for _, name := range names {
-		if s := clean(asText(d.fields[name])); s != "" {
-			return d.cut(s, limit)
+		if o := nested(fields[name]); o != nil && slices.Contains(envelopes, name) {
+			inner = append(inner, o)
+		} else if o != nil && depth < maxDepth {
+			last = append(last, o)
+		}
+	}
+	for _, o := range inner {
+		if depth > 0 {
+			d.take(o, depth-1)
+		}
+	}
+	for _, name := range names {
+		if name == "name" && inner != nil {
+			continue // of the tool
+		}
+		if s := asText(fields[name]); s != "" && nested(fields[name]) == nil {
+			d.fields[name] = append(d.fields[name], s)
+		}
+	}
+	for _, o := range last {
+		if depth > 0 {
+			d.take(o, depth-1)
+		}
+	}
+}
+
+// nested is a value as an object: one, JSON of one in a string, or the first of
+// a list; nil for anything else.
+func nested(v any) map[string]any {
+	switch v := v.(type) {
+	case map[string]any:
+		return v
+	case []any:
+		if len(v) > 0 {
+			o, _ := v[0].(map[string]any)
+			return o
+		}
+	case string:
+		if v = strings.Trim(v, space); strings.HasPrefix(v, "{") {
+			o, _ := object([]byte(v)) // else it is a text
+			return o
+		}
+	}
+	return nil
+}
+
+// text is the first of the fields that says anything, cleaned and cut.
+func (d *decoder) text(limit int, names ...string) string {
+	return d.cut(d.first(text.Blank, names...), limit)
+}
+
+// first is the first of the fields, cleaned, that does not count as empty.
+func (d *decoder) first(empty func(string) bool, names ...string) string {
+	for _, name := range names {
+		for _, s := range d.fields[name] {
+			if s = clean(s); s != "" && !empty(s) {
+				return s
+			}
 		}
 	}
 	return ""
 }
+
+// word takes every text for one.
+func word(string) bool { return false }
 
 func (d *decoder) cut(s string, limit int) string {
 	n := 0
@@ -168,12 +235,12 @@ func (d *decoder) cut(s string, limit int) string {
 // vendorID is a field that holds an id of the voice platform or the carrier;
 // anything else in it counts as nothing.
 func (d *decoder) vendorID(name, flag string) string {
-	id := strings.TrimSpace(asText(d.fields[name]))
-	switch {
-	case vendorIDs.MatchString(id):
-		return id
-	case id != "" && flag != "":
-		d.flags = append(d.flags, flag)
+	for _, id := range d.fields[name] {
+		if id = strings.TrimSpace(id); vendorIDs.MatchString(id) && !text.NoID(id) {
+			return id
+		} else if id != "" && flag != "" {
+			d.flags = append(d.flags, flag)
+		}
 	}
 	return ""
 }
@@ -189,7 +256,7 @@ func (d *decoder) clicks() map[string]string {
 	}
 	slices.Sort(names)
 	for _, name := range names[:min(len(names), maxClicks)] {
-		if s := d.text(maxText, name); s != "" {
+		if s := d.cut(d.first(word, name), maxText); s != "" {
 			if out == nil {
 				out = map[string]string{}
 			}
@@ -204,9 +271,9 @@ func (d *decoder) clicks() map[string]string {
 func asText(v any) string {
 	switch v := v.(type) {
 	case string:
-		return v
+		return whole(v)
 	case json.Number:
-		return v.String()
+		return whole(v.String())
 	case bool:
 		if v {
 			return "true"
@@ -225,13 +292,34 @@ func asText(v any) string {
 	}
 }
 
+// floating is a number of whole digits as a float is written.
+var floating = regexp.MustCompile(`^\+?([0-9]+\.0+|[0-9]\.?[0-9]*[eE]\+?[0-9]{1,2})$`)
+
+// whole writes a whole number without a fraction or an exponent: a telephone
+// number may have passed through a float.
+func whole(s string) string {
+	if !floating.MatchString(s) {
+		return s
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || f != math.Trunc(f) || f > 1e16 {
+		return s
+	}
+	digits := strconv.FormatFloat(f, 'f', 0, 64)
+	return s[:strings.IndexAny(s, "0123456789")] + digits
+}
+
 // moment reads an ISO 8601 time; one without a zone is UTC. The zero time is
-// none.
-func moment(s string) time.Time {
+// none, and so is one outside this century.
+func (d *decoder) moment(name string) time.Time {
+	s := d.text(maxText, name)
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999"} {
-		if t, err := time.Parse(layout, s); err == nil {
+		if t, err := time.Parse(layout, s); err == nil && t.UTC().Year()/100 == 20 {
 			return t.UTC()
 		}
+	}
+	if s != "" {
+		d.flags = append(d.flags, "call_time_invalid")
 	}
 	return time.Time{}
 }
@@ -239,10 +327,10 @@ func moment(s string) time.Time {
 func consent(s string) *bool {
 	yes := true
 	no := false
-	switch strings.ToLower(s) {
-	case "true", "yes", "1", "oui", "ja", "si", "sì", "ya":
+	switch text.Normal(s) {
+	case "true", "yes", "1", "oui", "ja", "si", "ya", "granted", "given":
 		return &yes
-	case "false", "no", "0", "non", "nein", "tidak":
+	case "false", "no", "0", "non", "nein", "tidak", "refused", "denied", "declined", "withdrawn", "not given":
 		return &no
 	default:
 		return nil

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -40,13 +41,13 @@ func TestDecode(t *testing.T) {
 		"null and empty":     {body: `{"customer_name":null,"city":"","contact_consent":null,"gclid":null,"conversation_id":null}`},
 		"other names":        {body: `{"name":"Marta","phone":"079","service":"leak","location":"Carouge"}`, want: lead.Request{CustomerName: "Marta", CallbackNumber: "079", ServiceType: "leak", City: "Carouge"}},
 		"the usual one wins": {body: `{"customer_name":"Marta","name":"M","city":" ","place":"Carouge"}`, want: lead.Request{CustomerName: "Marta", City: "Carouge"}},
-		"numbers for text":   {body: `{"callback_number":41791234567,"postal_code":1227,"customer_name":true,"city":1e400}`, want: lead.Request{CallbackNumber: "41791234567", PostalCode: "1227", CustomerName: "true", City: "1e400"}},
+		"numbers for text":   {body: `{"callback_number":41791234567,"postal_code":1227,"customer_name":true,"city":1e400}`, want: lead.Request{CallbackNumber: "41791234567", PostalCode: "1227", City: "1e400"}},
 		"lists and objects":  {body: `{"service_type":["leak",null,"drain"],"city":{"name":"Carouge"},"customer_name":[]}`, want: lead.Request{ServiceType: "leak, drain"}},
 		"consent in words":   {body: `{"contact_consent":"Oui"}`, want: lead.Request{ContactConsent: &yes}},
 		"consent refused":    {body: `{"contact_consent":0}`, want: lead.Request{ContactConsent: &no}},
 		"consent unclear":    {body: `{"contact_consent":"perhaps"}`},
 		"time without zone":  {body: `{"call_time_utc":"2026-11-21 15:04:52"}`, want: lead.Request{CalledAt: time.Date(2026, 11, 21, 15, 4, 52, 0, time.UTC)}},
-		"time unreadable":    {body: `{"call_time_utc":"{{system__time_utc}}"}`},
+		"time unreadable":    {body: `{"call_time_utc":"{{system__time_utc}}"}`, flags: []string{"call_time_invalid"}},
 		"the envelope": {
 			body: `{"tool_call_id":"t","tool_name":"dispatch_lead","parameters":{"customer_name":"Marta","conversation_id":""},"conversation_id":"conv_41"}`,
 			want: lead.Request{CustomerName: "Marta", ConversationID: "conv_41"},
@@ -185,4 +186,147 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("changed on the way:\n%s", diff)
 		}
 	})
+}
+
+// A whole number is a number, however it was written.
+func TestAFloatIsATelephoneNumber(t *testing.T) {
+	for written, want := range map[string]string{
+		`41781234567.0`:     "41781234567",
+		`41781234567.00`:    "41781234567",
+		`4.1781234567e10`:   "41781234567",
+		`4.1781234567E10`:   "41781234567",
+		`4.1781234567e+10`:  "41781234567",
+		`4.1781234567E+10`:  "41781234567",
+		`4.178e10`:          "41780000000",
+		`4e10`:              "40000000000",
+		`41781234567`:       "41781234567",
+		`6.281234567890e12`: "6281234567890",
+		`"41781234567.0"`:   "41781234567",
+		`"+41781234567.0"`:  "+41781234567",
+		`"4.1781234567E10"`: "41781234567",
+		`[41781234567.0]`:   "41781234567",
+		`781234567.0`:       "781234567",
+		`33612345678.000`:   "33612345678",
+		`1.5`:               "1.5",
+		`1e400`:             "1e400",
+		`"078.123.45.67"`:   "078.123.45.67",
+		`"12.30"`:           "12.30",
+		`-41781234567.0`:    "-41781234567.0",
+	} {
+		for _, field := range []string{"callback_number", "phone", "caller_id"} {
+			r, _, err := Decode([]byte(`{"` + field + `":` + written + `}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := r.CallbackNumber
+			if field == "caller_id" {
+				got = r.CallerID
+			}
+			if got != want {
+				t.Errorf("%s %s: %q, want %q", field, written, got, want)
+			}
+		}
+	}
+}
+
+// The arguments of a call are found in every form in which platforms wrap them.
+func TestArgumentsInAnEnvelope(t *testing.T) {
+	want := lead.Request{ConversationID: "conv_1", CustomerName: "Marta", CallbackNumber: "0781234567", City: "Carouge"}
+	inner := `{"customer_name":"Marta","callback_number":"0781234567","city":"Carouge"}`
+	quoted := strconv.Quote(inner)
+	for name, body := range map[string]string{
+		"flat":                      `{"conversation_id":"conv_1","customer_name":"Marta","callback_number":"0781234567","city":"Carouge"}`,
+		"parameters":                `{"conversation_id":"conv_1","parameters":` + inner + `}`,
+		"parameters as text":        `{"conversation_id":"conv_1","parameters":` + quoted + `}`,
+		"nested by name":            `{"conversation_id":"conv_1","parameters":{"dispatch_lead":` + inner + `}}`,
+		"nested arguments":          `{"conversation_id":"conv_1","parameters":{"arguments":` + inner + `}}`,
+		"nested twice":              `{"conversation_id":"conv_1","parameters":{"parameters":` + inner + `}}`,
+		"nested as text":            `{"conversation_id":"conv_1","parameters":{"arguments":` + quoted + `}}`,
+		"text of a text":            `{"conversation_id":"conv_1","parameters":` + strconv.Quote(`{"parameters":`+quoted+`}`) + `}`,
+		"arguments as text":         `{"conversation_id":"conv_1","tool_name":"dispatch_lead","arguments":` + quoted + `}`,
+		"function":                  `{"conversation_id":"conv_1","function":{"name":"dispatch_lead","arguments":` + quoted + `}}`,
+		"a list of one":             `{"conversation_id":"conv_1","parameters":[` + inner + `]}`,
+		"customer and place":        `{"conversation_id":"conv_1","parameters":{"customer":{"name":"Marta","phone":"0781234567"},"address":{"city":"Carouge"}}}`,
+		"an id the model made up":   `{"conversation_id":"conv_1","parameters":{"conversation_id":"unknown","customer_name":"Marta","callback_number":"0781234567","city":"Carouge"}}`,
+		"an empty field before it":  `{"conversation_id":"conv_1","city":"Carouge","parameters":{"customer_name":"Marta","callback_number":"0781234567","city":"N/A"}}`,
+		"a byte order mark in text": `{"conversation_id":"conv_1","parameters":"\ufeff` + quoted[1:] + `}`,
+	} {
+		got, _, err := Decode([]byte(body))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got.CustomerName == "dispatch_lead" { // "name" of a function
+			t.Errorf("%s: the tool's name is taken for the customer's", name)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", name, diff)
+		}
+	}
+}
+
+// What stands for nothing counts as nothing, in every field and language.
+func TestAWordForNothingIsNothing(t *testing.T) {
+	words := []string{
+		"null", "none", "None", "N/A", "n/a", "NA", "nil", "undefined", "NaN", "string", "unknown", "Unknown.", "not provided", "Not Provided", "not specified", "not yet known", "No data", "-", "—", "...", "?", "tbd",
+		"Non fourni", "non fournie", "Non précisé", "pas précisé", "non renseigné", "Inconnu", "inconnue", "aucun", "Aucune", "rien", "non communiqué", "pas encore connu", "pas de numéro",
+		"unbekannt", "Keine Angabe", "nicht angegeben", "noch nicht bekannt", "keine", "k. A.", "nichts",
+		"sconosciuto", "Non fornito", "non specificata", "nessuno", "non disponibile", "n.d.",
+		"tidak diketahui", "Tidak ada", "tidak disebutkan", "belum diketahui", "kosong", "tanpa nama",
+	}
+	for _, word := range words {
+		fields := map[string]any{"conversation_id": "conv_1"}
+		for _, f := range []string{"customer_name", "callback_number", "caller_id", "service_type", "issue_summary", "city", "postal_code", "address_line", "preferred_window", "urgency", "language"} {
+			fields[f] = word
+		}
+		body, err := json.Marshal(fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := Decode(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(lead.Request{ConversationID: "conv_1"}, got); diff != "" {
+			t.Errorf("%q: -want +got:\n%s", word, diff)
+		}
+	}
+	for _, word := range []string{"Nilsson", "Nadia", "Nona", "No", "Rienzi", "Bekannt", "pas de pression", "no hot water", "ada kebocoran", "asap", "demain", "no", "keine Heizung", "rien ne coule", "not before 6 pm", "💧"} {
+		got, _, err := Decode([]byte(`{"issue_summary":` + strconv.Quote(word) + `}`))
+		if err != nil || got.IssueSummary != word {
+			t.Errorf("%q: %q, %v", word, got.IssueSummary, err)
+		}
+	}
+}
+
+// An id that cannot be one is none.
+func TestAWordIsNoConversation(t *testing.T) {
+	for _, id := range []string{
+		"unknown", "null", "undefined", "test", "TEST", "string", "12345", "1234567890", "0", "1", "000000", "system__conversation_id", "System__Conversation_ID", "none", "None", "n/a", "N/A",
+		"conversation_id", "conversation-id", "your_conversation_id", "example", "sample", "xxx", "xxxxxxxx", "NaN", "true", "00000000-0000-0000-0000-000000000000", "abc", "abc123", "-", "...", "demo", "{{system__conversation_id}}", "<conversation_id>", "id",
+	} {
+		body, err := json.Marshal(map[string]any{"conversation_id": id, "call_sid": id, "city": "Carouge"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := Decode(body)
+		if err != nil || got.ConversationID != "" || got.CallSID != "" {
+			t.Errorf("%q: conversation %q, call %q, %v", id, got.ConversationID, got.CallSID, err)
+		}
+	}
+	for _, id := range []string{"conv_1", "conv_7101k2mq9xe8tr5wz3hnd6y", "CA0123456789abcdef0123456789abcdef", "conv-test-7", "3f2504e0-4f89-41d3-9a0c-0305e82c3301", "9876501234567"} {
+		got, flags, err := Decode([]byte(`{"conversation_id":"` + id + `"}`))
+		if err != nil || got.ConversationID != id || flags != nil {
+			t.Errorf("%q: %q, %v, %v", id, got.ConversationID, flags, err)
+		}
+	}
+}
+
+// A time that no call can have is left out and flagged.
+func TestAnOddTimeIsNone(t *testing.T) {
+	for _, at := range []string{"9999-12-31T23:59:59-01:00", "0000-01-01T00:00:00+01:00", "0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2999-01-01T00:00:00Z", "yesterday", "1764230400"} {
+		got, flags, err := Decode([]byte(`{"city":"Carouge","call_time_utc":"` + at + `"}`))
+		if err != nil || !got.CalledAt.IsZero() || !slices.Equal(flags, []string{"call_time_invalid"}) {
+			t.Errorf("%s: %v, flags %v, %v", at, got.CalledAt, flags, err)
+		}
+	}
 }

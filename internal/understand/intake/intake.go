@@ -10,7 +10,6 @@
 package intake
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -27,10 +26,6 @@ const (
 	flagMissingName = "missing_name"
 	flagPlaceholder = "placeholder"
 )
-
-// placeholder is a name, normalised, that stands for none.
-var placeholder = regexp.MustCompile(`^(unknown|n a|na|none|null|nil|undefined|test|client|cliente|customer|caller|user|` +
-	`inconnue?|non precise|pas donne|unbekannt|keine angabe|sconosciut[oa]|non fornito|tidak diketahui|tidak ada|[a-z]|0+|1+|2+|3+|4+|5+|6+|7+|8+|9+)$`)
 
 // Reader understands requests. It is built once and safe for concurrent use.
 type Reader struct {
@@ -95,7 +90,6 @@ func (r *Reader) Understand(s *site.Site, id string, req lead.Request, at time.T
 	l.Service.ID, l.Service.Method = ix.services.Resolve(req.ServiceType, req.IssueSummary)
 	l.Service.Name = r.serviceName(l.Service.ID, l.Language)
 
-	name := text.Normal(req.CustomerName)
 	l.Flags = slices.Clone(flags)
 	for _, f := range []struct {
 		flag string
@@ -107,7 +101,7 @@ func (r *Reader) Understand(s *site.Site, id string, req lead.Request, at time.T
 		{"out_of_area", l.Place.Method == "out_of_area"},
 		{"service_unknown", l.Service.ID == ""},
 		{flagMissingName, req.CustomerName == ""},
-		{flagPlaceholder, req.CustomerName != "" && (name == "" || placeholder.MatchString(name))},
+		{flagPlaceholder, req.CustomerName != "" && text.NoName(req.CustomerName)},
 		{"agent_mismatch", req.AgentID != "" && req.AgentID != s.Agent.ID},
 	} {
 		l.Flags = slices.DeleteFunc(l.Flags, func(flag string) bool { return flag == f.flag })

@@ -86,14 +86,7 @@ func tongue(normal string) string {
 	return code
 }
 
-// placeholder is a normalised value that stands for none.
-var placeholder = regexp.MustCompile(`^(unknown|n a|na|none|null|nil|undefined|test|cliente?|customer|caller|user|` +
-	`inconnue?|non precise|pas donne|unbekannt|keine angabe|sconosciut[oa]|non fornito|tidak diketahui|tidak ada|[a-z])$`)
-
 // blank reports whether a value, though not empty, says nothing.
 func blank(value string) bool {
-	normal := text.Normal(value)
-	digits := strings.ReplaceAll(normal, " ", "")
-	repeated := len(digits) > 3 && strings.Trim(digits, digits[:1]) == "" && digits[0] <= '9'
-	return normal == "" || placeholder.MatchString(normal) || repeated
+	return text.NoName(strings.ReplaceAll(value, " ", "")) || text.NoName(value)
 }
