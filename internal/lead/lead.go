@@ -79,6 +79,9 @@ func (r Request) Over(later Request) Request {
 	return out
 }
 
+// Refused reports whether the customer does not want to be contacted.
+func (r Request) Refused() bool { return r.ContactConsent != nil && !*r.ContactConsent }
+
 // Lead is a customer's demand as understood so far. Its status is not part of
 // it: a status is a projection of the lead's events.
 type Lead struct {
@@ -124,7 +127,7 @@ func (l Lead) Test() bool { return slices.Contains(l.Flags, FlagTest) }
 type Service struct {
 	Raw    string `json:"raw,omitempty"`
 	ID     string `json:"id,omitempty"`     // category; empty when unknown
-	Method string `json:"method,omitempty"` // id, phrase, words, only, unknown
+	Method string `json:"method,omitempty"` // id, phrase, words, trade, only, unknown
 	Name   string `json:"name,omitempty"`   // in the lead's language
 }
 

@@ -131,11 +131,12 @@ type FailureClass string
 
 // The classes of failure, over all vendors.
 const (
-	BadRecipient FailureClass = "recipient" // permanent for this address on this channel
-	OptedOut     FailureClass = "opted_out" // the recipient refused messages
-	OurFault     FailureClass = "account"   // our account, template, sender or a bug: alarm, retrying alone does not help
-	Transient    FailureClass = "transient" // certainly not sent; try again
-	Doubtful     FailureClass = "doubtful"  // the request left and the outcome is unknown: never resend blindly
+	BadRecipient FailureClass = "recipient"  // permanent for this address on this channel
+	OptedOut     FailureClass = "opted_out"  // the recipient refused messages
+	OurFault     FailureClass = "account"    // our account, template, sender or a bug: alarm, retrying alone does not help
+	Transient    FailureClass = "transient"  // certainly not sent; try again
+	Superseded   FailureClass = "superseded" // not sent: something newer took its place
+	Doubtful     FailureClass = "doubtful"   // the request left and the outcome is unknown: never resend blindly
 )
 
 // Failure is why a vendor did not (or may not) have taken a message. It holds

@@ -108,6 +108,9 @@ func (l *loader) agent(d *document, s *Site) {
 // offered checks the site's services, and that nothing a caller may say, in any
 // language, means two of them.
 func (l *loader) offered(d *document, s *Site) {
+	if s.Main != "" && !slices.ContainsFunc(s.Services, func(o SiteService) bool { return o.ID == s.Main }) {
+		d.fault(where{"main_service"}, "%q is not one of the site's services", s.Main)
+	}
 	seen, means := map[string]bool{}, map[string]string{}
 	for i, offer := range s.Services {
 		at := where{"services", i, "id"}

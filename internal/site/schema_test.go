@@ -19,7 +19,8 @@ func TestSchemaAndStructsAgree(t *testing.T) {
 	}
 	for fileKind, of := range map[string]any{
 		marketFile: Market{}, siteFile: Site{}, servicesFile: struct {
-			Services []Service `yaml:"services"`
+			Services []Service           `yaml:"services"`
+			Trades   map[string][]string `yaml:"trades"`
 		}{}, trackersFile: struct {
 			Trackers []Tracker `yaml:"trackers"`
 		}{}, templatesFile: struct {

@@ -32,6 +32,7 @@ type Catalog struct {
 	Markets   map[string]*Market   // by id
 	Sites     map[string]*Site     // by domain; a broken site is not in it
 	Services  map[string]*Service  // by id
+	Trades    map[string][]string  // words for a trade as such, in every language
 	Trackers  map[string]*Tracker  // by id
 	Templates map[string]*Template // by content SID
 
@@ -121,8 +122,9 @@ type Site struct {
 	DID       string        `yaml:"did"`   // E.164
 	Agent     Agent         `yaml:"agent"`
 	Services  []SiteService `yaml:"services"`
-	Places    []string      `yaml:"places"`    // ids served; a place serves its parts
-	Languages []string      `yaml:"languages"` // the first one is the default
+	Main      string        `yaml:"main_service,omitempty"` // what a word for the trade means
+	Places    []string      `yaml:"places"`                 // ids served; a place serves its parts
+	Languages []string      `yaml:"languages"`              // the first one is the default
 	Tracker   string        `yaml:"tracker,omitempty"`
 	Senders   Senders       `yaml:"senders"`
 	Owner     Owner         `yaml:"owner"`

@@ -11,9 +11,11 @@ import (
 
 func (l *loader) services() {
 	var f struct {
-		Services []Service `yaml:"services"`
+		Services []Service           `yaml:"services"`
+		Trades   map[string][]string `yaml:"trades"`
 	}
 	d := l.read("services.yaml", servicesFile, &f)
+	l.Trades = f.Trades
 	for i := range f.Services {
 		s := &f.Services[i]
 		if l.Services[s.ID] != nil && s.ID != "" {

@@ -39,7 +39,9 @@ func (m *Matcher) understand(s *site.Site, id string, calls []event.Event) (l le
 		}
 		own := ""
 		if len(calls) > 1 && (service == "" || call.Request.ServiceType != "") {
-			own = m.reader.Understand(s, id, call.Request, call.ReceivedAt, nil).Service.ID
+			if said := m.reader.Understand(s, id, call.Request, call.ReceivedAt, nil).Service; said.Method != "trade" {
+				own = said.ID
+			}
 		}
 		if service != "" && own != "" && own != service {
 			other, err := m.second(s, id, first.Ref, req, own, c)
@@ -85,6 +87,7 @@ type content struct {
 	Service, Place, Phone, Second, Language                 string
 	Name, Details, Urgency, Window, AddressLine, PostalCode string
 	Check                                                   bool
+	Refused                                                 bool `json:",omitempty"`
 }
 
 func contentOf(l lead.Lead) content {
@@ -92,7 +95,7 @@ func contentOf(l lead.Lead) content {
 	t := content{
 		Service: l.Service.ID, Place: l.Place.ID, Phone: l.Phone.E164, Second: l.Phone.Second, Check: l.Phone.Check, Language: l.Language,
 		Name: text.Normal(r.CustomerName), Details: text.Normal(r.IssueSummary), Urgency: text.Normal(r.Urgency),
-		Window: text.Normal(r.PreferredWindow), AddressLine: text.Normal(r.AddressLine), PostalCode: text.Normal(r.PostalCode),
+		Refused: r.Refused(), Window: text.Normal(r.PreferredWindow), AddressLine: text.Normal(r.AddressLine), PostalCode: text.Normal(r.PostalCode),
 	}
 	if t.Service == "" {
 		t.Service = "? " + text.Normal(l.Service.Raw)

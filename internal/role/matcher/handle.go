@@ -95,6 +95,9 @@ func (m *Matcher) decide(ctx context.Context, s *site.Site, d event.Delivery) (o
 // unusable says why nobody can be sent; empty when somebody can.
 func unusable(l lead.Lead) string {
 	var why []string
+	if l.Request.Refused() {
+		why = append(why, "the customer does not want to be contacted")
+	}
 	if l.Phone.E164 == "" {
 		why = append(why, "no usable phone number")
 	}

@@ -85,7 +85,7 @@ func matched(i int) event.Event {
 // its own message id, and again as an operator republishes it. Each message is
 // sent once, and its outcome is on the stream.
 func TestConcurrentNotifiersSendEachMessageOnce(t *testing.T) {
-	const leads, each = 20, 6
+	const leads, each = 20, 5
 	b := bustest.New(t)
 	v := &counting{got: map[string]int{}}
 	for range 3 {

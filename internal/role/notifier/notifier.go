@@ -71,7 +71,7 @@ func New(o Options) (*Notifier, error) {
 	n := &Notifier{Options: o, composer: c}
 	n.Sender, err = send.New(send.Options{
 		Catalog: o.Catalog, Market: o.Market, Stream: o.Stream, Ledger: o.Ledger, Vendors: o.Vendors, Journal: o.Journal,
-		Raise: o.Raise, Now: o.Now, Log: o.Log,
+		Raise: o.Raise, Texted: n.texted, Now: o.Now, Log: o.Log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("notifier: %w", err)
@@ -108,9 +108,37 @@ func (n *Notifier) Handle(ctx context.Context, d event.Delivery) error {
 // causes are the decisions for which the owner is called.
 var causes = map[string]string{subjects.Unserved: alarm.Unserved, subjects.ReviewRequested: alarm.Review}
 
-// about is the newest decision on the lead that an alarm is about; nil when it
-// is about no single one.
+// texted tells the owner what became of a text to the customer.
+func (n *Notifier) texted(ctx context.Context, l subjects.Lead, message string, why *lead.Failure) error {
+	l.Event = ""
+	events, err := n.Stream.Events(ctx, l)
+	if err != nil {
+		return err
+	}
+	r := story.Of(events)
+	for _, e := range events {
+		if q, ok := e.Body.(*event.Queued); ok && q.Message.ID == message && r.Decision != nil {
+			messages, err := n.composer.Texted(e, *r.Decided(), q.Message, why)
+			if err != nil {
+				return err
+			}
+			return n.queue(ctx, l, messages)
+		}
+	}
+	return nil // gone from the stream, with the lead
+}
+
+// about is the newest decision on the lead that an alarm is about, and the match
+// that an amendment is of; nil for anything else.
 func (n *Notifier) about(ctx context.Context, e event.Event) (newest *event.Decided, err error) {
+	if e.Lead.Event == subjects.Amended {
+		events, err := n.Stream.Events(ctx, subjects.Lead{Market: e.Lead.Market, Site: e.Lead.Site, Lead: e.Lead.Lead})
+		r := story.Of(events)
+		if m := r.Match(); m != nil {
+			newest = m.Body.(*event.Decided)
+		}
+		return newest, err
+	}
 	b, ok := e.Body.(*event.Raised)
 	if !ok || !alarm.OfLead(b.Alarm.Cause) {
 		return nil, nil

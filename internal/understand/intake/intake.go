@@ -62,7 +62,8 @@ func New(c *site.Catalog) *Reader {
 			}
 			offered = append(offered, o)
 		}
-		r.sites[domain] = index{place.NewServices(offered), newLanguages(s.Languages)}
+		trade, _, _ := strings.Cut(s.Main, ".")
+		r.sites[domain] = index{place.NewServices(offered, s.Main, append([]string{trade}, c.Trades[trade]...)), newLanguages(s.Languages)}
 	}
 	return r
 }
@@ -76,9 +77,11 @@ func New(c *site.Catalog) *Reader {
 //	place_unknown    not understood where
 //	out_of_area      a known place the site does not serve
 //	service_unknown  not understood what
+//	service_assumed  the site's main service, for a word that names the trade
 //	missing_name     nobody's name
 //	placeholder      a word for no name, such as "unknown"
 //	agent_mismatch   another agent than the site's called
+//	no_consent       the customer does not want to be contacted
 func (r *Reader) Understand(s *site.Site, id string, req lead.Request, at time.Time, flags []string) lead.Lead {
 	ix := r.sites[s.Domain]
 	l := lead.Lead{
@@ -100,8 +103,10 @@ func (r *Reader) Understand(s *site.Site, id string, req lead.Request, at time.T
 		{"place_unknown", l.Place.Method == "unknown"},
 		{"out_of_area", l.Place.Method == "out_of_area"},
 		{"service_unknown", l.Service.ID == ""},
+		{"service_assumed", l.Service.Method == "trade"},
 		{flagMissingName, req.CustomerName == ""},
 		{flagPlaceholder, req.CustomerName != "" && text.NoName(req.CustomerName)},
+		{"no_consent", req.Refused()},
 		{"agent_mismatch", req.AgentID != "" && req.AgentID != s.Agent.ID},
 	} {
 		l.Flags = slices.DeleteFunc(l.Flags, func(flag string) bool { return flag == f.flag })

@@ -80,7 +80,7 @@ func (r *Reader) askPlace(s *site.Site, l lead.Lead, p phrases) string {
 }
 
 func (r *Reader) askService(s *site.Site, l lead.Lead, p phrases) string {
-	if l.Service.ID != "" {
+	if l.Service.ID != "" && l.Service.Method != "trade" {
 		return ""
 	}
 	var names []string

@@ -29,6 +29,7 @@ const maxDepth = 16
 // built once and safe for concurrent use.
 type Gazetteer struct {
 	places    map[string]site.Place
+	size      map[string]int      // how many places are part of one
 	postcodes map[string][]string // place ids
 	exact     map[string]named    // by normalised name or alias
 	longest   int                 // words in the longest name
@@ -49,13 +50,21 @@ type sounding struct {
 // NewGazetteer indexes a market's places and decoys. Of two equal names the
 // earlier one stands, and a place before a decoy.
 func NewGazetteer(places []site.Place, decoys []site.Decoy) *Gazetteer {
-	g := &Gazetteer{places: map[string]site.Place{}, postcodes: map[string][]string{}, exact: map[string]named{}}
+	g := &Gazetteer{places: map[string]site.Place{}, size: map[string]int{}, postcodes: map[string][]string{}, exact: map[string]named{}}
 	for _, p := range places {
 		g.places[p.ID] = p
 		for _, code := range p.Postcodes {
 			g.postcodes[code] = append(g.postcodes[code], p.ID)
 		}
 		g.add(named{p.ID, p.Name}, append([]string{p.Name, p.ID}, p.Aliases...))
+	}
+	for _, p := range places {
+		for range maxDepth {
+			if p = g.places[p.Parent]; p.ID == "" {
+				break
+			}
+			g.size[p.ID]++
+		}
 	}
 	for _, d := range decoys {
 		g.add(named{name: d.Name}, append([]string{d.Name}, d.Aliases...))
@@ -183,12 +192,15 @@ func (g *Gazetteer) shared(candidates []string, suggestion string, served []stri
 	return find{named: named{name: name}}
 }
 
-// named finds a place by its name in the text, exactly or by sound.
+// named finds a place by its name in the text, exactly or by sound. Of two the
+// narrower one counts, in either order: "Genève, Carouge" is Carouge.
 func (g *Gazetteer) named(words []string) find {
 	var region, decoy, street find
+	var rest []string // words that are no exact name
 	for i := 0; i < len(words); {
 		n, length := g.longestName(words[i:])
 		if length == 0 {
+			rest = append(rest, words[i])
 			i++
 			continue
 		}
@@ -198,10 +210,15 @@ func (g *Gazetteer) named(words []string) find {
 			street = find{suggestion: n.id}
 		case n.id == "":
 			decoy = hit
-		case region.id == "" || g.Covers([]string{region.id}, n.id): // the narrower of the two
+		case region.id == "" || g.Covers([]string{region.id}, n.id) || g.size[n.id] < g.size[region.id]:
 			region = hit
 		}
 		i += length
+	}
+	if g.size[region.id] > 0 && !slices.ContainsFunc(rest, func(w string) bool { return streets[w] }) {
+		if part := g.bySound(rest); part.method != "" && g.size[part.id] < g.size[region.id] {
+			return part
+		}
 	}
 	for _, hit := range []find{region, decoy} {
 		if hit.method != "" {

@@ -280,3 +280,24 @@ func BenchmarkResolve(b *testing.B) {
 		})
 	}
 }
+
+// Of two places the narrower one is meant, in either order and however it is
+// written.
+func TestTheNarrowerPlaceIsMeant(t *testing.T) {
+	for said, want := range map[string]string{
+		"Genève, Carouge": "carouge", "Carouge, Genève": "carouge", "Genève Carouge": "carouge", "Genève-Carouge": "carouge", "Carouge (Genève)": "carouge",
+		"Genève Meyrin": "meyrin", "Meyrin Genève": "meyrin", "Genève, Lancy": "lancy", "Lancy, Genève": "lancy", "Genève, Petit-Lancy": "petit-lancy",
+		"Genève Champel": "champel", "Champel, Genève": "champel", "canton de Genève, Onex": "onex", "Onex, canton de Genève": "onex",
+		"Genève, Carrouge": "carouge", "Tonex, Genève": "thonex", "Geneva Thonex": "thonex", "à Genève, dans le quartier de Florissant": "florissant",
+		"Genève": "geneve", "Genève ville": "geneve", "Genève, rue de Carouge": "geneve", "rue de Lyon, Genève": "geneve", "Genève Cornavin": "geneve", "Lancy, Petit-Lancy": "petit-lancy",
+	} {
+		if got := geneva.Resolve(said, "", allGeneva); got.ID != want {
+			t.Errorf("%q is %q, want %q", said, got.ID, want)
+		}
+	}
+	for said, want := range map[string]string{"Bali, Canggu": "canggu", "Canggu Bali": "canggu", "Badung, Berawa": "berawa", "Bali Changgu": "canggu", "Canggu, Berawa": "berawa"} {
+		if got := bali.Resolve(said, "", allBali); got.ID != want {
+			t.Errorf("%q is %q, want %q", said, got.ID, want)
+		}
+	}
+}

@@ -22,6 +22,8 @@ type Services struct {
 	ids     map[string]string // normalised id → id
 	phrases []phrase          // longest first
 	only    string            // the service of a site that offers one
+	main    string            // what a word for the trade means
+	trade   []phrase
 }
 
 type phrase struct {
@@ -31,9 +33,15 @@ type phrase struct {
 }
 
 // NewServices indexes what a site offers. Of two equal phrases the one of the
-// earlier service stands.
-func NewServices(offered []Offered) *Services {
-	s := &Services{ids: map[string]string{}}
+// earlier service stands. Main, if any, is the service of whoever says no more
+// than a word for the trade.
+func NewServices(offered []Offered, main string, trade []string) *Services {
+	s := &Services{ids: map[string]string{}, main: main}
+	for _, said := range trade {
+		if words := strings.Fields(text.Normal(said)); main != "" && len(words) > 0 {
+			s.trade = append(s.trade, phrase{words: words})
+		}
+	}
 	for _, o := range offered {
 		s.ids[text.Normal(o.ID)] = o.ID
 		for _, said := range o.Phrases {
@@ -51,8 +59,9 @@ func NewServices(offered []Offered) *Services {
 
 // Resolve answers the id of the service the texts ask for, the first text first,
 // and how it was found: "id" (the agent sent one), "phrase" (the longest one the
-// text contains), "words" (all words of a phrase, in any order), "only" (the
-// site offers nothing else) or "unknown". Likeness in sound or spelling is never
+// text contains), "words" (all words of a phrase, in any order), "trade" (a word
+// for the trade means the main service), "only" (the site offers nothing else) or
+// "unknown". Likeness in sound or spelling is never
 // enough.
 func (s *Services) Resolve(texts ...string) (id, method string) {
 	for _, said := range texts {
@@ -70,6 +79,12 @@ func (s *Services) Resolve(texts ...string) (id, method string) {
 			if len(p.words) > 1 && p.scattered(words) {
 				return p.id, "words"
 			}
+		}
+	}
+	for _, said := range texts {
+		words := strings.Fields(text.Normal(said))
+		if slices.ContainsFunc(s.trade, func(p phrase) bool { return p.in(words) }) {
+			return s.main, "trade"
 		}
 	}
 	if s.only != "" {

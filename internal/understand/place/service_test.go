@@ -9,7 +9,7 @@ var plumbing = NewServices([]Offered{
 	{ID: "plumbing.leak", Phrases: []string{"fuite d'eau", "fuite", "dégât d'eau", "Wasserschaden", "Rohrbruch", "Leck", "perdita", "leak", "burst pipe", "bocor", "pipa pecah"}},
 	{ID: "plumbing.drain", Phrases: []string{"bouché", "WC bouché", "verstopft", "intasato", "clogged", "mampet"}},
 	{ID: "plumbing.boiler", Phrases: []string{"chauffe-eau", "chaudière", "Boiler", "Therme", "caldaia", "water heater", "pemanas air"}},
-})
+}, "", nil)
 
 func TestServices(t *testing.T) {
 	for said, want := range map[string]struct{ id, method string }{
@@ -53,13 +53,38 @@ func TestServicesTakeTheFirstTextThatTells(t *testing.T) {
 }
 
 func TestOnlyServiceIsAssumed(t *testing.T) {
-	s := NewServices([]Offered{{ID: "tennis.lesson", Phrases: []string{"lesson"}}})
+	s := NewServices([]Offered{{ID: "tennis.lesson", Phrases: []string{"lesson"}}}, "", nil)
 	for said, want := range map[string]string{"two lessons": "phrase", "surf": "only", "": "only", strings.Repeat("x ", 5000): "only"} {
 		if id, method := s.Resolve(said); id != "tennis.lesson" || method != want {
 			t.Errorf("%.20q is %q by %s", said, id, method)
 		}
 	}
-	if id, method := NewServices(nil).Resolve("lesson"); id != "" || method != "unknown" {
+	if id, method := NewServices(nil, "", nil).Resolve("lesson"); id != "" || method != "unknown" {
 		t.Errorf("nothing on offer resolves to %q by %s", id, method)
+	}
+}
+
+// Who names the trade and nothing more means the site's main service.
+func TestAWordForTheTradeIsTheMainService(t *testing.T) {
+	s := NewServices([]Offered{
+		{ID: "plumbing.leak", Phrases: []string{"fuite", "leak"}},
+		{ID: "plumbing.drain", Phrases: []string{"bouché"}},
+	}, "plumbing.leak", []string{"plumbing", "plombier", "Sanitär", "tukang ledeng"})
+	for said, want := range map[string]struct{ id, method string }{
+		"plombier":                      {"plumbing.leak", "trade"},
+		"un plombier, s'il vous plaît":  {"plumbing.leak", "trade"},
+		"Sanitärinstallateur":           {"plumbing.leak", "trade"},
+		"plumbing":                      {"plumbing.leak", "trade"},
+		"saya perlu tukang ledeng":      {"plumbing.leak", "trade"},
+		"un plombier pour un WC bouché": {"plumbing.drain", "phrase"},
+		"un électricien":                {"", "unknown"},
+		"":                              {"", "unknown"},
+	} {
+		if id, method := s.Resolve(said); id != want.id || method != want.method {
+			t.Errorf("%q is %q by %s, want %q by %s", said, id, method, want.id, want.method)
+		}
+	}
+	if id, method := s.Resolve("plombier", "l'évier est bouché"); id != "plumbing.drain" || method != "phrase" {
+		t.Errorf("the summary was not read: %s by %s", id, method)
 	}
 }

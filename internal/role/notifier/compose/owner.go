@@ -3,6 +3,7 @@ package compose
 import (
 	"strings"
 
+	"leadbus/internal/event"
 	"leadbus/internal/lead"
 )
 
@@ -26,7 +27,7 @@ func (w *writer) toOwner(purpose string, head func(*texts) (title, intro text)) 
 	}
 	v := w.words(m.Language)
 	title, intro := head(t)
-	sent := w.quotes(func(lead.Message) bool { return true })
+	sent := w.quotes(w.messages...)
 	if purpose == purposeCopy && !w.of.Lead.Phone.Textable() {
 		sent = append(sent, quote{Head: "SMS", Lines: []string{t.say("not_texted", v)}})
 	}
@@ -51,29 +52,35 @@ func (w *writer) everything(t *texts, v words) []section {
 	return all
 }
 
-// copyOfText shows the owner what the customer was texted.
-func (w *writer) copyOfText() {
-	m, t, ok := w.owner(purposeCopyOfText)
+// Texted tells the owner what became of a text to the customer: it arrived, or why
+// it did not. Decided is the newest decision on the lead.
+func (c *Composer) Texted(e event.Event, decided event.Decided, sent lead.Message, why *lead.Failure) ([]lead.Message, error) {
+	decided.Offer = sent.Offer
+	w, err := c.writer(e.Lead, decided)
+	if err != nil {
+		return nil, err
+	}
+	m, t, ok := w.owner(purposeCopyOfText + strings.TrimSuffix(sent.Purpose, "-correction"))
 	if !ok {
-		return
+		return nil, nil
 	}
 	v := w.words(m.Language)
-	w.addMail(m, mail{
+	content := mail{
 		Title: t.say("confirmation_title", v), Intro: t.say("confirmation_intro", v), Footer: t.say("owner_footer", v),
-		Sections: []section{
-			{Title: t.say("section_texts", v), Texts: w.quotes(func(m lead.Message) bool { return m.Recipient == lead.ToCustomer })},
-			{Title: t.say("section_ids", v), Facts: w.supportFacts()},
-		},
-	})
+		Sections: []section{{Title: t.say("section_texts", v), Texts: w.quotes(sent)}, {Title: t.say("section_ids", v), Facts: w.supportFacts()}},
+	}
+	if why != nil {
+		v.Reason = line(strings.TrimSpace(why.Vendor+" "+why.Code+" "+why.Reason), maxLine)
+		content.Title, content.Intro, content.Call = t.say("unreached_title", v), t.say("unreached_intro", v), w.call(t)
+	}
+	w.addMail(m, content)
+	return w.done()
 }
 
-// quotes show messages written so far as their recipients see them.
-func (w *writer) quotes(which func(lead.Message) bool) []quote {
+// quotes show messages as their recipients see them.
+func (w *writer) quotes(messages ...lead.Message) []quote {
 	var out []quote
-	for _, m := range w.messages {
-		if !which(m) {
-			continue
-		}
+	for _, m := range messages {
 		body := m.Text
 		if m.Channel == lead.WhatsApp {
 			if t := w.catalog.Templates[m.ContentSID]; t != nil {
@@ -105,6 +112,9 @@ func channelName(channel string) string {
 func (w *writer) todo(t *texts) []text {
 	l := w.of.Lead
 	var out []text
+	if l.Request.Refused() {
+		out = append(out, t.of("todo_consent"))
+	}
 	if l.Phone.E164 == "" {
 		out = append(out, t.of("todo_phone"))
 	}

@@ -17,17 +17,18 @@ const (
 	purposeAlarm        = "alarm-" // what begins so calls the owner
 	purposeOffer        = "offer"
 	purposeUpdate       = "update"
-	purposeConfirmation = "confirmation"
+	purposeConfirmation = "confirmation"            // and, for a corrected number, its tag
 	purposeCorrection   = "confirmation-correction" // that another provider will call
 	purposeCopy         = "copy"
-	purposeCopyOfText   = "copy-confirmation"
+	purposeCopyOfText   = "copy-"        // of what a customer was sent, and its purpose
 	purposeCall         = "call"         // and, for a copy, its number
 	purposeRaised       = "alarm-raised" // and how often the owner was called
 	purposeDigest       = "digest"       // and the day
 )
 
-// plan writes every message that an outcome of the matcher calls for.
-func (c *Composer) plan(e event.Event, decided event.Decided) ([]lead.Message, error) {
+// plan writes every message that an outcome of the matcher calls for; before is
+// the match that an amendment is of.
+func (c *Composer) plan(e event.Event, decided event.Decided, before *event.Decided) ([]lead.Message, error) {
 	w, err := c.writer(e.Lead, decided)
 	if err != nil {
 		return nil, err
@@ -45,20 +46,23 @@ func (c *Composer) plan(e event.Event, decided event.Decided) ([]lead.Message, e
 	switch e.Lead.Event {
 	case subjects.Matched:
 		w.toProvider(purposeOffer, purposeOffer)
-		texted := w.toCustomer(purposeConfirmation)
+		w.toCustomer(purposeConfirmation)
 		w.toOwner(purposeCopy, func(t *texts) (title, intro text) { return t.of("copy_title"), t.of("copy_intro") })
-		if texted {
-			w.copyOfText()
-		}
 	case subjects.Reassigned:
 		w.toProvider(purposeOffer, purposeOffer)
-		texted := w.namesProvider() && w.toCustomer(purposeCorrection)
-		w.toOwner(purposeCopy, func(t *texts) (title, intro text) { return t.of("copy_title"), t.of("copy_intro") })
-		if texted {
-			w.copyOfText()
+		if w.namesProvider() {
+			w.toCustomer(purposeCorrection)
 		}
+		w.toOwner(purposeCopy, func(t *texts) (title, intro text) { return t.of("copy_title"), t.of("copy_intro") })
 	case subjects.Amended:
+		if decided.Lead.Request.Refused() { // the owner decides
+			w.toOwner(purposeCopy+suffix, func(t *texts) (title, intro text) { return t.Flags["no_consent"], t.of("withdrawn_intro") })
+			return w.done()
+		}
 		w.toProvider(purposeUpdate, purposeUpdate+suffix)
+		if number := decided.Lead.Phone.E164; before != nil && before.Lead.Phone.E164 != number {
+			w.toCustomer(purposeConfirmation + "-" + lead.AddressTag(number))
+		}
 		w.toOwner(purposeCopy+suffix, func(t *texts) (title, intro text) { return t.of("update_copy_title"), t.of("update_copy_intro") })
 	}
 	return w.done()

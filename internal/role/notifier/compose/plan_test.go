@@ -3,6 +3,7 @@ package compose
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -53,7 +54,7 @@ func TestWhoIsTold(t *testing.T) {
 	}{
 		"matched": {e: outcome(subjects.Matched, nil), want: []string{
 			"provider whatsapp offer", "provider sms offer", "provider email offer", "customer sms confirmation",
-			"owner email copy", "owner email copy-confirmation",
+			"owner email copy",
 		}},
 		"matched, a fixed line": {
 			e:    outcome(subjects.Matched, func(b *event.Decided) { b.Lead.Phone.Type = "fixed" }),
@@ -61,19 +62,23 @@ func TestWhoIsTold(t *testing.T) {
 		},
 		"matched, a provider with a mail address only": {
 			e:    outcome(subjects.Matched, func(b *event.Decided) { b.Provider.SMS, b.Provider.WhatsApp = "", "" }),
-			want: []string{"provider email offer", "customer sms confirmation", "owner email copy", "owner email copy-confirmation"},
+			want: []string{"provider email offer", "customer sms confirmation", "owner email copy"},
 		},
 		"matched, a site without templates": {
 			e:      outcome(subjects.Matched, nil),
 			change: func(c *site.Catalog) { c.Sites["plombiersgeneve.ch"].Senders.WhatsApp.Templates = nil },
-			want:   []string{"provider sms offer", "provider email offer", "customer sms confirmation", "owner email copy", "owner email copy-confirmation"},
+			want:   []string{"provider sms offer", "provider email offer", "customer sms confirmation", "owner email copy"},
 		},
 		"amended": {e: outcome(subjects.Amended, nil), want: []string{
 			"provider whatsapp update-#", "provider sms update-#", "provider email update-#", "owner email copy-#",
 		}},
+		"amended by a customer who refuses": {
+			e:    outcome(subjects.Amended, func(b *event.Decided) { b.Lead.Request.ContactConsent = new(bool) }),
+			want: []string{"owner email copy-#"},
+		},
 		"reassigned": {e: outcome(subjects.Reassigned, nil), want: []string{
 			"provider whatsapp offer", "provider sms offer", "provider email offer", "customer sms confirmation-correction",
-			"owner email copy", "owner email copy-confirmation",
+			"owner email copy",
 		}},
 		"reassigned, and the customer was never told who would call": {
 			e: outcome(subjects.Reassigned, nil),
@@ -127,7 +132,7 @@ func TestTheNextProviderIsToldAnew(t *testing.T) {
 	for _, m := range messages {
 		ids[m.ID] = true
 	}
-	if len(messages) != 12 || len(ids) != 12 {
+	if len(messages) != 10 || len(ids) != 10 {
 		t.Fatalf("%v", what(messages))
 	}
 	if m := pick(t, messages, "customer sms confirmation-correction"); !strings.Contains(m.Text, "Plomberie du Lac") {
@@ -380,9 +385,6 @@ func TestTheOwnersCopyHoldsEverything(t *testing.T) {
 	if want := "Nouvelle demande : Fuite d'eau, Carouge. Marta Salas, +41781230042. L'évier de la cuisine fuit (482 913). Merci de rappeler."; !strings.Contains(m.Text, want) {
 		t.Error("the WhatsApp message is not in it as the provider reads it")
 	}
-	if c := pick(t, messages, "owner email copy-confirmation"); c.Subject != m.Subject || !strings.Contains(c.Text, "Rapide Plomberie vous appelle") {
-		t.Errorf("copy of the confirmation %q: %s", c.Subject, c.Text)
-	}
 	fixed := outcome(subjects.Matched, func(b *event.Decided) { b.Lead.Phone.Type = "fixed" })
 	if m := pick(t, planned(t, fixed, nil), "owner email copy"); !strings.Contains(m.Text, "not texted: no mobile number") {
 		t.Error("the copy does not say why the customer got no text")
@@ -397,5 +399,41 @@ func TestUrgent(t *testing.T) {
 		if urgent(said) != want {
 			t.Errorf("urgent(%q) = %v", said, !want)
 		}
+	}
+}
+
+// The owner reads what became of a text to the customer, once for each text.
+func TestTheOwnerReadsWhatBecameOfAText(t *testing.T) {
+	e := outcome(subjects.Matched, nil)
+	decided := *e.Body.(*event.Decided)
+	text := pick(t, planned(t, e, nil), "customer sms confirmation")
+	told := pick(t, texted(t, e, decided, text, nil), "owner email copy-confirmation")
+	if !strings.Contains(told.Text, "The customer was told") || !strings.Contains(told.Text, "Rapide Plomberie vous appelle") {
+		t.Errorf("%s", told.Text)
+	}
+	failed := pick(t, texted(t, e, decided, text, &lead.Failure{Vendor: "twilio", Code: "30006", Reason: "a landline"}), "owner email copy-confirmation")
+	if !strings.Contains(failed.Text, "The customer was not reached") || !strings.Contains(failed.Text, "twilio 30006 a landline") || failed.ID != told.ID {
+		t.Errorf("%s", failed.Text)
+	}
+}
+
+// A corrected number is texted; the same number is not texted again.
+func TestACorrectedNumberIsTexted(t *testing.T) {
+	match := outcome(subjects.Matched, nil).Body.(*event.Decided)
+	amended := outcome(subjects.Amended, func(b *event.Decided) { b.Lead.Phone.E164 = "+41781230076" })
+	c, err := New(catalog(t), "ch", links, "https://leads.mail.example/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages, err := c.Compose(amended, match)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(messages, func(m lead.Message) bool { return m.Recipient == lead.ToCustomer })
+	if i < 0 || messages[i].To != "+41781230076" {
+		t.Fatalf("%v", what(messages))
+	}
+	if messages, err = c.Compose(outcome(subjects.Amended, nil), match); err != nil || slices.ContainsFunc(messages, func(m lead.Message) bool { return m.Recipient == lead.ToCustomer }) {
+		t.Errorf("%v, %v", what(messages), err)
 	}
 }

@@ -132,10 +132,10 @@ func fill(body string, vars map[string]string) string {
 }
 
 // toCustomer confirms by SMS when the number can take one.
-func (w *writer) toCustomer(purpose string) bool {
+func (w *writer) toCustomer(purpose string) {
 	l := w.of.Lead
-	if !l.Phone.Textable() || w.site.Senders.SMS.From == "" {
-		return false
+	if !l.Phone.Textable() || l.Request.Refused() || w.site.Senders.SMS.From == "" {
+		return
 	}
 	lang := w.customerLanguage()
 	v := w.open(lang, false)
@@ -145,7 +145,6 @@ func (w *writer) toCustomer(purpose string) bool {
 		Channel: lead.SMS, From: w.site.Senders.SMS.From, To: l.Phone.E164,
 		Text: sms(w.texts[lang], w.texts[lang].of("customer_sms"), v, false),
 	})
-	return true
 }
 
 func (w *writer) customerLanguage() string {

@@ -164,7 +164,23 @@ func TestGolden(t *testing.T) {
 					d.Lead.Phone, d.Lead.Service, d.Lead.Place = lead.Phone{Raw: "12"}, lead.Service{Raw: "fuite"}, lead.Place{Raw: "Xyzzy"}
 				}
 			})
-			for _, m := range by(t, catalog, e) {
+			messages := by(t, catalog, e)
+			composer, err := New(catalog, "ch", links, "https://leads.mail.example/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range messages {
+				for _, why := range []*lead.Failure{nil, {Vendor: "twilio", Code: "30006", Reason: "the number cannot receive texts"}} {
+					if m.Recipient == lead.ToCustomer {
+						told, err := composer.Texted(e, *e.Body.(*event.Decided), m, why)
+						if err != nil {
+							t.Fatal(err)
+						}
+						messages = append(messages, told...)
+					}
+				}
+			}
+			for _, m := range messages {
 				b.WriteString("=== " + what([]lead.Message{m})[0] + "\n")
 				if m.Channel == lead.WhatsApp {
 					b.WriteString(fill(catalog.Templates[m.ContentSID].Body, m.ContentVariables) + "\n")

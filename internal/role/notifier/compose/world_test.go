@@ -139,3 +139,17 @@ func by(t *testing.T, c *site.Catalog, e event.Event) []lead.Message {
 	}
 	return messages
 }
+
+// texted is what the owner reads of a text to the customer.
+func texted(t *testing.T, e event.Event, decided event.Decided, text lead.Message, why *lead.Failure) []lead.Message {
+	t.Helper()
+	composer, err := New(catalog(t), e.Lead.Market, links, "https://leads.mail.example/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages, err := composer.Texted(e, decided, text, why)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return messages
+}

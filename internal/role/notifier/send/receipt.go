@@ -44,6 +44,9 @@ func (s *Sender) Receipt(ctx context.Context, d event.Delivery, r lead.Receipt) 
 	if err != nil {
 		return err
 	}
+	if e.Recipient == lead.ToCustomer && (r.State == lead.MessageDelivered || r.State == lead.MessageRead) {
+		return s.Texted(ctx, d.Lead, r.Message, nil)
+	}
 	if r.State == lead.MessageFailed {
 		f := lead.Failure{Vendor: r.Vendor, Reason: r.Status}
 		if r.Failure != nil {
@@ -54,17 +57,18 @@ func (s *Sender) Receipt(ctx context.Context, d event.Delivery, r lead.Receipt) 
 	return nil
 }
 
-// failed raises an alarm when the owner has to know that a message failed, or
-// may not have been sent: a vendor refuses our account, a provider was not
-// reached, nobody knows whether a customer was told. A canary's alarms nobody
-// here, and neither does a message to the owner.
+// failed tells the owner that a message failed, or may not have been sent: by an
+// alarm when a vendor refuses our account, a provider was not reached, or nobody
+// knows whether a customer was told; by a mail when a customer was not reached. A
+// canary's alarms nobody here, and neither does a message to the owner or one
+// that something newer took the place of.
 func (s *Sender) failed(ctx context.Context, l subjects.Lead, id string, e entry, f lead.Failure) error {
 	o := alarm.Occurrence{
 		Site: l.Site, ID: id, At: s.Now().UTC(), Leads: []string{l.Lead},
 		Facts: []alarm.Fact{{Label: e.Channel, Value: strings.TrimSpace(f.Vendor + " " + f.Code + " " + f.Reason)}},
 	}
 	switch {
-	case e.Provider == roster.Canary || e.Recipient == lead.ToOwner:
+	case e.Provider == roster.Canary || e.Recipient == lead.ToOwner || f.Class == lead.Superseded:
 		return nil
 	case f.Class == lead.OurFault:
 		o.Site, o.Cause, o.About = "", alarm.Account, e.Channel // the market's, whichever site it was for
@@ -73,7 +77,7 @@ func (s *Sender) failed(ctx context.Context, l subjects.Lead, id string, e entry
 	case f.Class == lead.Doubtful:
 		o.Cause, o.About = alarm.Uncertain, e.Channel
 	default:
-		return nil // a customer's number that takes no message
+		return s.Texted(ctx, l, id, &f)
 	}
 	return s.Raise(ctx, o)
 }

@@ -13,6 +13,7 @@ import (
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/roster"
+	"leadbus/internal/story"
 	"leadbus/internal/subjects"
 )
 
@@ -103,6 +104,16 @@ func (s *Sender) attempt(ctx context.Context, d event.Delivery, m lead.Message, 
 		}
 		return event.Permanent(fmt.Errorf("not sent within %s, and too old now", stale))
 	}
+	if superseded, err := s.superseded(ctx, d, m); err != nil {
+		return err
+	} else if superseded {
+		before.State, before.At, before.Label, before.Ref = failed, s.Now(), m.Label(), m.Ref
+		before.Failure = &lead.Failure{Vendor: "leadbus", Class: lead.Superseded, Reason: "something newer took its place"}
+		if before, err = s.ledger.settle(ctx, m.ID, before, rev); err != nil {
+			return err
+		}
+		return s.outcome(ctx, d, m.ID, before)
+	}
 	if wait := s.away[m.Channel].rests(s.Now()); wait > 0 {
 		return event.After(wait, errAway)
 	}
@@ -166,6 +177,54 @@ func (s *Sender) attempt(ctx context.Context, d event.Delivery, m lead.Message, 
 	}
 	s.Journal.end(attempt)
 	return s.outcome(ctx, d, m.ID, e)
+}
+
+// superseded reports whether what happened since a message was queued takes its
+// place: the offer went to another provider, the customer has another number or
+// does not want to be contacted, a newer message goes to the same address. The
+// first messages about a lead go out at once without a look. A newer message waits
+// for an older one that is on its way.
+func (s *Sender) superseded(ctx context.Context, d event.Delivery, m lead.Message) (bool, error) {
+	first := d.Attempt == 1 && s.Now().Sub(d.Stored) < lease
+	if m.Recipient == lead.ToOwner || first && (m.Purpose == "offer" || m.Purpose == "confirmation") {
+		return false, nil
+	}
+	events, err := s.Stream.Events(ctx, subjects.Lead{Market: m.Market, Site: m.Site, Lead: m.Lead})
+	if err != nil {
+		return false, err
+	}
+	r := story.Of(events)
+	now := r.Decided()
+	switch {
+	case now == nil:
+		return false, nil
+	case now.Lead.Request.Refused() && r.Decision.Seq > d.Seq,
+		m.Recipient == lead.ToProvider && r.Lead.Offer != m.Offer,
+		m.Recipient == lead.ToCustomer && now.Lead.Phone.E164 != m.To:
+		return true, nil
+	}
+	seen, newer := map[string]bool{}, false // an event may be stored again
+	for _, e := range events {
+		q, ok := e.Body.(*event.Queued)
+		if !ok || q.Message.Recipient != m.Recipient || q.Message.Channel != m.Channel || q.Message.To != m.To || seen[q.Message.ID] {
+			continue
+		}
+		seen[q.Message.ID] = true
+		if newer {
+			return true, nil
+		}
+		if newer = q.Message.ID == m.ID; newer {
+			continue
+		}
+		older, _, err := s.ledger.get(ctx, q.Message.ID)
+		if err != nil {
+			return false, err
+		}
+		if older.State == claimed || older.State == "" && s.Now().Sub(e.Stored) < lease {
+			return false, event.After(time.Second, errClaimed)
+		}
+	}
+	return false, nil
 }
 
 // failureOf reads a vendor's error. One that says nothing may mean anything.

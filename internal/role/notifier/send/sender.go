@@ -34,6 +34,7 @@ import (
 	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
 	"leadbus/internal/site"
+	"leadbus/internal/subjects"
 )
 
 // Vendor sends messages of one channel. An error of Send is a *lead.Failure;
@@ -58,8 +59,10 @@ type Options struct {
 	Vendors map[string]Vendor // one for each channel
 	Journal *Journal
 	Raise   Raise
-	Now     func() time.Time
-	Log     zerolog.Logger
+	// Texted is told that a text to a customer arrived, or why it did not.
+	Texted func(ctx context.Context, l subjects.Lead, message string, why *lead.Failure) error
+	Now    func() time.Time
+	Log    zerolog.Logger
 }
 
 // Sender sends one market's messages. Between deliveries it keeps rate limits,

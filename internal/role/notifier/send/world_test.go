@@ -33,6 +33,7 @@ func exampleLead() lead.Lead {
 // each as strict as the real one and able to fail. It survives crashes of the
 // notifier.
 type world struct {
+	texted    []string // texts to customers that the owner was told of
 	mu        sync.Mutex
 	clock     time.Time
 	entries   map[string]event.Entry
@@ -72,7 +73,7 @@ func (w *world) sender(tb testing.TB) *Sender {
 		tb.Fatal(err)
 	}
 	n, err := New(Options{
-		Catalog: catalog(), Market: "ch", Stream: w, Ledger: w, Journal: j, Now: w.now, Log: zerolog.Nop(), Raise: w.raise,
+		Catalog: catalog(), Market: "ch", Stream: w, Ledger: w, Journal: j, Now: w.now, Log: zerolog.Nop(), Raise: w.raise, Texted: w.text,
 		Vendors: map[string]Vendor{lead.SMS: w, lead.WhatsApp: w, lead.Email: w},
 	})
 	if err != nil {
@@ -97,6 +98,17 @@ func (w *world) Publish(ctx context.Context, e event.Event) error {
 			w.events = append(w.events, e)
 		}
 	})
+	return nil
+}
+
+// text is the owner being told of a text to the customer.
+func (w *world) text(_ context.Context, _ subjects.Lead, message string, why *lead.Failure) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.texted = append(w.texted, message)
+	if why != nil {
+		w.texted[len(w.texted)-1] += " failed"
+	}
 	return nil
 }
 

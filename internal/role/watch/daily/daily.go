@@ -161,7 +161,7 @@ func (d *Day) site(name string) digest.Site {
 			if !m.TakenAt.IsZero() && (first.TakenAt.IsZero() || m.TakenAt.Before(first.TakenAt)) {
 				first = m
 			}
-			if d.holds(m.RefusedAt) {
+			if d.holds(m.RefusedAt) && m.ErrorClass != string(lead.Superseded) {
 				failures[digest.Failure{Provider: m.Provider, Channel: m.Channel}]++
 			}
 		}
