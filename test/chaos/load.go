@@ -26,8 +26,10 @@ type webhook struct {
 	domain string
 	lead   string
 	body   []byte
-	amends bool // comes after another call of the same conversation
-	review bool // nobody can be texted or called back: a person has to look
+	then   []webhook // once this one was answered 200
+	amends bool      // comes after another call of the same conversation
+	says   string    // the address; empty: as before
+	review bool      // nobody can be texted or called back: a person has to look
 }
 
 // plan draws the load: webhooks at their times, some of them twice, some late
@@ -70,11 +72,24 @@ func plan(c *site.Catalog, markets []string, seed uint64, rate float64, total ti
 		case kind < 22: // and late
 			again.at += 5 * time.Second
 			out = append(out, again)
-		case kind < 30: // the caller remembers something
-			again.at += 2 * time.Second
-			fields["issue_summary"], fields["address_line"] = "It has become worse.", fmt.Sprintf("Rue du Lac %d", 1+n%90)
-			again.body, again.amends = encode(fields), true
-			out = append(out, again)
+		case kind < 34: // the caller corrects, and perhaps takes it back
+			again.at, again.amends = 2*time.Second, true
+			said := []string{fmt.Sprintf("Rue du Lac %d", 1+n%90), "Rue Vautier 12"}
+			if kind < 30 {
+				said = append(said, said[0])
+			}
+			last := &out[len(out)-1]
+			for _, address := range said[kind%2:] {
+				fields["issue_summary"], fields["address_line"] = "It has become worse.", address
+				again.says, again.body = address, encode(fields)
+				last.then = append(last.then, again)
+			}
+		case kind < 38: // the platform gives another caller the same id
+			other := again
+			fields["caller_id"], fields["call_sid"] = scenario.Mobile(c.MarketOf(s).Country, n+5000), fmt.Sprintf("CA%032d", 1_000_000_000+n)
+			other.body, other.lead = encode(fields), lead.SecondID(w.lead, "call "+fields["call_sid"].(string))
+			other.at = time.Second
+			out[len(out)-1].then = []webhook{other}
 		}
 	}
 	slices.SortStableFunc(out, func(a, b webhook) int { return int(a.at - b.at) })
@@ -108,7 +123,7 @@ func encode(fields map[string]any) []byte {
 type heard struct {
 	market   string
 	review   bool
-	amended  bool // its amendment got a 200
+	says     string // the address that stands, as far as it is known
 	accepted time.Time
 }
 
@@ -153,13 +168,23 @@ func (c *client) place(ctx context.Context, h webhook, n int) {
 	if c.leads[h.lead] == nil {
 		c.leads[h.lead] = &heard{market: h.market, review: h.review}
 	}
+	if h.says != "" {
+		c.leads[h.lead].says = "?" // until it is answered
+	}
 	c.mu.Unlock()
 	for try := range tries {
 		begun := time.Now()
 		status := c.post(ctx, c.edges[(n+try)%len(c.edges)], h)
 		c.answered(h, status, time.Since(begun))
-		if status == "200" || !sleep(ctx, triesPause) {
+		if status == "200" {
+			break
+		} else if !sleep(ctx, triesPause) || try == tries-1 {
 			return
+		}
+	}
+	for _, next := range h.then {
+		if sleep(ctx, next.at) {
+			c.place(ctx, next, n)
 		}
 	}
 }
@@ -197,7 +222,7 @@ func (c *client) answered(h webhook, status string, took time.Duration) {
 	c.times = append(c.times, took)
 	l := c.leads[h.lead]
 	if h.amends {
-		l.amended = true
+		l.says = h.says
 	}
 	if l.accepted.IsZero() {
 		l.accepted = time.Now()

@@ -20,14 +20,15 @@ import (
 
 // row is a lead as it stands in Postgres.
 type row struct {
-	Market, ID, Status string
+	Market, ID, Status, Address string
 }
 
 // message is a message as it stands in Postgres, with what the vendors have
 // of it.
 type message struct {
 	Market, Lead, ID, Purpose, Recipient, Channel, State string
-	PossibleDouble                                       bool `db:"possible_double"`
+	PossibleDouble                                       bool   `db:"possible_double"`
+	ErrorClass                                           string `db:"error_class"`
 
 	took []taken
 }
@@ -80,7 +81,7 @@ func (v *verdict) wait(lead, format string, args ...any) {
 var expected = map[string][]string{
 	"told": {
 		"provider offer whatsapp", "provider offer sms", "provider offer email",
-		"customer confirmation sms", "owner copy email", "owner copy-confirmation email",
+		"customer confirmation sms", "owner copy email",
 	},
 	string(lead.NeedsReview): {"owner alarm-raised-1 email", "owner alarm-raised-1 sms"},
 	string(lead.Unserved):    {"owner alarm-raised-1 email", "owner alarm-raised-1 sms"},
@@ -172,6 +173,7 @@ func (v *verdict) message(m *message) {
 		v.wrong(m.Lead, "%s is at the vendors %d times, possible double %v", m.name(), n, m.PossibleDouble)
 	case n == 1 && (state == lead.MessageQueued || state == lead.MessageDoubtful):
 		v.wait(m.Lead, "%s is at the vendors and recorded as %s", m.name(), state)
+	case n == 0 && m.ErrorClass == string(lead.Superseded):
 	case n == 0 && state != lead.MessageQueued && state != lead.MessageDoubtful:
 		v.wrong(m.Lead, "%s is recorded as %s and not at the vendors", m.name(), state)
 	}
@@ -186,6 +188,9 @@ func (v *verdict) lead(id string, l *heard, r row, messages []*message, alarmed 
 		return // never answered 200: it may be there or not
 	}
 	v.leads[r.Status]++
+	if l.says != "" && l.says != "?" && l.says != r.Address {
+		v.wait(id, "is at %q, and the caller said %q last", r.Address, l.says)
+	}
 	want := r.Status
 	if want == string(lead.Matched) || want == string(lead.Notified) {
 		want = "told"
@@ -262,7 +267,7 @@ func recorded(ctx context.Context, database string) (map[string]row, map[string]
 		return nil, nil, err
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	found, err := conn.Query(ctx, "select market, id, status from leadbus.lead")
+	found, err := conn.Query(ctx, "select l.market, l.id, l.status, coalesce(p.address, '') as address from leadbus.lead l left join leadbus.lead_person p on p.market = l.market and p.lead = l.id")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -270,7 +275,7 @@ func recorded(ctx context.Context, database string) (map[string]row, map[string]
 	if err != nil {
 		return nil, nil, err
 	}
-	if found, err = conn.Query(ctx, "select market, lead, id, purpose, recipient, channel, state, possible_double from leadbus.message"); err != nil {
+	if found, err = conn.Query(ctx, "select market, lead, id, purpose, recipient, channel, state, possible_double, error_class from leadbus.message"); err != nil {
 		return nil, nil, err
 	}
 	told, err := pgx.CollectRows(found, pgx.RowToAddrOfStructByNameLax[message])

@@ -2,6 +2,7 @@ package matcher
 
 import (
 	"cmp"
+	"slices"
 
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
@@ -17,12 +18,14 @@ import (
 // names another is a second request and no part of this lead; one that names
 // none, or none we know, is a further word on the first. A call of another caller
 // under the same conversation id is no part of it either. Which is which depends
-// on the order in the stream only.
+// on the order in the stream only. What was said last counts by the edge's clock: a
+// call may have waited in a spool.
 func (m *Matcher) understand(s *site.Site, id string, calls []event.Event) (l lead.Lead, others []event.Event, err error) {
 	first := calls[0].Body.(*event.Received).Lead
 	caller := first
 	var req lead.Request
 	var flags []string
+	var joined []lead.Lead
 	service := ""
 	for _, c := range calls {
 		call := c.Body.(*event.Received).Lead
@@ -55,9 +58,14 @@ func (m *Matcher) understand(s *site.Site, id string, calls []event.Event) (l le
 			service = own
 		}
 		req = req.Over(call.Request)
+		joined = append(joined, call)
 		caller.Request.CallSID = cmp.Or(caller.Request.CallSID, call.Request.CallSID)
 		caller.Phone.CallerID = cmp.Or(caller.Phone.CallerID, call.Phone.CallerID)
 		flags = append(flags, call.Flags...)
+	}
+	slices.SortStableFunc(joined, func(a, b lead.Lead) int { return a.ReceivedAt.Compare(b.ReceivedAt) })
+	for _, call := range joined {
+		req = req.Over(call.Request)
 	}
 	l = m.reader.Understand(s, id, req, first.ReceivedAt, flags)
 	if service != "" && l.Service.ID != service { // a later word hid it
