@@ -107,12 +107,7 @@ func (s *Sender) attempt(ctx context.Context, d event.Delivery, m lead.Message, 
 	if superseded, err := s.superseded(ctx, d, m); err != nil {
 		return err
 	} else if superseded {
-		before.State, before.At, before.Label, before.Ref = failed, s.Now(), m.Label(), m.Ref
-		before.Failure = &lead.Failure{Vendor: "leadbus", Class: lead.Superseded, Reason: "something newer took its place"}
-		if before, err = s.ledger.settle(ctx, m.ID, before, rev); err != nil {
-			return err
-		}
-		return s.outcome(ctx, d, m.ID, before)
+		return s.drop(ctx, d, m, before, rev)
 	}
 	if wait := s.away[m.Channel].rests(s.Now()); wait > 0 {
 		return event.After(wait, errAway)
@@ -176,6 +171,17 @@ func (s *Sender) attempt(ctx context.Context, d event.Delivery, m lead.Message, 
 		return err
 	}
 	s.Journal.end(attempt)
+	return s.outcome(ctx, d, m.ID, e)
+}
+
+// drop gives up a message that something newer took the place of.
+func (s *Sender) drop(ctx context.Context, d event.Delivery, m lead.Message, e entry, rev uint64) error {
+	e.State, e.At, e.Label, e.Ref = failed, s.Now(), m.Label(), m.Ref
+	e.Failure = &lead.Failure{Vendor: "leadbus", Class: lead.Superseded, Reason: "something newer took its place"}
+	e, err := s.ledger.settle(ctx, m.ID, e, rev)
+	if err != nil {
+		return err
+	}
 	return s.outcome(ctx, d, m.ID, e)
 }
 
@@ -292,6 +298,12 @@ func (s *Sender) resolve(ctx context.Context, d event.Delivery, m lead.Message, 
 	}
 	if wait := e.Claimed.Add(searches[e.Searches]).Sub(s.Now()); wait > 0 {
 		return event.After(wait, errDoubtful)
+	}
+	// A vendor's list may show a newer message that says the same.
+	if superseded, err := s.superseded(ctx, d, m); err != nil {
+		return err
+	} else if superseded {
+		return s.drop(ctx, d, m, e, rev)
 	}
 	taken, found, err := s.find(ctx, m, e)
 	switch {
