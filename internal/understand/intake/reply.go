@@ -51,13 +51,13 @@ func (r *Reader) Reply(s *site.Site, l lead.Lead) Reply {
 	return Reply{OK: true, Ref: l.Ref, Say: fmt.Sprintf(p.Say, l.Ref), Ask: strings.Join(ask, " ")}
 }
 
-// askNumber asks for a number, or to confirm a doubtful one read in pairs.
+// askNumber asks for a number, or to confirm a doubtful one.
 func (r *Reader) askNumber(s *site.Site, l lead.Lead, p phrases) string {
 	switch {
 	case l.Phone.E164 == "":
 		return p.Number
 	case l.Phone.Check || l.Phone.Source == "dictated" && l.Phone.Confidence == "medium":
-		return fmt.Sprintf(p.Confirm, phone.Pairs(l.Phone.E164, r.catalog.MarketOf(s).Country))
+		return fmt.Sprintf(p.Confirm, phone.Spoken(l.Phone.E164, r.catalog.MarketOf(s).Country))
 	default:
 		return ""
 	}

@@ -20,13 +20,13 @@ func TestAsk(t *testing.T) {
 		"the caller id is enough": {
 			plombier, with(func(r *lead.Request) { r.CallbackNumber = "" }), "",
 		},
-		"another number, read in pairs": {
+		"another number, read as its country does": {
 			plombier, with(func(r *lead.Request) { r.CallbackNumber = "022 345 67 89" }),
-			"Pour vous rappeler, est-ce bien le 02 23 45 67 89 ?",
+			"Pour vous rappeler, est-ce bien le 022 345 67 89 ?",
 		},
 		"a doubtful number: the caller id is read": {
 			plombier, with(func(r *lead.Request) { r.CallbackNumber = "079 123" }),
-			"Pour vous rappeler, est-ce bien le 07 91 23 45 67 ?",
+			"Pour vous rappeler, est-ce bien le 079 123 45 67 ?",
 		},
 		"a foreign number has its country code": {
 			plombier, with(func(r *lead.Request) {

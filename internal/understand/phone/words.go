@@ -2,62 +2,72 @@ package phone
 
 import (
 	_ "embed"
+	"regexp"
 	"strings"
 
 	"leadbus/internal/text"
 )
 
 // kind is the part a spoken token plays in a number; see words.yaml.
-type kind uint8
+type kind string
 
 const (
-	number kind = iota // digits, or a word for a number below 100
-	hundred
-	times10
-	plus10
-	repeat
-	and
-	plus
+	number  kind = "number" // digits, or a word for a number below 100
+	hundred kind = "hundred"
+	times10 kind = "times10"
+	plus10  kind = "plus10"
+	repeat  kind = "repeat"
+	and     kind = "and"
+	plus    kind = "plus"
+	filler  kind = "filler" // a zero that may as well be a hesitation ("oh")
 )
 
 // word is what a spoken word means.
 type word struct {
 	kind  kind
 	value int
-	// filler is a zero that may as well be a hesitation ("oh").
-	filler bool
 }
 
 //go:embed words.yaml
 var shipped []byte
 
-// words mean a part of a number and hesitations nothing; see words.yaml.
-var words, hesitations = vocabulary()
+var table = text.Shipped[struct {
+	Words       map[kind]map[int]string
+	Hesitations string
 
-func vocabulary() (map[string]word, map[string]bool) {
-	table := text.Shipped[struct {
-		And, Plus, Double, Triple, Fillers, Hundred, Times10, Plus10, Hesitations string
+	Refused, Corrected string
+	Countries          map[string]string
+}](shipped)
 
-		Numbers map[int]string
-	}](shipped)
-	w := map[string]word{}
-	put := func(means word, list string) {
+// words mean a part of a number, hesitations nothing, and countries are meant
+// by their names; refused and corrected tell what is said before a number.
+var (
+	words       = vocabulary()
+	hesitations = text.Set(table.Hesitations)
+	countries   = meant(table.Countries)
+	refused     = regexp.MustCompile(strings.ReplaceAll(table.Refused, "| ", "|"))
+	corrected   = regexp.MustCompile(strings.ReplaceAll(table.Corrected, "| ", "|"))
+)
+
+// meant turns lists of words by their meaning into meanings by word.
+func meant[T comparable](lists map[T]string) map[string]T {
+	means := map[string]T{}
+	for m, list := range lists {
 		for _, s := range strings.Fields(list) {
-			w[s] = means
+			means[s] = m
 		}
 	}
-	put(word{kind: and}, table.And)
-	put(word{kind: plus}, table.Plus)
-	put(word{kind: repeat, value: 2}, table.Double)
-	put(word{kind: repeat, value: 3}, table.Triple)
-	put(word{kind: number, filler: true}, table.Fillers)
-	put(word{kind: hundred, value: 100}, table.Hundred)
-	put(word{kind: times10, value: 10}, table.Times10)
-	put(word{kind: plus10, value: 10}, table.Plus10)
-	for value, list := range table.Numbers {
-		put(word{value: value}, list)
+	return means
+}
+
+func vocabulary() map[string]word {
+	w := map[string]word{}
+	for kind, lists := range table.Words {
+		for s, value := range meant(lists) {
+			w[s] = word{kind, value}
+		}
 	}
-	return w, text.Set(table.Hesitations)
+	return w
 }
 
 // meaning splits a token into words: itself, or the parts of a joined hundred
