@@ -139,16 +139,16 @@ func (r *Reader) where(s *site.Site, req lead.Request) lead.Place {
 // number resolves the customer's number. The site's own number, which an agent
 // may take for the caller's, is never it.
 func (r *Reader) number(s *site.Site, req lead.Request) lead.Phone {
-	region := r.catalog.MarketOf(s).Country
+	m := r.catalog.MarketOf(s)
 	caller := req.CallerID
-	p := phone.Resolve(req.CallbackNumber, caller, region)
+	p := phone.Resolve(req.CallbackNumber, caller, m.Country, m.Neighbours...)
 	if p.CallerID == s.DID {
 		caller = ""
-		p = phone.Resolve(req.CallbackNumber, caller, region)
+		p = phone.Resolve(req.CallbackNumber, caller, m.Country, m.Neighbours...)
 	}
 	if p.E164 == s.DID || p.Second == s.DID {
 		said := p.Raw
-		p = phone.Resolve("", caller, region)
+		p = phone.Resolve("", caller, m.Country)
 		p.Raw, p.Check = said, true
 	}
 	return p

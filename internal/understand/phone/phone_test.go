@@ -428,6 +428,80 @@ func TestTwoNumbers(t *testing.T) {
 	}
 }
 
+// A number that may be the market's or a neighbour's is both until the country
+// is named, and the one of the caller's country first.
+//
+//nolint:misspell // French, German and Italian
+func TestNumberOfTwoCountries(t *testing.T) {
+	const geneva, annecy, basel, frenchAs078 = "CH FR", "FR CH", "+41612345678", "+33781234567"
+	for _, c := range []struct{ market, caller, said, first, second string }{
+		{geneva, "", "06 12 34 56 78", basel, frenchMobile},
+		{geneva, "anonymous", "0612345678", basel, frenchMobile},
+		{geneva, swissMobile, "06 12 34 56 78", basel, frenchMobile},
+		{geneva, swissMobile, "zéro six douze trente-quatre cinquante-six soixante-dix-huit", basel, frenchMobile},
+		{geneva, "+33698765432", "06 12 34 56 78", frenchMobile, basel},
+		{geneva, "+33450123456", "6 12 34 56 78", frenchMobile, basel},
+		{geneva, "+447400123456", "06.12.34.56.78", basel, frenchMobile},
+		{geneva, "+41765554433", "07 81 23 45 67", "+41781234567", frenchAs078},
+		{geneva, "+33698765432", "07 81 23 45 67", frenchAs078, "+41781234567"},
+		{annecy, "", "078 123 45 67", frenchAs078, "+41781234567"},
+		{annecy, "+41765554433", "0781234567", "+41781234567", frenchAs078},
+		{annecy, "", "022 310 11 22", "+33223101122", "+41223101122"},
+
+		// Nothing speaks for the neighbour.
+		{geneva, "", "078 123 45 67", "+41781234567", ""},
+		{geneva, "+41765554433", "0781234567", "+41781234567", ""},
+		{geneva, "", "022 310 11 22", "+41223101122", ""},
+		{annecy, "", "06 12 34 56 78", frenchMobile, ""},
+		{annecy, "", "07 81 23 45 67", frenchAs078, ""},
+		// It is a number in one of the two only.
+		{geneva, "", "04 50 12 34 56", "+33450123456", ""},
+		{geneva, "", "01 42 68 53 00", "+33142685300", ""},
+	} {
+		market := strings.Fields(c.market)
+		got := Resolve(c.said, c.caller, market[0], market[1:]...)
+		if want := got.CallerID; c.second == "" && (got.E164 != c.first || got.Second != want || got.Check) {
+			t.Errorf("%s: %q from %q is %+v, want %s", c.market, c.said, c.caller, got, c.first)
+		}
+		if c.second != "" && (got.E164 != c.first || got.Second != c.second || !got.Check || got.Confidence != "low" || got.Source != "dictated") {
+			t.Errorf("%s: %q from %q is %+v, want %s or %s", c.market, c.said, c.caller, got, c.first, c.second)
+		}
+		if one, other := Countries(got.E164, got.Second); (one != "") != (c.second != "") || one == other && one != "" {
+			t.Errorf("%s: %q from %q is of %q or %q", c.market, c.said, c.caller, one, other)
+		}
+		if c.second == "" {
+			continue
+		}
+		for country, names := range map[string][]string{
+			"CH": {"suisse", "Suisse", "Schweiz", "eine Schweizer Nummer:", "Swiss", "Switzerland", "svizzero", "Svizzera", "nomor Swiss", "CH", "c'est suisse, pas français"},
+			"FR": {"français", "un numéro français :", "de France", "French", "France", "Frankreich", "französisch", "franzoesische", "francese", "Francia", "Prancis", "FR", "not Swiss, French"},
+		} {
+			for _, name := range names {
+				for _, said := range []string{name + " " + c.said, c.said + " (" + name + ")"} {
+					p := Resolve(said, c.caller, market[0], market[1:]...)
+					if _, is := Kind(p.E164); is != country || p.Check || p.E164 != c.first && p.E164 != c.second {
+						t.Errorf("%s: %q from %q is %+v", c.market, said, c.caller, p)
+					}
+				}
+			}
+		}
+		digits := strings.TrimPrefix(strings.NewReplacer(" ", "", ".", "").Replace(c.said), "0")
+		if strings.Trim(digits, "0123456789") == "" {
+			for _, said := range []string{"+33" + digits, "0033 " + digits, "+33 0" + digits} {
+				if p := Resolve(said, c.caller, market[0], market[1:]...); !strings.HasPrefix(p.E164, "+33") || p.Check {
+					t.Errorf("%s: %q from %q is %+v", c.market, said, c.caller, p)
+				}
+			}
+		}
+	}
+	if got := Resolve("06 12 34 56 78", frenchMobile, "CH", "FR"); got.E164 != frenchMobile || got.Confidence != "high" || got.Check {
+		t.Errorf("the caller's own number is %+v", got)
+	}
+	if got := Resolve("0412 345 678, Australian", "", "ID"); got.E164 != "+61412345678" {
+		t.Errorf("a number with its country is %+v", got)
+	}
+}
+
 func TestZerosAndRepeatsAsTheyAreSaid(t *testing.T) {
 	for _, c := range []struct{ region, want, said string }{
 		{"CH", "+41794421234", "oh seven nine, double four two, one two three four"},

@@ -72,8 +72,7 @@ func atoms(said string) []atom {
 			if meant != nil || hesitations[token] {
 				continue
 			}
-			// "Plus" and "et" before a word are no part of a number.
-			if n := len(out) - 1; n >= 0 && before == "" && (out[n].kind == plus || out[n].kind == and) {
+			if n := len(out) - 1; n >= 0 && before == "" && loose.MatchString(last+" "+token) {
 				before, out = out[n].before+" "+last, out[:n]
 			}
 			before += " " + token

@@ -35,16 +35,17 @@ var table = text.Shipped[struct {
 	Words       map[kind]map[int]string
 	Hesitations string
 
-	Refused, Corrected string
-	Countries          map[string]string
+	Loose, Refused, Corrected string
+	Countries                 map[string]string
 }](shipped)
 
 // words mean a part of a number, hesitations nothing, and countries are meant
-// by their names; refused and corrected tell what is said before a number.
+// by their names; the others tell what is said beside a number.
 var (
 	words       = vocabulary()
 	hesitations = text.Set(table.Hesitations)
 	countries   = meant(table.Countries)
+	loose       = regexp.MustCompile(table.Loose)
 	refused     = regexp.MustCompile(strings.ReplaceAll(table.Refused, "| ", "|"))
 	corrected   = regexp.MustCompile(strings.ReplaceAll(table.Corrected, "| ", "|"))
 )
