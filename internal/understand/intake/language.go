@@ -1,31 +1,13 @@
 package intake
 
 import (
+	"slices"
 	"strings"
 
 	"golang.org/x/text/language"
 
 	"leadbus/internal/text"
 )
-
-// languageNames are languages as models and callers name them, normalised.
-var languageNames = names(map[language.Tag]string{
-	language.French:     "french francais francaise franzosisch francese prancis perancis",
-	language.German:     "german deutsch allemand allemande tedesco jerman schweizerdeutsch schwiizerdutsch",
-	language.Italian:    "italian italiano italiana italien italienne italienisch italia",
-	language.English:    "english anglais anglaise englisch inglese inggris",
-	language.Indonesian: "indonesian indonesia indonesien indonesienne indonesisch indonesiano bahasa malay melayu", //nolint:misspell // German and French
-})
-
-func names(list map[language.Tag]string) map[string]language.Tag {
-	out := map[string]language.Tag{}
-	for tag, words := range list {
-		for _, w := range strings.Fields(words) {
-			out[w] = tag
-		}
-	}
-	return out
-}
 
 // languages picks one of a site's languages.
 type languages struct {
@@ -45,9 +27,10 @@ func newLanguages(codes []string) languages {
 func (l languages) match(said string) string {
 	tag := language.Und
 	for _, w := range strings.Fields(text.Normal(said)) {
-		if t, ok := languageNames[w]; ok {
-			tag = t
-			break
+		for code, p := range spoken {
+			if slices.Contains(strings.Fields(p.Language), w) && tag == language.Und {
+				tag = language.Make(code)
+			}
 		}
 	}
 	if tag == language.Und {

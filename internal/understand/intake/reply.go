@@ -28,6 +28,7 @@ const maxAsked = 2
 type phrases struct {
 	Say, Number, Confirm, Country, Place, Suggest, OutOfArea, Service, Name string
 
+	Language  string            // what models and callers call it, normalised
 	Countries map[string]string // what a number of a country is called
 }
 

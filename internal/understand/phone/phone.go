@@ -8,6 +8,7 @@
 package phone
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strconv"
@@ -73,36 +74,34 @@ func Resolve(dictated, callerID, region string, neighbours ...string) lead.Phone
 		caller = valid{}
 	}
 
-	take := func(v valid, source, confidence string) {
-		p.E164, p.Type, p.Source, p.Confidence = v.e164, v.kind, source, confidence
+	take := func(confidence string, check bool, numbers ...valid) {
+		p.E164, p.Type, p.Confidence, p.Check = numbers[0].e164, numbers[0].kind, confidence, check
+		switch {
+		case numbers[0] != caller:
+			p.Source = "dictated"
+		case slices.Contains(said, caller):
+			p.Source = "both"
+		default:
+			p.Source = "caller_id"
+		}
+		if len(numbers) > 1 {
+			p.Second = numbers[1].e164
+		}
 	}
 	hasCaller := caller.e164 != ""
 	near := slices.ContainsFunc(said, func(v valid) bool { return text.Distance(v.e164, caller.e164) <= misheard })
 	abroad := len(said) > 1 && !slices.ContainsFunc(said, func(v valid) bool { return !v.twin(said[0]) || !slices.Contains(r.home, v.region) })
 	switch {
 	case hasCaller && !two && slices.Contains(said, caller):
-		take(caller, "both", "high")
+		take("high", false, caller)
 	case len(said) == 1 && said[0].kind != "special" && !near:
-		take(said[0], "dictated", "medium")
-		p.Second = caller.e164
+		take("medium", false, said[0], caller)
 	case len(said) > 0 && (!hasCaller || two || abroad && !near):
-		take(said[0], "dictated", "low")
-		if said[0] == caller {
-			p.Source = "both"
-		}
-		p.Check = true
-		if len(said) > 1 {
-			p.Second = said[1].e164
-		}
+		take("low", true, said...)
 	case hasCaller && dictated == "":
-		take(caller, "caller_id", "medium")
-		p.Check = caller.kind == "special"
+		take("medium", caller.kind == "special", caller)
 	case hasCaller:
-		take(caller, "caller_id", "low")
-		p.Check = true
-		if len(said) > 0 {
-			p.Second = said[0].e164
-		}
+		take("low", true, append([]valid{caller}, said...)...)
 	default:
 		p.Check = dictated != ""
 	}
@@ -235,13 +234,8 @@ func union(a, b []valid) []valid {
 }
 
 // common are the members of a that b has as well.
-func common(a, b []valid) (both []valid) {
-	for _, v := range a {
-		if slices.Contains(b, v) {
-			both = append(both, v)
-		}
-	}
-	return both
+func common(a, b []valid) []valid {
+	return slices.DeleteFunc(slices.Clone(a), func(v valid) bool { return !slices.Contains(b, v) })
 }
 
 // interpretations are the valid numbers a run of digits may be. The caller's
@@ -300,7 +294,7 @@ func parse(s, region string) (valid, bool) {
 	}
 	return valid{
 		e164:   phonenumbers.Format(n, phonenumbers.E164),
-		kind:   kinds[phonenumbers.GetNumberType(n)],
+		kind:   cmp.Or(kinds[phonenumbers.GetNumberType(n)], "unknown"),
 		region: phonenumbers.GetRegionCodeForNumber(n),
 
 		national: text.Normal(phonenumbers.Format(n, phonenumbers.NATIONAL)),
@@ -319,9 +313,6 @@ var kinds = map[phonenumbers.PhoneNumberType]string{
 	phonenumbers.UAN:                  "special",
 	phonenumbers.PERSONAL_NUMBER:      "special",
 	phonenumbers.VOICEMAIL:            "special",
-	phonenumbers.PAGER:                "unknown",
-	phonenumbers.VOIP:                 "unknown",
-	phonenumbers.UNKNOWN:              "unknown",
 }
 
 // float is a number that a model passed on as a number and not as text. One with
@@ -338,12 +329,8 @@ func whole(dictated string) string {
 
 // cut bounds what is kept of a dictation.
 func cut(s string) string {
-	n := 0
-	for i := range s {
-		if n == maxLength {
-			return s[:i]
-		}
-		n++
+	if runes := []rune(s); len(runes) > maxLength {
+		return string(runes[:maxLength])
 	}
 	return s
 }

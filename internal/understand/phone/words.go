@@ -71,35 +71,26 @@ func vocabulary() map[string]word {
 	return w
 }
 
-// meaning splits a token into words: itself, or the parts of a joined hundred
-// (zweihundertdreissig, duecentotrenta, duecentottanta). It answers nil for no
-// number.
+// meaning is what a token means, or the parts of a joined hundred
+// (zweihundertdreissig, duecentotrenta, duecentottanta); nil for no number.
 func meaning(token string) []word {
-	if w, ok := words[token]; ok {
-		return []word{w}
+	means := parts(token)
+	for _, h := range []string{"einhundert", "hundert", "cento", "cent"} {
+		if before, after, ok := strings.Cut(token, h); ok && means == nil {
+			means = parts(before, h, after)
+		}
 	}
-	for _, h := range []string{"hundert", "cento", "cent"} {
-		before, after, ok := strings.Cut(token, h)
-		if !ok {
-			continue
+	return means
+}
+
+// parts are what words mean together, nil when one of them is no number.
+func parts(said ...string) (means []word) {
+	for _, s := range said {
+		if w, ok := words[s]; ok {
+			means = append(means, w)
+		} else if s != "" {
+			return nil
 		}
-		if before == "ein" {
-			before = ""
-		}
-		head, headOK := words[before]
-		tail, tailOK := words[after]
-		if before != "" && !headOK || after != "" && !tailOK {
-			continue
-		}
-		var out []word
-		if headOK {
-			out = append(out, head)
-		}
-		out = append(out, words["hundert"])
-		if tailOK {
-			out = append(out, tail)
-		}
-		return out
 	}
-	return nil
+	return means
 }
