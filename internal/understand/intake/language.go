@@ -25,23 +25,14 @@ func newLanguages(codes []string) languages {
 
 // match takes a tag ("fr-CH", "gsw", "in") or a name ("bahasa Indonesia").
 func (l languages) match(said string) string {
-	tag := language.Und
-	for _, w := range strings.Fields(text.Normal(said)) {
+	tag := language.Make(said)
+	for _, w := range slices.Backward(strings.Fields(text.Normal(said))) {
 		for code, p := range spoken {
-			if slices.Contains(strings.Fields(p.Language), w) && tag == language.Und {
+			if slices.Contains(strings.Fields(p.Language), w) {
 				tag = language.Make(code)
 			}
 		}
 	}
-	if tag == language.Und {
-		var err error
-		if tag, err = language.Parse(said); err != nil {
-			return l.codes[0]
-		}
-	}
-	_, i, confidence := l.matcher.Match(tag)
-	if confidence == language.No {
-		return l.codes[0]
-	}
+	_, i, _ := l.matcher.Match(tag)
 	return l.codes[i]
 }

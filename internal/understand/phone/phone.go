@@ -63,12 +63,11 @@ func Resolve(dictated, callerID, region string, neighbours ...string) lead.Phone
 	for _, number := range r.kept {
 		switch {
 		case slices.Contains(number, caller):
-			said = append(said, caller)
+			number = []valid{caller}
 		case two: // what one of two numbers may mean besides is no third
-			said = append(said, number[0])
-		default:
-			said = number
+			number = number[:1]
 		}
+		said = append(said, number...)
 	}
 	if len(said) > 0 && slices.Contains(r.not, caller) {
 		caller = valid{}
@@ -121,9 +120,9 @@ func Kind(e164 string) (kind, country string) {
 // Countries are those of two numbers that are said alike in both, which a
 // question can settle; else they are empty.
 func Countries(first, second string) (one, other string) {
-	a, aOK := parse(first, "")
-	b, bOK := parse(second, "")
-	if !aOK || !bOK || !a.twin(b) {
+	a, _ := parse(first, "")
+	b, _ := parse(second, "")
+	if !a.twin(b) {
 		return "", ""
 	}
 	return a.region, b.region
@@ -192,11 +191,8 @@ func (r *reader) understand(dictated string) {
 	r.said = text.Normal(dictated)
 	r.named = named(strings.Fields(r.said))
 	all := atoms(whole(dictated))
-	if r.read(all) {
-		return
-	}
-	if together := r.means(all); len(together) > 0 {
-		r.keep(together)
+	if !r.read(all) {
+		r.kept = [][]valid{r.means(all)}
 	}
 }
 
@@ -247,44 +243,36 @@ func (r *reader) interpretations(digits string, international bool) []valid {
 		return nil // one digit repeated is a placeholder
 	}
 	rest, zeros := strings.CutPrefix(digits, "00")
-	if international || zeros {
-		if v, ok := parse("+"+rest, ""); ok {
-			return []valid{v}
-		} else if international {
-			return nil
-		}
+	abroad, ok := parse("+"+rest, "")
+	switch {
+	case ok && (zeros || international):
+		return []valid{abroad}
+	case international:
+		return nil
 	}
 	if v, ok := parse(digits, r.named); ok && r.named != "" {
 		return []valid{v}
 	}
+	own, _ := parse(digits, r.home[0])
 	var out []valid
-	try := func(s, region string) {
-		if v, ok := parse(s, region); ok {
+	for _, region := range append([]string{r.callerRegion}, r.home...) {
+		if v, ok := parse(digits, region); ok && (region == r.callerRegion || r.likely(v, own)) {
 			out = union(out, []valid{v})
 		}
 	}
-	if r.callerRegion != "" {
-		try(digits, r.callerRegion)
-	}
-	own, _ := parse(digits, r.home[0])
-	try(digits, r.home[0])
-	for _, neighbour := range r.home[1:] {
-		if v, _ := parse(digits, neighbour); r.likelier(v, own) {
-			try(digits, neighbour)
-		}
-	}
-	if digits[0] != '0' {
-		try("+"+digits, "")
+	if ok {
+		out = union(out, []valid{abroad})
 	}
 	return out
 }
 
-// likelier reports whether a neighbour's number has something for it that the
-// site's own reading lacks: it is a mobile one, or was grouped as its country
-// does. Nearly every number of Geneva is also one of France.
-func (r *reader) likelier(v, own valid) bool {
+// likely reports whether a number is the site's own reading, or a neighbour's
+// with something for it that the own one lacks: it is a mobile one, or was
+// grouped as its country does. Nearly every number of Geneva is also one of
+// France.
+func (r *reader) likely(v, own valid) bool {
 	grouped := func(v valid) bool { return v.national != "" && strings.Contains(r.said, v.national) }
-	return own.e164 == "" || v.kind == "mobile" && own.kind != "mobile" || grouped(v) && !grouped(own)
+	return v == own || own.e164 == "" || v.kind == "mobile" && own.kind != "mobile" || grouped(v) && !grouped(own)
 }
 
 func parse(s, region string) (valid, bool) {

@@ -391,6 +391,11 @@ func TestTwoNumbers(t *testing.T) {
 		{"078 765 43 21 invece del 079 123 45 67", other, ""},
 		{"078 765 43 21, bukan 079 123 45 67", other, ""},
 		{"jangan hubungi 079 123 45 67, tapi 078 765 43 21", other, ""},
+		{"078 123 45 67, et si ça ne marche pas, le 022 539 45 13", mobile, office},
+		{"078 765 43 21, pas au bureau 079 123 45 67", other, ""},
+		{"078 765 43 21 à la place du 079 123 45 67", other, ""},
+		{"don't use the office number 079 123 45 67, 078 765 43 21", other, ""},
+		{"078 765 43 21, keinesfalls 079 123 45 67", other, ""},
 		{"mobile 078 123 45 67, bureau 022 539 45 13, pas le 079 123 45 67", mobile, office},
 		{"079 123 45 76, pas le 079 123 45 67", "+41791234576", ""},
 

@@ -23,7 +23,6 @@ const (
 // atom is one token that is part of a number.
 type atom struct {
 	word
-	digits  string // what it adds when read alone
 	spelled bool   // said as a word, not as digits
 	before  string // what was said before it that is no number, normalised
 }
@@ -57,17 +56,11 @@ func atoms(said string) []atom {
 				if err != nil || len(token) > 3 || token[0] == '0' {
 					v = -1 // a run of digits, not a spoken number
 				}
-				meant = []word{{number, v}}
+				meant = []word{{number, v, token}}
 			}
 			for _, w := range meant {
-				a := atom{word: w, digits: token, spelled: !isDigits(token), before: strings.TrimSpace(before)}
-				switch {
-				case a.spelled && (w.kind == number || w.kind == hundred || w.kind == filler):
-					a.digits = strconv.Itoa(w.value)
-				case a.spelled:
-					a.digits = ""
-				}
-				out, before, last = append(out, a), "", token
+				out = append(out, atom{w, !isDigits(token), strings.TrimSpace(before)})
+				before, last = "", token
 			}
 			if meant != nil || hesitations[token] {
 				continue
@@ -77,6 +70,9 @@ func atoms(said string) []atom {
 			}
 			before += " " + token
 		}
+		if before != "" && strings.ContainsAny(chunk[len(chunk)-1:], ",;!?") {
+			before += " ,"
+		}
 		if len(out) > maxAtoms {
 			return nil
 		}
@@ -84,14 +80,7 @@ func atoms(said string) []atom {
 	return out
 }
 
-func isDigits(s string) bool {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return s != ""
-}
+func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 func hasPlus(some []atom) bool {
 	return slices.ContainsFunc(some, func(a atom) bool { return a.kind == plus })
@@ -118,7 +107,10 @@ func (r *reader) read(all []atom) (some bool) {
 			found = union(found, first)
 		}
 		for j := next - 1; j > i && len(found) == 0; j-- { // begun again without a word
-			if tail := r.means(all[j:next]); all[j].fresh() && len(tail) > 0 && (r.read(all[i:j]) || !hasPlus(all[i:j])) {
+			if !all[j].fresh() {
+				continue
+			}
+			if tail := r.means(all[j:next]); len(tail) > 0 && (r.read(all[i:j]) || !hasPlus(all[i:j])) {
 				i, found = j, tail
 			}
 		}
@@ -239,19 +231,17 @@ var number1000 = regexp.MustCompile(`^([1-9]?%|([1-9]?%&?)?(` +
 
 // sign is what an atom is in number1000.
 func (a atom) sign() byte {
-	switch v := a.value; {
+	switch {
 	case a.kind != number:
 		return map[kind]byte{and: '&', hundred: '%', times10: '*', plus10: '+'}[a.kind]
-	case v < 1:
+	case a.value == 10 && !a.spelled:
+		return 'A'
+	case a.value < 1 || a.value >= 100:
 		return '-'
-	case v < 10:
-		return byte('0' + v)
-	case v < 20 && (v > 10 || a.spelled):
-		return byte('a' + v - 10)
-	case v < 100 && v%10 == 0:
-		return byte('A' + v/10 - 1)
-	default:
+	case a.value >= 20 && a.value%10 > 0:
 		return 'x'
+	default:
+		return "-123456789abcdefghijBCDEFGHI"[min(a.value, 18+a.value/10)]
 	}
 }
 

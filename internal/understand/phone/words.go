@@ -3,6 +3,7 @@ package phone
 import (
 	_ "embed"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"leadbus/internal/text"
@@ -24,8 +25,9 @@ const (
 
 // word is what a spoken word means.
 type word struct {
-	kind  kind
-	value int
+	kind   kind
+	value  int
+	digits string // what it adds when said alone
 }
 
 //go:embed words.yaml
@@ -65,7 +67,10 @@ func vocabulary() map[string]word {
 	w := map[string]word{}
 	for kind, lists := range table.Words {
 		for s, value := range meant(lists) {
-			w[s] = word{kind, value}
+			w[s] = word{kind: kind, value: value}
+			if kind == number || kind == hundred || kind == filler {
+				w[s] = word{kind, value, strconv.Itoa(value)}
+			}
 		}
 	}
 	return w
