@@ -10,6 +10,8 @@
 package intake
 
 import (
+	"cmp"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -55,17 +57,12 @@ func New(c *site.Catalog) *Reader {
 	for domain, s := range c.Sites {
 		var offered []place.Offered
 		for _, own := range s.Services {
-			o := place.Offered{ID: own.ID}
 			trade := c.Services[own.ID]
-			for _, name := range trade.Names {
-				o.Phrases = append(o.Phrases, name)
-			}
+			said := slices.Collect(maps.Values(trade.Names))
 			for _, phrases := range []map[string][]string{trade.Phrases, own.Phrases} {
-				for _, list := range phrases {
-					o.Phrases = append(o.Phrases, list...)
-				}
+				said = append(said, slices.Concat(slices.Collect(maps.Values(phrases))...)...)
 			}
-			offered = append(offered, o)
+			offered = append(offered, place.Offered{ID: own.ID, Phrases: said})
 		}
 		r.sites[domain] = index{place.NewServices(offered), newLanguages(s.Languages)}
 	}
@@ -160,10 +157,5 @@ func (r *Reader) serviceName(id, lang string) string {
 		return ""
 	}
 	names := r.catalog.Services[id].Names
-	for _, l := range []string{lang, "en"} {
-		if name := names[l]; name != "" {
-			return name
-		}
-	}
-	return strings.ReplaceAll(id, ".", " ")
+	return cmp.Or(names[lang], names["en"], strings.ReplaceAll(id, ".", " "))
 }

@@ -65,12 +65,10 @@ func meant[T comparable](lists map[T]string) map[string]T {
 
 func vocabulary() map[string]word {
 	w := map[string]word{}
-	for kind, lists := range table.Words {
+	for part, lists := range table.Words {
 		for s, value := range meant(lists) {
-			w[s] = word{kind: kind, value: value}
-			if kind == number || kind == hundred || kind == filler {
-				w[s] = word{kind, value, strconv.Itoa(value)}
-			}
+			alone := strconv.Itoa(value)
+			w[s] = word{part, value, map[kind]string{number: alone, hundred: alone, filler: alone}[part]}
 		}
 	}
 	return w
