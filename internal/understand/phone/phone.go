@@ -213,7 +213,7 @@ func named(said []string) (country string) {
 
 // means are the distinct valid numbers a stretch may be.
 func (r *reader) means(stretch []atom) (found []valid) {
-	if len(stretch) == 0 || hasPlus(stretch[1:]) {
+	if len(stretch) == 0 || hasPlus(stretch[1:]) || r.tries > maxTries {
 		return nil
 	}
 	for _, digits := range readings(stretch) {
