@@ -11,7 +11,6 @@ import (
 	"cmp"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/nyaruka/phonenumbers"
@@ -190,7 +189,7 @@ func (r *reader) understand(dictated string) {
 	}
 	r.said = text.Normal(dictated)
 	r.named = named(strings.Fields(r.said))
-	all := atoms(whole(dictated))
+	all := atoms(dictated)
 	if !r.read(all) {
 		r.kept = [][]valid{r.means(all)}
 	}
@@ -301,18 +300,6 @@ var kinds = map[phonenumbers.PhoneNumberType]string{
 	phonenumbers.UAN:                  "special",
 	phonenumbers.PERSONAL_NUMBER:      "special",
 	phonenumbers.VOICEMAIL:            "special",
-}
-
-// float is a number that a model passed on as a number and not as text. One with
-// fewer digits than a telephone number has lost some.
-var float = regexp.MustCompile(`^[1-9](\.\d{6,}[eE]\+?\d{1,2}|\d{5,}\.0+)$`)
-
-// whole is a dictation without the fraction or exponent of a float.
-func whole(dictated string) string {
-	if f, err := strconv.ParseFloat(dictated, 64); err == nil && float.MatchString(dictated) {
-		return strconv.FormatFloat(f, 'f', 0, 64)
-	}
-	return dictated
 }
 
 // cut bounds what is kept of a dictation.
