@@ -163,6 +163,9 @@ func TestFaults(t *testing.T) {
 		// Markets.
 		"market misnamed":     {aMarket, "id: ch\n", "id: geneva\n", []string{`config/markets/ch.yaml:1:5: the file of market "geneva" is named geneva.yaml`}},
 		"no country":          {aMarket, "country: CH", "country: XX", []string{`config/markets/ch.yaml:3:10: no country "XX" with a numbering plan`}},
+		"own neighbour":       {aMarket, "country: CH", "country: CH\nneighbours: [FR, CH]", []string{"config/markets/ch.yaml:4:18: CH is the market's own country"}},
+		"no such neighbour":   {aMarket, "country: CH", "country: CH\nneighbours: [XX]", []string{`config/markets/ch.yaml:4:14: no country "XX" with a numbering plan`}},
+		"neighbour by name":   {aMarket, "country: CH", "country: CH\nneighbours: [France]", []string{"config/markets/ch.yaml:4:14: want an ISO 3166 country code in capitals, such as CH; dictated numbers are read as numbers of this country"}},
 		"no zone":             {aMarket, "Europe/Zurich", "Europe/Geneva", []string{`config/markets/ch.yaml:4:7: no time zone "Europe/Geneva"`}},
 		"the machine's zone":  {aMarket, "Europe/Zurich", "Local", []string{"config/markets/ch.yaml:4:7: want an IANA time zone such as Europe/Zurich"}},
 		"no date":             {aMarket, "2027-12-31", "2027-02-30", []string{`config/markets/ch.yaml:8:12: "2027-02-30" is no date; want one such as 2027-01-31`}},

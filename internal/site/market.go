@@ -14,8 +14,17 @@ func (l *loader) market(name, stem string) {
 	if m.ID != "" && m.ID != stem {
 		d.fault(where{"id"}, "the file of market %q is named %s.yaml", m.ID, m.ID)
 	}
-	if m.Country != "" && phonenumbers.GetCountryCodeForRegion(m.Country) == 0 {
-		d.fault(where{"country"}, "no country %q with a numbering plan", m.Country)
+	country := func(at where, code string) {
+		if code != "" && phonenumbers.GetCountryCodeForRegion(code) == 0 {
+			d.fault(at, "no country %q with a numbering plan", code)
+		}
+	}
+	country(where{"country"}, m.Country)
+	for i, code := range m.Neighbours {
+		country(where{"neighbours", i}, code)
+		if code == m.Country {
+			d.fault(where{"neighbours", i}, "%s is the market's own country", code)
+		}
 	}
 	if m.Zone != "" {
 		loc, err := time.LoadLocation(m.Zone)

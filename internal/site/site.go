@@ -72,15 +72,17 @@ func (c *Catalog) Faults() []Fault {
 // Market is one country area with its own calendar and places: a tenant, the
 // unit of isolation.
 type Market struct {
-	ID        string    `yaml:"id"`
-	Name      string    `yaml:"name"`
-	Country   string    `yaml:"country"` // ISO 3166 alpha-2; the region dictated numbers are read in
-	Zone      string    `yaml:"zone"`    // IANA
-	Languages []string  `yaml:"languages"`
-	Holidays  []Holiday `yaml:"holidays"`
-	Places    []Place   `yaml:"places"`
-	Decoys    []Decoy   `yaml:"decoys"`
-	Canary    Canary    `yaml:"canary,omitempty"`
+	ID        string   `yaml:"id"`
+	Name      string   `yaml:"name"`
+	Country   string   `yaml:"country"` // ISO 3166 alpha-2; the region dictated numbers are read in
+	Zone      string   `yaml:"zone"`    // IANA
+	Languages []string `yaml:"languages"`
+	// Neighbours are countries whose numbers callers dictate without prefix.
+	Neighbours []string  `yaml:"neighbours,omitempty"`
+	Holidays   []Holiday `yaml:"holidays"`
+	Places     []Place   `yaml:"places"`
+	Decoys     []Decoy   `yaml:"decoys"`
+	Canary     Canary    `yaml:"canary,omitempty"`
 
 	Location *time.Location `yaml:"-"`
 }

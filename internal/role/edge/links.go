@@ -171,7 +171,7 @@ func (e *edge) answer(l link.Link, s *site.Site, form url.Values) (a event.Answe
 	}
 	m := e.Catalog.MarketOf(s)
 	if said := strings.TrimSpace(form.Get("phone")); said != "" {
-		p := phone.Resolve(said, "", m.Country)
+		p := phone.Resolve(said, "", m.Country, m.Neighbours...)
 		if p.E164 == "" || p.Check {
 			return a, "bad_phone"
 		}

@@ -9,7 +9,7 @@ import (
 var catalog = &site.Catalog{
 	Markets: map[string]*site.Market{
 		"ch": {
-			ID: "ch", Country: "CH",
+			ID: "ch", Country: "CH", Neighbours: []string{"FR"},
 			Places: []site.Place{
 				{ID: "geneve", Name: "Genève", Postcodes: []string{"1204"}, Aliases: []string{"Geneva", "Genf"}},
 				{ID: "champel", Name: "Champel", Parent: "geneve", Postcodes: []string{"1206"}},

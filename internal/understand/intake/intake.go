@@ -10,6 +10,8 @@
 package intake
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -50,17 +52,12 @@ func New(c *site.Catalog) *Reader {
 	for domain, s := range c.Sites {
 		var offered []place.Offered
 		for _, own := range s.Services {
-			o := place.Offered{ID: own.ID}
 			trade := c.Services[own.ID]
-			for _, name := range trade.Names {
-				o.Phrases = append(o.Phrases, name)
-			}
+			said := slices.Collect(maps.Values(trade.Names))
 			for _, phrases := range []map[string][]string{trade.Phrases, own.Phrases} {
-				for _, list := range phrases {
-					o.Phrases = append(o.Phrases, list...)
-				}
+				said = append(said, slices.Concat(slices.Collect(maps.Values(phrases))...)...)
 			}
-			offered = append(offered, o)
+			offered = append(offered, place.Offered{ID: own.ID, Phrases: said})
 		}
 		trade, _, _ := strings.Cut(s.Main, ".")
 		r.sites[domain] = index{place.NewServices(offered, s.Main, append([]string{trade}, c.Trades[trade]...)), newLanguages(s.Languages)}
@@ -138,16 +135,16 @@ func (r *Reader) where(s *site.Site, req lead.Request) lead.Place {
 // number resolves the customer's number. The site's own number, which an agent
 // may take for the caller's, is never it.
 func (r *Reader) number(s *site.Site, req lead.Request) lead.Phone {
-	region := r.catalog.MarketOf(s).Country
+	m := r.catalog.MarketOf(s)
 	caller := req.CallerID
-	p := phone.Resolve(req.CallbackNumber, caller, region)
+	p := phone.Resolve(req.CallbackNumber, caller, m.Country, m.Neighbours...)
 	if p.CallerID == s.DID {
 		caller = ""
-		p = phone.Resolve(req.CallbackNumber, caller, region)
+		p = phone.Resolve(req.CallbackNumber, caller, m.Country, m.Neighbours...)
 	}
 	if p.E164 == s.DID || p.Second == s.DID {
 		said := p.Raw
-		p = phone.Resolve("", caller, region)
+		p = phone.Resolve("", caller, m.Country)
 		p.Raw, p.Check = said, true
 	}
 	return p
@@ -159,10 +156,5 @@ func (r *Reader) serviceName(id, lang string) string {
 		return ""
 	}
 	names := r.catalog.Services[id].Names
-	for _, l := range []string{lang, "en"} {
-		if name := names[l]; name != "" {
-			return name
-		}
-	}
-	return strings.ReplaceAll(id, ".", " ")
+	return cmp.Or(names[lang], names["en"], strings.ReplaceAll(id, ".", " "))
 }

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"slices"
@@ -25,7 +26,10 @@ const maxAsked = 2
 
 // phrases are the sentences of a reply in one language.
 type phrases struct {
-	Say, Number, Confirm, Place, Suggest, OutOfArea, Service, Name string
+	Say, Number, Confirm, Country, Place, Suggest, OutOfArea, Service, Name string
+
+	Language  string            // what models and callers call it, normalised
+	Countries map[string]string // what a number of a country is called
 }
 
 //go:embed phrases.yaml
@@ -51,13 +55,17 @@ func (r *Reader) Reply(s *site.Site, l lead.Lead) Reply {
 	return Reply{OK: true, Ref: l.Ref, Say: fmt.Sprintf(p.Say, l.Ref), Ask: strings.Join(ask, " ")}
 }
 
-// askNumber asks for a number, or to confirm a doubtful one read in pairs.
+// askNumber asks for a number, for the country of one that exists in two, or to
+// confirm a doubtful one.
 func (r *Reader) askNumber(s *site.Site, l lead.Lead, p phrases) string {
+	one, other := phone.Countries(l.Phone.E164, l.Phone.Second)
 	switch {
 	case l.Phone.E164 == "":
 		return p.Number
+	case l.Phone.Check && one != "":
+		return fmt.Sprintf(p.Country, phone.Spoken(l.Phone.E164, one), cmp.Or(p.Countries[one], one), cmp.Or(p.Countries[other], other))
 	case l.Phone.Check || l.Phone.Source == "dictated" && l.Phone.Confidence == "medium":
-		return fmt.Sprintf(p.Confirm, phone.Pairs(l.Phone.E164, r.catalog.MarketOf(s).Country))
+		return fmt.Sprintf(p.Confirm, phone.Spoken(l.Phone.E164, r.catalog.MarketOf(s).Country))
 	default:
 		return ""
 	}

@@ -3,6 +3,7 @@ package intake
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,19 +21,33 @@ func TestAsk(t *testing.T) {
 		"the caller id is enough": {
 			plombier, with(func(r *lead.Request) { r.CallbackNumber = "" }), "",
 		},
-		"another number, read in pairs": {
+		"another number, read as its country does": {
 			plombier, with(func(r *lead.Request) { r.CallbackNumber = "022 345 67 89" }),
-			"Pour vous rappeler, est-ce bien le 02 23 45 67 89 ?",
+			"Pour vous rappeler, est-ce bien le 022 345 67 89 ?",
 		},
 		"a doubtful number: the caller id is read": {
 			plombier, with(func(r *lead.Request) { r.CallbackNumber = "079 123" }),
-			"Pour vous rappeler, est-ce bien le 07 91 23 45 67 ?",
+			"Pour vous rappeler, est-ce bien le 079 123 45 67 ?",
 		},
 		"a foreign number has its country code": {
 			plombier, with(func(r *lead.Request) {
 				r.CallbackNumber, r.CallerID, r.Language = "+33 6 12 34 56 78", "anonymous", "de"
 			}),
 			"Für den Rückruf: Ist die Nummer +33 6 12 34 56 78 richtig?",
+		},
+		"a number of two countries": {
+			plombier, with(func(r *lead.Request) { r.CallbackNumber, r.Language = "06 12 34 56 78", "fr" }),
+			"Le numéro 061 234 56 78 est-il suisse ou français ?",
+		},
+		"a number of two countries, from a French telephone": {
+			plombier, with(func(r *lead.Request) {
+				r.CallbackNumber, r.CallerID, r.Language = "06 12 34 56 78", "+33698765432", "en"
+			}),
+			"Is the number 06 12 34 56 78 French or Swiss?",
+		},
+		"two numbers: the first is read": {
+			plombier, with(func(r *lead.Request) { r.CallbackNumber = "mobile 078 123 45 67, bureau 022 539 45 13" }),
+			"Pour vous rappeler, est-ce bien le 078 123 45 67 ?",
 		},
 		"no number": {
 			plombier, with(func(r *lead.Request) { r.CallbackNumber, r.CallerID, r.Language = "", "", "it" }),
@@ -96,11 +111,31 @@ func TestAsk(t *testing.T) {
 	}
 }
 
+// The answer to the question for the country of a number settles it.
+func TestCountryOfANumberIsSettledByTheNextCall(t *testing.T) {
+	asked := with(func(r *lead.Request) { r.CallbackNumber = "0612345678" })
+	for answer, want := range map[string]string{
+		"0612345678 France": "+33612345678", "0033612345678": "+33612345678", "+33 6 12 34 56 78": "+33612345678",
+		"0612345678 Suisse": "+41612345678", "+41612345678": "+41612345678",
+	} {
+		l := reader.Understand(plombier, "lead1", asked.Over(lead.Request{CallbackNumber: answer}), at, nil)
+		if l.Phone.E164 != want || len(l.Flags) > 0 {
+			t.Errorf("%s is %+v, flags %v", answer, l.Phone, l.Flags)
+		}
+	}
+	if l := reader.Understand(plombier, "lead1", asked, at, nil); !slices.Equal(l.Flags, []string{"phone_check"}) {
+		t.Errorf("before the answer the flags are %v", l.Flags)
+	}
+}
+
 // Every language has every sentence, with the places for what goes into it.
 func TestSentencesAreComplete(t *testing.T) {
 	english := reflect.ValueOf(spoken["en"])
 	for lang, p := range spoken {
 		v := reflect.ValueOf(p)
+		if len(p.Countries) != len(spoken["en"].Countries) {
+			t.Errorf("%s: %d countries", lang, len(p.Countries))
+		}
 		for i := range v.NumField() {
 			s := v.Field(i).String()
 			if s == "" || strings.Count(s, "%") != strings.Count(english.Field(i).String(), "%") {

@@ -8,6 +8,8 @@
 package phone
 
 import (
+	"cmp"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -28,53 +30,76 @@ const maxTries = 48
 // valid is a number that exists in some numbering plan.
 type valid struct {
 	e164, kind, region string
+	national           string // as it is written in its country, normalised
 }
 
-// Resolve reads a dictated number in the site's region (ISO 3166 alpha-2) and
-// in the caller id's, and weighs it against the caller id:
+// Resolve reads a dictated number in the site's region (ISO 3166 alpha-2), in
+// its neighbours and in the caller id's, and weighs it against the caller id:
 //
+//   - two numbers: the first one said, the other second, Check set;
 //   - equal: that number, high confidence;
 //   - one valid reading that is not near the caller id: the dictated number,
 //     medium, the caller id second;
+//   - one of several countries, or no caller id: the number of the caller's
+//     country, else of the site's, another second, Check set;
 //   - several, none, a near miss, or a premium or short number: the caller id,
 //     the dictated number second, Check set;
 //   - nothing dictated: the caller id, medium;
-//   - no caller id either: the first valid reading, or no number at all.
+//   - no caller id either: no number at all.
 //
+// A country that is named beside a number settles which one it is of.
 // A withheld or invalid caller id ("anonymous", +266696687) counts as none. It
 // is a pure function, safe for concurrent use, and takes at most a few
 // milliseconds whatever it is given.
-func Resolve(dictated, callerID, region string) lead.Phone {
+func Resolve(dictated, callerID, region string, neighbours ...string) lead.Phone {
 	caller := fromCallerID(callerID, region)
 	dictated = strings.TrimSpace(dictated)
 	p := lead.Phone{Raw: cut(dictated), CallerID: caller.e164, Source: "none", Confidence: "none"}
-	said := candidates(dictated, region, caller.region)
+	r := reader{callerRegion: caller.region, home: append([]string{region}, neighbours...)}
+	r.understand(dictated)
+	two := len(r.kept) > 1
+	var said []valid
+	for _, number := range r.kept {
+		switch {
+		case slices.Contains(number, caller):
+			number = []valid{caller}
+		case two: // what one of two numbers may mean besides is no third
+			number = number[:1]
+		}
+		said = append(said, number...)
+	}
+	if len(said) > 0 && slices.Contains(r.not, caller) {
+		caller = valid{}
+	}
 
-	take := func(v valid, source, confidence string) {
-		p.E164, p.Type, p.Source, p.Confidence = v.e164, v.kind, source, confidence
+	take := func(confidence string, check bool, numbers ...valid) {
+		p.E164, p.Type, p.Confidence, p.Check = numbers[0].e164, numbers[0].kind, confidence, check
+		switch {
+		case numbers[0] != caller:
+			p.Source = "dictated"
+		case slices.Contains(said, caller):
+			p.Source = "both"
+		default:
+			p.Source = "caller_id"
+		}
+		if len(numbers) > 1 {
+			p.Second = numbers[1].e164
+		}
 	}
 	hasCaller := caller.e164 != ""
+	near := slices.ContainsFunc(said, func(v valid) bool { return text.Distance(v.e164, caller.e164) <= misheard })
+	abroad := len(said) > 1 && !slices.ContainsFunc(said, func(v valid) bool { return !v.twin(said[0]) || !slices.Contains(r.home, v.region) })
 	switch {
-	case hasCaller && slices.Contains(said, caller):
-		take(caller, "both", "high")
-	case len(said) == 1 && said[0].kind != "special" && (!hasCaller || text.Distance(said[0].e164, caller.e164) > misheard):
-		take(said[0], "dictated", "medium")
-		p.Second = caller.e164
+	case hasCaller && !two && slices.Contains(said, caller):
+		take("high", false, caller)
+	case len(said) == 1 && said[0].kind != "special" && !near:
+		take("medium", false, said[0], caller)
+	case len(said) > 0 && (!hasCaller || two || abroad && !near):
+		take("low", true, said...)
 	case hasCaller && dictated == "":
-		take(caller, "caller_id", "medium")
-		p.Check = caller.kind == "special"
+		take("medium", caller.kind == "special", caller)
 	case hasCaller:
-		take(caller, "caller_id", "low")
-		p.Check = true
-		if len(said) > 0 {
-			p.Second = said[0].e164
-		}
-	case len(said) > 0:
-		take(said[0], "dictated", "low")
-		p.Check = true
-		if len(said) > 1 {
-			p.Second = said[1].e164
-		}
+		take("low", true, append([]valid{caller}, said...)...)
 	default:
 		p.Check = dictated != ""
 	}
@@ -91,112 +116,162 @@ func Kind(e164 string) (kind, country string) {
 	return v.kind, v.region
 }
 
-// Pairs is the number as it is read back to a caller: digits in pairs, in the
-// national form within its own region and with the country code elsewhere. It
-// is empty for no number.
-func Pairs(e164, region string) string {
-	n, err := phonenumbers.Parse(e164, region)
-	if err != nil {
-		return ""
+// Countries are those of two numbers that are said alike in both, which a
+// question can settle; else they are empty.
+func Countries(first, second string) (one, other string) {
+	a, _ := parse(first, "")
+	b, _ := parse(second, "")
+	if !a.twin(b) {
+		return "", ""
 	}
-	if phonenumbers.GetRegionCodeForNumber(n) == region {
-		return pairs(phonenumbers.NormalizeDigitsOnly(phonenumbers.Format(n, phonenumbers.NATIONAL)))
-	}
-	national := phonenumbers.GetNationalSignificantNumber(n)
-	return strings.TrimSuffix(e164, national) + " " + pairs(national)
+	return a.region, b.region
 }
 
-// pairs groups digits from the right, so that an odd one stands first.
-func pairs(digits string) string {
-	var b strings.Builder
-	for i := range len(digits) {
-		if i > 0 && (len(digits)-i)%2 == 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteByte(digits[i])
-	}
-	return b.String()
+// twin reports whether another country's number is said as v is at home.
+func (v valid) twin(w valid) bool {
+	return strings.ReplaceAll(v.national, " ", "") == strings.ReplaceAll(w.national, " ", "")
 }
+
+// Spoken is the number as its country writes and reads it: in the national form
+// in a region of its own, with the country code elsewhere. It is empty for no
+// number.
+func Spoken(e164, region string) string {
+	n, err := phonenumbers.Parse(e164, region)
+	switch {
+	case err != nil:
+		return ""
+	case phonenumbers.GetRegionCodeForNumber(n) == region:
+		return phonenumbers.Format(n, phonenumbers.NATIONAL)
+	default:
+		return phonenumbers.Format(n, phonenumbers.INTERNATIONAL)
+	}
+}
+
+// address is a caller id as a carrier, an exchange or a messenger writes it: a
+// number with or without a scheme, and what follows it.
+var address = regexp.MustCompile(`(?i)^(?:.*<)?(?:(sips?|tel|callto|whatsapp):)?(\pZ*\+?[\d\pZ().\-\p{Pd}]+)([;@>].*)?$`)
 
 // fromCallerID reads the caller id a carrier passed on; the zero value is none.
 func fromCallerID(id, region string) valid {
-	id = strings.TrimSpace(id)
-	digits, international := strings.CutPrefix(id, "+")
-	if !isDigits(digits) || len(digits) > maxDigits {
+	parts := address.FindStringSubmatch(strings.TrimSpace(id))
+	if parts == nil {
 		return valid{}
 	}
-	if international {
-		v, _ := parse("+"+digits, region)
+	digits := strings.ReplaceAll(text.Normal(parts[2]), " ", "")
+	international := strings.Contains(parts[2], "+")
+	host := strings.HasPrefix(strings.ToLower(parts[1]), "sip") && !international && !strings.HasPrefix(parts[3], "@")
+	if host || !isDigits(digits) || len(digits) > maxDigits {
+		return valid{}
+	}
+	if v, ok := parse(digits, region); ok && !international {
 		return v
 	}
-	for _, try := range []string{digits, "+" + strings.TrimPrefix(digits, "00")} {
-		if v, ok := parse(try, region); ok {
-			return v
-		}
-	}
-	return valid{}
+	v, _ := parse("+"+strings.TrimPrefix(digits, "00"), "")
+	return v
 }
 
-// candidates are the distinct valid numbers a dictation may mean: those of the
-// first level of stretches that has any.
-func candidates(dictated, region, callerRegion string) []valid {
+// reader reads one dictation.
+type reader struct {
+	said         string // normalised
+	named        string // the country that was named
+	callerRegion string
+	home         []string // the site's region, then its neighbours
+	tries        int
+
+	kept [][]valid // the numbers said, each as the distinct valid ones it may mean
+	not  []valid   // those the caller would not have
+}
+
+// understand reads a dictation.
+func (r *reader) understand(dictated string) {
 	if len(dictated) < minDigits || cut(dictated) != dictated {
-		return nil
+		return
 	}
+	r.said = text.Normal(dictated)
+	r.named = named(strings.Fields(r.said))
 	all := atoms(dictated)
-	if len(all) == 0 {
+	if !r.read(all) {
+		r.kept = [][]valid{r.means(all)}
+	}
+}
+
+// named is the one country that was named and not refused; empty for none and
+// for several.
+func named(said []string) (country string) {
+	for at, word := range said {
+		switch c := countries[word]; {
+		case c == "" || refused.MatchString(strings.Join(said[:at], " ")):
+		case country != "" && c != country:
+			return ""
+		default:
+			country = c
+		}
+	}
+	return country
+}
+
+// means are the distinct valid numbers a stretch may be.
+func (r *reader) means(stretch []atom) (found []valid) {
+	if len(stretch) == 0 || hasPlus(stretch[1:]) || r.tries > maxTries {
 		return nil
 	}
-	var found []valid
-	tries := 0
-	for _, level := range levels(all) {
-		for _, stretch := range level {
-			for _, digits := range readings(stretch) {
-				if tries++; tries > maxTries {
-					return found
-				}
-				for _, v := range interpretations(digits, stretch[0].kind == plus, region, callerRegion) {
-					if !slices.Contains(found, v) {
-						found = append(found, v)
-					}
-				}
-			}
+	for _, digits := range readings(stretch) {
+		if r.tries++; r.tries > maxTries {
+			break
 		}
-		if len(found) > 0 {
-			return found
-		}
+		found = union(found, r.interpretations(digits, stretch[0].kind == plus))
 	}
-	return nil
+	return found
+}
+
+func union(a, b []valid) []valid {
+	return append(a, slices.DeleteFunc(b, func(v valid) bool { return slices.Contains(a, v) })...)
+}
+
+// common are the members of a that b has as well.
+func common(a, b []valid) []valid {
+	return slices.DeleteFunc(slices.Clone(a), func(v valid) bool { return !slices.Contains(b, v) })
 }
 
 // interpretations are the valid numbers a run of digits may be. The caller's
 // own country is tried before the site's: a French mobile number dictated in
-// Geneva is also a valid number of Basel.
-func interpretations(digits string, international bool, region, callerRegion string) []valid {
+// Geneva is also a valid number of Basel. A number with an international prefix
+// is no national one.
+func (r *reader) interpretations(digits string, international bool) []valid {
 	if significant := strings.TrimLeft(digits, "0"); strings.Trim(significant, digits[len(digits)-1:]) == "" {
 		return nil // one digit repeated is a placeholder
 	}
-	if international {
-		if v, ok := parse("+"+digits, region); ok {
-			return []valid{v}
-		}
+	rest, zeros := strings.CutPrefix(digits, "00")
+	abroad, ok := parse("+"+rest, "")
+	switch {
+	case ok && (zeros || international):
+		return []valid{abroad}
+	case international:
+		return nil
 	}
+	if v, ok := parse(digits, r.named); ok && r.named != "" {
+		return []valid{v}
+	}
+	own, _ := parse(digits, r.home[0])
 	var out []valid
-	try := func(s, region string) {
-		if v, ok := parse(s, region); ok && !slices.Contains(out, v) {
-			out = append(out, v)
+	for _, region := range append([]string{r.callerRegion}, r.home...) {
+		if v, ok := parse(digits, region); ok && (region == r.callerRegion || r.likely(v, own)) {
+			out = union(out, []valid{v})
 		}
 	}
-	if callerRegion != "" && callerRegion != region {
-		try(digits, callerRegion)
-	}
-	try(digits, region)
-	if rest, ok := strings.CutPrefix(digits, "00"); ok {
-		try("+"+rest, region)
-	} else if digits[0] != '0' {
-		try("+"+digits, region)
+	if ok {
+		out = union(out, []valid{abroad})
 	}
 	return out
+}
+
+// likely reports whether a number is the site's own reading, or a neighbour's
+// with something for it that the own one lacks: it is a mobile one, or was
+// grouped as its country does. Nearly every number of Geneva is also one of
+// France.
+func (r *reader) likely(v, own valid) bool {
+	grouped := func(v valid) bool { return v.national != "" && strings.Contains(r.said, v.national) }
+	return v == own || own.e164 == "" || v.kind == "mobile" && own.kind != "mobile" || grouped(v) && !grouped(own)
 }
 
 func parse(s, region string) (valid, bool) {
@@ -206,8 +281,10 @@ func parse(s, region string) (valid, bool) {
 	}
 	return valid{
 		e164:   phonenumbers.Format(n, phonenumbers.E164),
-		kind:   kinds[phonenumbers.GetNumberType(n)],
+		kind:   cmp.Or(kinds[phonenumbers.GetNumberType(n)], "unknown"),
 		region: phonenumbers.GetRegionCodeForNumber(n),
+
+		national: text.Normal(phonenumbers.Format(n, phonenumbers.NATIONAL)),
 	}, true
 }
 
@@ -223,19 +300,12 @@ var kinds = map[phonenumbers.PhoneNumberType]string{
 	phonenumbers.UAN:                  "special",
 	phonenumbers.PERSONAL_NUMBER:      "special",
 	phonenumbers.VOICEMAIL:            "special",
-	phonenumbers.PAGER:                "unknown",
-	phonenumbers.VOIP:                 "unknown",
-	phonenumbers.UNKNOWN:              "unknown",
 }
 
 // cut bounds what is kept of a dictation.
 func cut(s string) string {
-	n := 0
-	for i := range s {
-		if n == maxLength {
-			return s[:i]
-		}
-		n++
+	if runes := []rune(s); len(runes) > maxLength {
+		return string(runes[:maxLength])
 	}
 	return s
 }

@@ -251,7 +251,7 @@ func TestCallerID(t *testing.T) {
 		// What carriers and Twilio send for a withheld number.
 		"anonymous": "", "Restricted": "", "unavailable": "", "+266696687": "", "+7378742833": "", "+2562533": "",
 		"+8566696": "", "+86282452253": "", "": "", "+": "", "null": "", "117": "", "+41": "",
-		"sip:+41791234567@example.com": "", "+41791234567x": "", "client:agent": "", "{{system__caller_id}}": "",
+		"+41791234567x": "", "client:agent": "", "{{system__caller_id}}": "",
 		"+999999999999999999999": "",
 	} {
 		if got := Resolve("", id, "CH"); got.CallerID != want || got.E164 != want {
@@ -260,17 +260,307 @@ func TestCallerID(t *testing.T) {
 	}
 }
 
-func TestPairs(t *testing.T) {
+// An exchange, a messenger or an address book writes the number in its own way.
+func TestCallerIDIsReadInEveryForm(t *testing.T) {
+	for id, want := range map[string]string{
+		"sip:+41791234567@pbx": swissMobile, "sip:+41791234567@example.com": swissMobile, "SIP:+41791234567@pbx;transport=tcp": swissMobile,
+		"sips:+41791234567@10.0.0.7:5061": swissMobile, "sip:+41791234567": swissMobile, "sip:0041791234567@pbx": swissMobile,
+		"sip:0791234567@pbx.example": swissMobile, "sip:+41791234567;npdi@pbx": swissMobile, "sip:+41791234567@pbx;user=phone": swissMobile,
+		"<sip:+41791234567@pbx>": swissMobile, `"Marta" <sip:+41791234567@pbx>;tag=1c2`: swissMobile, "+41791234567@pbx": swissMobile,
+		"tel:+41791234567": swissMobile, "tel:+41-79-123-45-67": swissMobile, "tel:079-123-45-67;phone-context=+41": swissMobile,
+		"tel:+41791234567;ext=12": swissMobile, "<tel:+41791234567>": swissMobile, "callto:+41791234567": swissMobile,
+		"whatsapp:+41791234567": swissMobile, "WhatsApp:+33612345678": frenchMobile, "whatsapp: +41 79 123 45 67": swissMobile,
+		"+41 79 123 45 67": swissMobile, "+41.79.123.45.67": swissMobile, "+41-79-123-45-67": swissMobile, "+41 (79) 123-45-67": swissMobile,
+		"+41 (0)79 123 45 67": swissMobile, "(079) 123 45 67": swissMobile, "079.123.45.67": swissMobile, "0041 79 123 45 67": swissMobile,
+		"+41\u00a079\u00a0123\u00a045\u00a067": swissMobile, "+41‑79‑123‑45‑67": swissMobile,
+
+		"sip:anonymous@anonymous.invalid": "", "sip:anonymous@pbx": "", "sip:1001@pbx": "", "sip:22@pbx": "", "1001": "", "tel:117": "",
+		"sip:+266696687@pbx": "", "sip:restricted@+41791234567": "", "sip:pbx.example": "", "sip:46.227.200.12": "", "sip:46.227.200.12:5060": "",
+		"sip:@+41791234567": "", "tel:": "", "whatsapp:": "", "sip:": "", "<>": "", "mailto:0791234567@example.com": "", "*31#0791234567": "",
+		"+41791234567, +41781234567": "", "().-": "", "Marta 0791234567": "",
+	} {
+		if got := Resolve("", id, "CH"); got.CallerID != want || got.E164 != want {
+			t.Errorf("caller id %q is %+v, want %q", id, got, want)
+		}
+	}
+}
+
+// A number said with its country is that one or none; another caller id changes
+// nothing.
+func TestInternationalNumberHasNoNationalReading(t *testing.T) {
+	for _, c := range []struct{ region, said, want string }{
+		{"CH", "+33 7 60 12 34 56", "+33760123456"},
+		{"CH", "+60 12-345 6789", "+60123456789"},
+		{"CH", "+41 79 80 11 222", "+41798011222"},
+		{"CH", "+33 6 12 34 56 78", frenchMobile},
+		{"CH", "+33 (0)6 12 34 56 78", frenchMobile},
+		{"CH", "0033 7 60 12 34 56", "+33760123456"},
+		{"CH", "plus 33 7 60 12 34 56", "+33760123456"},
+		{"CH", "+33 voilà 79 123 45 67", "+33791234567"},
+		{"CH", "plus three three six one two three four five six seven eight", frenchMobile},
+		{"CH", "+ 41 79 123 45 67", swissMobile},
+		{"CH", "+0041 79 123 45 67", swissMobile},
+		{"CH", "+44 20 7946 0958", "+442079460958"},
+		{"CH", "+39 06 1234 5678", "+390612345678"},
+		{"CH", "+1 212 555 2368", "+12125552368"},
+		{"CH", "+65 9876 5432", "+6598765432"},
+		{"CH", "+49 30 60 12 3456", "+493060123456"},
+		{"ID", "+62 812 3456 60 12", "+6281234566012"},
+		{"ID", "+61 412 345 678", "+61412345678"},
+		{"ID", "+81 90 1234 5678", "+819012345678"},
+		{"ID", "+60 12 345 6789", "+60123456789"},
+		{"FR", "+41 22 310 11 22", "+41223101122"},
+		{"FR", "rappelez au +41 79 80 11 222, merci", "+41798011222"},
+		{"CH", "pas le 079, mais le +33 7 60 12 34 56", "+33760123456"},
+
+		// Not a number of that country, though it would be one at home.
+		{"CH", "+079 123 45 67", ""},
+		{"CH", "+0791234567", ""},
+		{"CH", "+33 0 79 123 45 67 8", ""},
+		{"CH", "+41 0 0 79 123 45 67", ""},
+		{"CH", "+33 7 60 12 34", ""},
+		{"CH", "+33 7 voilà 22 539 45 13", ""},
+		{"CH", "+41 079 123 45", ""},
+		{"CH", "+33 (0)79 123 45 67 1", ""},
+		{"CH", "plus zéro sept neuf un deux trois quatre cinq six sept", ""},
+		{"CH", "12 +079 123 45 67", ""},
+		{"CH", "+612345678", ""},
+		{"FR", "+06 12 34 56 78", ""},
+		{"ID", "+0812 3456 7890", ""},
+		{"ID", "+08123456789", ""},
+		{"ID", "plus nol delapan satu dua tiga empat lima enam tujuh delapan sembilan nol", ""},
+	} {
+		for _, caller := range []string{"", "+41781112233", "+33698765432", "+62361234567"} {
+			got := Resolve(c.said, caller, c.region, "FR", "CH", "IT")
+			switch {
+			case c.want != "" && (got.E164 != c.want || got.Source != "dictated" || got.Confidence != "medium" || got.Check || got.Second != caller):
+				t.Errorf("%s: %q from %q is %+v, want %s", c.region, c.said, caller, got, c.want)
+			case c.want == "" && (got.E164 != caller || got.Second != "" || !got.Check):
+				t.Errorf("%s: %q from %q is %+v, want no number", c.region, c.said, caller, got)
+			}
+		}
+	}
+}
+
+// Both numbers of two are kept as they were said, what a caller would not have
+// is dropped, and what was corrected gives way.
+//
+//nolint:misspell // French, German and Italian
+func TestTwoNumbers(t *testing.T) {
+	const mobile, office, other = "+41781234567", "+41225394513", "+41787654321"
+	for _, c := range []struct{ said, first, second string }{
+		{"mobile 078 123 45 67, bureau 022 539 45 13", mobile, office},
+		{"bureau 022 539 45 13, mobile 078 123 45 67", office, mobile},
+		{"078 123 45 67, 022 539 45 13", mobile, office},
+		{"078 123 45 67 / 022 539 45 13", mobile, office},
+		{"0781234567 0225394513", mobile, office},
+		{"078 123 45 67 ou 022 539 45 13", mobile, office},
+		{"078 123 45 67 et 022 539 45 13", mobile, office},
+		{"078 123 45 67 or 022 539 45 13", mobile, office},
+		{"078 123 45 67 oder am Abend 022 539 45 13", mobile, office},
+		{"078 123 45 67 oppure 022 539 45 13", mobile, office},
+		{"078 123 45 67 atau 022 539 45 13", mobile, office},
+		{"mobile no 078 123 45 67, office no 022 539 45 13", mobile, office},
+		{"+41 78 123 45 67, +41 22 539 45 13", mobile, office},
+		{"+41 78 123 45 67, 022 539 45 13", mobile, office},
+		{"+41 78 123 45 67 und 0041 22 539 45 13", mobile, office},
+		{"41 78 123 45 67, office 41 22 539 45 13", mobile, office},
+		{"78 123 45 67, bureau 22 539 45 13", mobile, office},
+		{"zéro septante-huit cent vingt-trois quarante-cinq soixante-sept, sinon le zéro vingt-deux 539 45 13", mobile, office},
+		{"078 123 voilà 45 67, bureau 022 539 45 13", mobile, office},
+		{"078 123 45 67, bureau 022 539 45 13, maison 078 765 43 21", mobile, office},
+		{"078 123 45 67, je répète 078 123 45 67, et le bureau 022 539 45 13", mobile, office},
+		{"078 123 45 67, bureau 078 123 45 67 022 539 45 13", mobile, office},
+		{"+33 6 12 34 56 78 ou +41 78 123 45 67", frenchMobile, mobile},
+
+		{"078 765 43 21 (pas le 079 123 45 67)", other, ""},
+		{"078 765 43 21, surtout pas le 079 123 45 67", other, ""},
+		{"pas le 079 123 45 67, le 078 765 43 21", other, ""},
+		{"ce n'est pas le 079 123 45 67 mais le 078 765 43 21", other, ""},
+		{"078 765 43 21 et non le 079 123 45 67", other, ""},
+		{"078 765 43 21 au lieu du 079 123 45 67", other, ""},
+		{"n'appelez plus le 079 123 45 67, le 078 765 43 21", other, ""},
+		{"078 765 43 21, not 079 123 45 67", other, ""},
+		{"not the 079 123 45 67 but 078 765 43 21", other, ""},
+		{"don't call 079 123 45 67, call 078 765 43 21", other, ""},
+		{"078 765 43 21 instead of 079 123 45 67", other, ""},
+		{"078 765 43 21, nicht die 079 123 45 67", other, ""},
+		{"nicht 079 123 45 67, sondern 078 765 43 21", other, ""},
+		{"078 765 43 21 statt 079 123 45 67", other, ""},
+		{"078 765 43 21, non il 079 123 45 67", other, ""},
+		{"078 765 43 21 invece del 079 123 45 67", other, ""},
+		{"078 765 43 21, bukan 079 123 45 67", other, ""},
+		{"jangan hubungi 079 123 45 67, tapi 078 765 43 21", other, ""},
+		{"078 123 45 67, et si ça ne marche pas, le 022 539 45 13", mobile, office},
+		{"078 765 43 21, pas au bureau 079 123 45 67", other, ""},
+		{"078 765 43 21 à la place du 079 123 45 67", other, ""},
+		{"don't use the office number 079 123 45 67, 078 765 43 21", other, ""},
+		{"078 765 43 21, keinesfalls 079 123 45 67", other, ""},
+		{"mobile 078 123 45 67, bureau 022 539 45 13, pas le 079 123 45 67", mobile, office},
+		{"079 123 45 76, pas le 079 123 45 67", "+41791234576", ""},
+
+		{"078 123 45 67, euh non, 076 555 44 33", "+41765554433", ""},
+		{"078 123 45 67, no sorry, 078 765 43 21", other, ""},
+		{"078 123 45 67, non, le 078 765 43 21", other, ""},
+		{"078 123 45 67, nein, 078 765 43 21", other, ""},
+		{"078 123 45 67, anzi 078 765 43 21", other, ""},
+		{"078 123 45 67 maaf 078 765 43 21", other, ""},
+		{"078 123 45 67, ou plutôt 078 765 43 21", other, ""},
+		{"078 123 45 67, pardon, 078 765 43 21, bureau 022 539 45 13", other, office},
+		{"078 765 43 21, merci", other, ""},
+	} {
+		for _, caller := range []string{"", swissMobile, "+41791112233"} {
+			got := Resolve(c.said, caller, "CH", "FR")
+			if got.E164 != c.first || got.Source != "dictated" || got.CallerID != caller {
+				t.Errorf("%q from %q is %+v, want %s", c.said, caller, got, c.first)
+			}
+			refused := caller == swissMobile && strings.Contains(c.said, "079 123 45 67")
+			switch {
+			case c.second != "" && (got.Second != c.second || !got.Check),
+				c.second == "" && (refused && got.Second != "" || !refused && got.Second != caller || got.Check):
+				t.Errorf("%q from %q is %+v, second %q", c.said, caller, got, c.second)
+			}
+		}
+		if got := Resolve(c.said, c.first, "CH", "FR"); got.E164 != c.first || got.Source != "both" || got.Second != c.second || got.Check != (c.second != "") {
+			t.Errorf("%q from the first is %+v", c.said, got)
+		}
+		if got := Resolve(c.said, c.second, "CH", "FR"); got.E164 != c.first || got.Second != c.second {
+			t.Errorf("%q from the second is %+v", c.said, got)
+		}
+	}
+	if got := Resolve("pas le 079 123 45 67", swissMobile, "CH"); got.E164 != swissMobile || got.Confidence != "low" || !got.Check {
+		t.Errorf("the only number, refused, is %+v", got)
+	}
+}
+
+// A number that may be the market's or a neighbour's is both until the country
+// is named, and the one of the caller's country first.
+//
+//nolint:misspell // French, German and Italian
+func TestNumberOfTwoCountries(t *testing.T) {
+	const geneva, annecy, basel, frenchAs078 = "CH FR", "FR CH", "+41612345678", "+33781234567"
+	for _, c := range []struct{ market, caller, said, first, second string }{
+		{geneva, "", "06 12 34 56 78", basel, frenchMobile},
+		{geneva, "anonymous", "0612345678", basel, frenchMobile},
+		{geneva, swissMobile, "06 12 34 56 78", basel, frenchMobile},
+		{geneva, swissMobile, "zéro six douze trente-quatre cinquante-six soixante-dix-huit", basel, frenchMobile},
+		{geneva, "+33698765432", "06 12 34 56 78", frenchMobile, basel},
+		{geneva, "+33450123456", "6 12 34 56 78", frenchMobile, basel},
+		{geneva, "+447400123456", "06.12.34.56.78", basel, frenchMobile},
+		{geneva, "+41765554433", "07 81 23 45 67", "+41781234567", frenchAs078},
+		{geneva, "+33698765432", "07 81 23 45 67", frenchAs078, "+41781234567"},
+		{annecy, "", "078 123 45 67", frenchAs078, "+41781234567"},
+		{annecy, "+41765554433", "0781234567", "+41781234567", frenchAs078},
+		{annecy, "", "022 310 11 22", "+33223101122", "+41223101122"},
+
+		// Nothing speaks for the neighbour.
+		{geneva, "", "078 123 45 67", "+41781234567", ""},
+		{geneva, "+41765554433", "0781234567", "+41781234567", ""},
+		{geneva, "", "022 310 11 22", "+41223101122", ""},
+		{annecy, "", "06 12 34 56 78", frenchMobile, ""},
+		{annecy, "", "07 81 23 45 67", frenchAs078, ""},
+		// It is a number in one of the two only.
+		{geneva, "", "04 50 12 34 56", "+33450123456", ""},
+		{geneva, "", "01 42 68 53 00", "+33142685300", ""},
+	} {
+		market := strings.Fields(c.market)
+		got := Resolve(c.said, c.caller, market[0], market[1:]...)
+		if want := got.CallerID; c.second == "" && (got.E164 != c.first || got.Second != want || got.Check) {
+			t.Errorf("%s: %q from %q is %+v, want %s", c.market, c.said, c.caller, got, c.first)
+		}
+		if c.second != "" && (got.E164 != c.first || got.Second != c.second || !got.Check || got.Confidence != "low" || got.Source != "dictated") {
+			t.Errorf("%s: %q from %q is %+v, want %s or %s", c.market, c.said, c.caller, got, c.first, c.second)
+		}
+		if one, other := Countries(got.E164, got.Second); (one != "") != (c.second != "") || one == other && one != "" {
+			t.Errorf("%s: %q from %q is of %q or %q", c.market, c.said, c.caller, one, other)
+		}
+		if c.second == "" {
+			continue
+		}
+		for country, names := range map[string][]string{
+			"CH": {"suisse", "Suisse", "Schweiz", "eine Schweizer Nummer:", "Swiss", "Switzerland", "svizzero", "Svizzera", "nomor Swiss", "CH", "c'est suisse, pas français"},
+			"FR": {"français", "un numéro français :", "de France", "French", "France", "Frankreich", "französisch", "franzoesische", "francese", "Francia", "Prancis", "FR", "not Swiss, French"},
+		} {
+			for _, name := range names {
+				for _, said := range []string{name + " " + c.said, c.said + " (" + name + ")"} {
+					p := Resolve(said, c.caller, market[0], market[1:]...)
+					if _, is := Kind(p.E164); is != country || p.Check || p.E164 != c.first && p.E164 != c.second {
+						t.Errorf("%s: %q from %q is %+v", c.market, said, c.caller, p)
+					}
+				}
+			}
+		}
+		digits := strings.TrimPrefix(strings.NewReplacer(" ", "", ".", "").Replace(c.said), "0")
+		if strings.Trim(digits, "0123456789") == "" {
+			for _, said := range []string{"+33" + digits, "0033 " + digits, "+33 0" + digits} {
+				if p := Resolve(said, c.caller, market[0], market[1:]...); !strings.HasPrefix(p.E164, "+33") || p.Check {
+					t.Errorf("%s: %q from %q is %+v", c.market, said, c.caller, p)
+				}
+			}
+		}
+	}
+	if got := Resolve("06 12 34 56 78", frenchMobile, "CH", "FR"); got.E164 != frenchMobile || got.Confidence != "high" || got.Check {
+		t.Errorf("the caller's own number is %+v", got)
+	}
+	if got := Resolve("0412 345 678, Australian", "", "ID"); got.E164 != "+61412345678" {
+		t.Errorf("a number with its country is %+v", got)
+	}
+}
+
+func TestZerosAndRepeatsAsTheyAreSaid(t *testing.T) {
+	for _, c := range []struct{ region, want, said string }{
+		{"CH", "+41794421234", "oh seven nine, double four two, one two three four"},
+		{"CH", "+41794421234", "o seven nine double four two one two three four"},
+		{"CH", "+41794421234", "nil seven nine double four two one two three four"},
+		{"CH", "+41794421234", "nought seven nine, double 4 2, one two three four"},
+		{"CH", "+41794421234", "zéro seven nine double four two one two three four"},
+		{"CH", "+41797770044", "oh seven nine, treble seven, double oh, double four"},
+		{"CH", "+41797770044", "O79 triple seven double nil double four"},
+		{"CH", "+41797770044", "null sieben neun, dreimal sieben, zweimal null, doppel vier"},
+		{"CH", "+41797770044", "zero sette nove, triplo sette, doppio zero, doppia quattro"},
+		{"CH", "+41797770044", "zéro sept neuf triple sept double zéro double quatre"},
+		{"CH", "+41797777012", "oh seven nine, quadruple seven, oh one two"},
+		{"CH", swissMobile, "O791234567"},
+		{"CH", swissMobile, "o79 123 45 67"},
+		{"CH", swissMobile, "aught seven nine one two three four five six seven"},
+		{"ID", "+6281233440055", "nol delapan satu dua dobel tiga dobel empat dobel nol dobel lima"},
+		{"ID", "+6281233440055", "o delapan satu dua ganda tiga ganda empat ganda nihil ganda lima"},
+		{"CH", "+41227002000", "zéro vingt-deux sept cents vingt zéro zéro"},
+	} {
+		if got := Resolve(c.said, "+41761112233", c.region); got.E164 != c.want || got.Check {
+			t.Errorf("%s: %q is %+v, want %s", c.region, c.said, got, c.want)
+		}
+	}
+}
+
+// A model may pass a number on as a number: what is left is read, and what is no
+// whole number is none.
+func TestDigitsOfAFloat(t *testing.T) {
+	for said, want := range map[string]string{
+		"791234567": swissMobile, "41791234567": swissMobile, "+41791234567": swissMobile, "33612345678": frenchMobile, "41.791234567": swissMobile,
+		"791234567.5": "", "4.1791234567e-10": "", "1e9": "", "NaN": "", "Inf": "", "0x1p30": "",
+	} {
+		if got := Resolve(said, "", "CH"); got.E164 != want {
+			t.Errorf("%s is %+v, want %q", said, got, want)
+		}
+	}
+}
+
+func TestSpoken(t *testing.T) {
 	for _, c := range [][3]string{
-		{swissMobile, "CH", "07 91 23 45 67"},
+		{swissMobile, "CH", "079 123 45 67"},
+		{"+41223101122", "CH", "022 310 11 22"},
+		{frenchMobile, "FR", "06 12 34 56 78"},
 		{frenchMobile, "CH", "+33 6 12 34 56 78"},
-		{baliMobile, "ID", "08 12 34 56 78 90"},
-		{swissMobile, "ID", "+41 7 91 23 45 67"},
-		{"+62361234567", "ID", "03 61 23 45 67"},
+		{baliMobile, "ID", "0812-3456-7890"},
+		{baliMobile, "CH", "+62 812-3456-7890"},
+		{swissMobile, "ID", "+41 79 123 45 67"},
+		{"+62361234567", "ID", "(0361) 234567"},
+		{"+61412345678", "AU", "0412 345 678"},
 		{"", "CH", ""},
 	} {
-		if got := Pairs(c[0], c[1]); got != c[2] {
-			t.Errorf("Pairs(%s, %s) = %q, want %q", c[0], c[1], got, c[2])
+		if got := Spoken(c[0], c[1]); got != c[2] {
+			t.Errorf("Spoken(%s, %s) = %q, want %q", c[0], c[1], got, c[2])
 		}
 	}
 }
@@ -303,13 +593,19 @@ func FuzzResolve(f *testing.F) {
 		{"fünf und vierzig zweihundertdreissig centoventitré", "", "CH"},
 		{"double oh, triple 7", "0041", "XX"},
 		{"079 12 pardon 079 123 45 67 marta@example.com", "+33612345678", "CH"},
+		{"mobile 078 123 45 67, pas le 022 539 45 13", "sip:+41791234567@pbx", "CH"},
+		{"06 12 34 56 78 français", "tel:079-123-45-67", "CH"},
+		{"4.1791234567e10", "", "ID"},
 	} {
 		f.Add(seed[0], seed[1], seed[2])
 	}
 	f.Fuzz(func(t *testing.T, dictated, caller, region string) {
-		p := Resolve(dictated, caller, region)
+		p := Resolve(dictated, caller, region, "FR", "CH")
+		if again := Resolve(dictated, caller, region, "FR", "CH"); again != p {
+			t.Fatalf("%+v, and again %+v", p, again)
+		}
 		for _, n := range []string{p.E164, p.CallerID, p.Second} {
-			if n != "" && !e164.MatchString(n) {
+			if kind, _ := Kind(n); n != "" && (kind == "" || !e164.MatchString(n)) {
 				t.Fatalf("%q is no number", n)
 			}
 		}

@@ -2,6 +2,7 @@ package phone
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,47 +23,55 @@ const (
 // atom is one token that is part of a number.
 type atom struct {
 	word
-	digits  string // what it adds when read alone
 	spelled bool   // said as a word, not as digits
-	gap     bool   // something that is no number was said before it
+	before  string // what was said before it that is no number, normalised
 }
 
 // fresh reports whether a number may begin anew here.
 func (a atom) fresh() bool { return a.kind == plus || strings.HasPrefix(a.digits, "0") }
+
+// begun reports whether words were said and then a number begun.
+func (a atom) begun() bool { return a.interrupted() && a.fresh() }
+
+func (a atom) interrupted() bool { return a.before != "" }
 
 // atoms are the parts of what was said that may belong to a number, in the order
 // they were said. A token that mixes letters and digits, or an e-mail address,
 // is no number.
 func atoms(said string) []atom {
 	var out []atom
-	gap := false
-	add := func(a atom) {
-		a.gap, gap = gap, false
-		out = append(out, a)
-	}
-	for _, chunk := range strings.Fields(said) {
+	var before, last string
+	for chunk := range strings.FieldsSeq(said) {
 		if strings.Contains(chunk, "@") {
-			gap = true
+			before += " @"
 			continue
 		}
-		for _, token := range strings.Fields(text.Normal(strings.ReplaceAll(chunk, "+", " plus "))) {
+		for token := range strings.FieldsSeq(text.Normal(strings.ReplaceAll(chunk, "+", " plus "))) {
+			if digits, ok := strings.CutPrefix(token, "o"); ok && isDigits(digits) {
+				token = "0" + digits
+			}
+			meant := meaning(token)
 			if isDigits(token) {
 				v, err := strconv.Atoi(token)
 				if err != nil || len(token) > 3 || token[0] == '0' {
 					v = -1 // a run of digits, not a spoken number
 				}
-				add(atom{word: word{value: v}, digits: token})
+				meant = []word{{number, v, token}}
+			}
+			for _, w := range meant {
+				out = append(out, atom{w, !isDigits(token), strings.TrimSpace(before)})
+				before, last = "", token
+			}
+			if meant != nil || hesitations[token] {
 				continue
 			}
-			meant := meaning(token)
-			for _, w := range meant {
-				a := atom{word: w, spelled: true}
-				if w.kind == number || w.kind == hundred {
-					a.digits = strconv.Itoa(w.value)
-				}
-				add(a)
+			if n := len(out) - 1; n >= 0 && before == "" && loose.MatchString(last+" "+token) {
+				before, out = out[n].before+" "+last, out[:n]
 			}
-			gap = gap || meant == nil && !hesitations[token]
+			before += " " + token
+		}
+		if before != "" && strings.ContainsAny(chunk[len(chunk)-1:], ",;!?") {
+			before += " ,"
 		}
 		if len(out) > maxAtoms {
 			return nil
@@ -71,46 +80,63 @@ func atoms(said string) []atom {
 	return out
 }
 
-func isDigits(s string) bool {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return s != ""
+func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+func hasPlus(some []atom) bool {
+	return slices.ContainsFunc(some, func(a atom) bool { return a.kind == plus })
 }
 
-// levels lists the stretches of a dictation that may be the number, the
-// likeliest level first: the last number that was begun (with and without what
-// was said after it), earlier ones, everything together, everything after each
-// interruption, and last a number restarted without a word between.
-func levels(all []atom) [][][]atom {
-	var out [][][]atom
-	end := len(all)
-	for i := len(all) - 1; i >= 0; i-- {
-		if i > 0 && (!all[i].gap || !all[i].fresh()) {
-			continue
+// read finds the numbers said, in the order they were begun, and reports whether
+// there is any. What follows a word of correction takes the place of what was
+// said before it.
+func (r *reader) read(all []atom) (some bool) {
+	for i, next := 0, 0; i < len(all); i = next {
+		until := func(ends func(atom) bool) int {
+			if n := slices.IndexFunc(all[i+1:], ends); n >= 0 {
+				return i + 1 + n
+			}
+			return len(all)
 		}
-		whole := all[i:end]
-		level := [][]atom{whole}
-		if n := slices.IndexFunc(whole[1:], func(a atom) bool { return a.gap }); n >= 0 {
-			level = append(level, whole[:n+1])
+		next = until(atom.begun)
+		found := r.means(all[i:next])
+		if pause := until(atom.interrupted); pause < next {
+			first := r.means(all[i:pause])
+			if len(found) == 0 && (len(first) > 0 || all[i].kind != plus) {
+				next = pause
+			}
+			found = union(found, first)
 		}
-		out = append(out, level)
-		end = i
+		for j := next - 1; j > i && len(found) == 0; j-- { // begun again without a word
+			if !all[j].fresh() {
+				continue
+			}
+			if tail := r.means(all[j:next]); len(tail) > 0 && (r.read(all[i:j]) || !hasPlus(all[i:j])) {
+				i, found = j, tail
+			}
+		}
+		some = some || len(found) > 0
+		switch said := all[i].before; {
+		case len(found) == 0:
+		case refused.MatchString(said):
+			r.not = append(r.not, found...)
+		case corrected.MatchString(said):
+			r.kept = [][]valid{found}
+		default:
+			r.keep(found)
+		}
 	}
-	out = append(out, [][]atom{all})
-	for i := 1; i < len(all); i++ {
-		if all[i].gap {
-			out = append(out, [][]atom{all[i:]})
+	return some
+}
+
+// keep adds a number. One that was said before is as certain as both together.
+func (r *reader) keep(found []valid) {
+	for i, kept := range r.kept {
+		if same := common(kept, found); len(same) > 0 {
+			r.kept[i] = same
+			return
 		}
 	}
-	for i := len(all) - 1; i > 0; i-- {
-		if all[i].fresh() {
-			out = append(out, [][]atom{all[i:]})
-		}
-	}
-	return out
+	r.kept = append(r.kept, found)
 }
 
 // reading is one way to write down what was said.
@@ -130,7 +156,7 @@ func readings(stretch []atom) []string {
 		if len(beam) == 0 {
 			continue
 		}
-		for strays, s := range steps(stretch[i:]) {
+		for strays, s := range steps(stretch, i) {
 			for _, r := range beam {
 				if next := (reading{r.digits + s.digits, r.strays + strays}); len(next.digits) <= maxDigits {
 					beams[i+s.atoms] = append(beams[i+s.atoms], next)
@@ -158,10 +184,12 @@ type step struct {
 	digits string
 }
 
-// steps are the ways to go on, the likeliest first. Words that can form one
+// steps are the ways to go on at an atom, the likeliest first. Words that can form one
 // number do so ("quatre-vingt-douze" is 92); of digits that could be the split
-// form of one the digits as written come first ("70 9" is 709, then 79).
-func steps(a []atom) []step {
+// form of one the digits as written come first ("70 9" is 709, then 79), and
+// after a plus they are the only way.
+func steps(stretch []atom, at int) []step {
+	a := stretch[at:]
 	alone := []step{{1, a[0].digits}}
 	switch {
 	case a[0].kind == repeat:
@@ -169,121 +197,74 @@ func steps(a []atom) []step {
 			return []step{{2, strings.Repeat(a[1].digits, a[0].value)}}
 		}
 		return alone
-	case a[0].filler:
+	case a[0].kind == filler && (at > 0 || len(a) > 1 && a[1].fresh()):
 		return append(alone, step{1, ""})
 	case a[0].kind != number && a[0].kind != hundred:
 		return alone
 	}
 	var joined []step
 	spelled := false
-	for _, c := range composed(a) {
-		if c.atoms > 1 {
-			joined = append(joined, step{c.atoms, strconv.Itoa(c.value)})
-			spelled = spelled || slices.ContainsFunc(a[:c.atoms], func(a atom) bool { return a.spelled })
+	for n := min(len(a), maxWords); n > 1; n-- {
+		if value := composed(a[:n]); value > 0 {
+			joined = append(joined, step{n, strconv.Itoa(value)})
+			spelled = spelled || slices.ContainsFunc(a[:n], func(a atom) bool { return a.spelled })
 		}
 	}
-	slices.SortStableFunc(joined, func(x, y step) int { return cmp.Compare(y.atoms, x.atoms) })
-	if spelled {
+	switch {
+	case spelled:
 		return append(joined, alone...)
+	case stretch[0].kind == plus:
+		return alone
 	}
 	return append(alone, joined...)
 }
 
-// spoken is a number made of several atoms.
-type spoken struct {
-	atoms, value int
-}
+// maxWords is how many words a number below 1000 has at most.
+const maxWords = 7
 
-// composed are the numbers below 1000 that the first atoms form.
-func composed(a []atom) []spoken {
-	out := belowHundred(a)
-	i, value := 0, 100
-	if digit(a, 0) && len(a) > 1 {
-		i, value = 1, 100*a[0].value
-	}
-	if a[i].kind != hundred {
-		return out
-	}
-	out = append(out, spoken{i + 1, value})
-	rest := i + 1
-	if rest < len(a) && a[rest].kind == and { // one hundred and twenty
-		rest++
-	}
-	if rest < len(a) {
-		for _, c := range belowHundred(a[rest:]) {
-			out = append(out, spoken{rest + c.atoms, value + c.value})
-		}
-	}
-	return out
-}
+// number1000 are the numbers below 1000 in several words, one sign a word: 1 to
+// 9 and & (and), % (hundred), * (puluh), + (belas) as they are, a to j for 10 to
+// 19, A to I for the tens where 10 is in digits, and x for other numbers.
+var number1000 = regexp.MustCompile(`^([1-9]?%|([1-9]?%&?)?(` +
+	`[1-9a-jA-Ix]|[B-I]&?[1-9]|4B|(4B|[FH]&?)([1-9a-jA]|[aA][7-9])|a[7-9]|` + // soixante-dix-neuf, quatre-vingt-deux
+	`[1-9]&[B-I]|[1-9]\*[1-9]?|[1-9]\+))$`) // fünf und vierzig, tujuh puluh
 
-// belowHundred are the numbers 1 to 99 that the first atoms form.
-func belowHundred(a []atom) []spoken {
-	value := func(i int) int { // of a number, -1 for anything else
-		if i < len(a) && a[i].kind == number {
-			return a[i].value
-		}
-		return -1
-	}
-	v := value(0)
-	if v < 1 || v > 99 {
-		return nil
-	}
-	out := []spoken{{1, v}}
-	add := func(atoms, value int) { out = append(out, spoken{atoms, value}) }
-
-	if v < 10 {
-		switch {
-		case value(1) == 20 && v == 4: // quatre-vingt
-			add(2, 80)
-			out = append(out, onward(80, 2, value)...)
-		case len(a) > 1 && a[1].kind == times10:
-			add(2, 10*v)
-			if digit(a, 2) {
-				add(3, 10*v+value(2))
-			}
-		case len(a) > 1 && a[1].kind == plus10:
-			add(2, 10+v)
-		case len(a) > 2 && a[1].kind == and && tens(value(2)): // fünf und vierzig
-			add(3, value(2)+v)
-		}
-		return out
-	}
-	if v == 10 && a[0].spelled && value(1) >= 7 && value(1) <= 9 { // dix-sept
-		add(2, 10+value(1))
-	}
-	if tens(v) {
-		out = append(out, onward(v, 1, value)...)
-		if len(a) > 2 && a[1].kind == and { // vingt et un, soixante et onze
-			for _, c := range onward(v, 2, value) {
-				if c.atoms == 3 {
-					out = append(out, c)
-				}
-			}
-		}
-	}
-	return out
-}
-
-// onward are the numbers formed by the tens v and what follows at i: a unit,
-// and after sixty and eighty, in French, also 10 to 19.
-func onward(v, i int, value func(int) int) []spoken {
-	var out []spoken
-	next := value(i)
+// sign is what an atom is in number1000.
+func (a atom) sign() byte {
 	switch {
-	case next >= 1 && next <= 9:
-		out = append(out, spoken{i + 1, v + next})
-	case (v == 60 || v == 80) && next >= 10 && next <= 19:
-		out = append(out, spoken{i + 1, v + next})
-		if unit := value(i + 1); next == 10 && unit >= 7 && unit <= 9 { // soixante-dix-neuf
-			out = append(out, spoken{i + 2, v + 10 + unit})
+	case a.kind != number:
+		return map[kind]byte{and: '&', hundred: '%', times10: '*', plus10: '+'}[a.kind]
+	case a.value == 10 && !a.spelled:
+		return 'A'
+	case a.value < 1 || a.value >= 100:
+		return '-'
+	case a.value >= 20 && a.value%10 > 0:
+		return 'x'
+	default:
+		return "-123456789abcdefghijBCDEFGHI"[min(a.value, 18+a.value/10)]
+	}
+}
+
+// composed is the number below 1000 that the atoms form together, 0 for none.
+func composed(atoms []atom) (value int) {
+	var signs []byte
+	for _, a := range atoms {
+		signs = append(signs, a.sign())
+	}
+	if !number1000.Match(signs) {
+		return 0
+	}
+	for i, a := range atoms {
+		switch {
+		case a.kind == hundred:
+			value = max(value, 1) * 100
+		case a.kind == times10:
+			value += 9 * atoms[i-1].value
+		case a.value == 20 && i > 0 && signs[i-1] == '4': // quatre-vingt
+			value += 80 - 4
+		default:
+			value += a.value
 		}
 	}
-	return out
+	return value
 }
-
-func digit(a []atom, i int) bool {
-	return i < len(a) && a[i].kind == number && a[i].value >= 1 && a[i].value <= 9
-}
-
-func tens(v int) bool { return v >= 20 && v <= 90 && v%10 == 0 }

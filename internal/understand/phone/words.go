@@ -2,93 +2,98 @@ package phone
 
 import (
 	_ "embed"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"leadbus/internal/text"
 )
 
 // kind is the part a spoken token plays in a number; see words.yaml.
-type kind uint8
+type kind string
 
 const (
-	number kind = iota // digits, or a word for a number below 100
-	hundred
-	times10
-	plus10
-	repeat
-	and
-	plus
+	number  kind = "number" // digits, or a word for a number below 100
+	hundred kind = "hundred"
+	times10 kind = "times10"
+	plus10  kind = "plus10"
+	repeat  kind = "repeat"
+	and     kind = "and"
+	plus    kind = "plus"
+	filler  kind = "filler" // a zero that may as well be a hesitation ("oh")
 )
 
 // word is what a spoken word means.
 type word struct {
-	kind  kind
-	value int
-	// filler is a zero that may as well be a hesitation ("oh").
-	filler bool
+	kind   kind
+	value  int
+	digits string // what it adds when said alone
 }
 
 //go:embed words.yaml
 var shipped []byte
 
-// words mean a part of a number and hesitations nothing; see words.yaml.
-var words, hesitations = vocabulary()
+var table = text.Shipped[struct {
+	Words       map[kind]map[int]string
+	Hesitations string
 
-func vocabulary() (map[string]word, map[string]bool) {
-	table := text.Shipped[struct {
-		And, Plus, Double, Triple, Fillers, Hundred, Times10, Plus10, Hesitations string
+	Loose, Refused, Corrected string
+	Countries                 map[string]string
+}](shipped)
 
-		Numbers map[int]string
-	}](shipped)
-	w := map[string]word{}
-	put := func(means word, list string) {
+// words mean a part of a number, hesitations nothing, and countries are meant
+// by their names; the others tell what is said beside a number.
+var (
+	words       = vocabulary()
+	hesitations = text.Set(table.Hesitations)
+	countries   = meant(table.Countries)
+	loose       = regexp.MustCompile(table.Loose)
+	refused     = regexp.MustCompile(strings.ReplaceAll(table.Refused, "| ", "|"))
+	corrected   = regexp.MustCompile(strings.ReplaceAll(table.Corrected, "| ", "|"))
+)
+
+// meant turns lists of words by their meaning into meanings by word.
+func meant[T comparable](lists map[T]string) map[string]T {
+	means := map[string]T{}
+	for m, list := range lists {
 		for _, s := range strings.Fields(list) {
-			w[s] = means
+			means[s] = m
 		}
 	}
-	put(word{kind: and}, table.And)
-	put(word{kind: plus}, table.Plus)
-	put(word{kind: repeat, value: 2}, table.Double)
-	put(word{kind: repeat, value: 3}, table.Triple)
-	put(word{kind: number, filler: true}, table.Fillers)
-	put(word{kind: hundred, value: 100}, table.Hundred)
-	put(word{kind: times10, value: 10}, table.Times10)
-	put(word{kind: plus10, value: 10}, table.Plus10)
-	for value, list := range table.Numbers {
-		put(word{value: value}, list)
-	}
-	return w, text.Set(table.Hesitations)
+	return means
 }
 
-// meaning splits a token into words: itself, or the parts of a joined hundred
-// (zweihundertdreissig, duecentotrenta, duecentottanta). It answers nil for no
-// number.
+func vocabulary() map[string]word {
+	w := map[string]word{}
+	for part, lists := range table.Words {
+		for s, value := range meant(lists) {
+			alone := strconv.Itoa(value)
+			w[s] = word{part, value, map[kind]string{number: alone, hundred: alone, filler: alone}[part]}
+		}
+	}
+	return w
+}
+
+// meaning is what a token means, or the parts of a joined hundred
+// (zweihundertdreissig, duecentotrenta, duecentottanta); nil for no number.
 func meaning(token string) []word {
-	if w, ok := words[token]; ok {
-		return []word{w}
+	means := parts(token)
+	for _, h := range []string{"einhundert", "hundert", "cento", "cent"} {
+		if before, after, ok := strings.Cut(token, h); ok && means == nil {
+			means = parts(before, h, after)
+		}
 	}
-	for _, h := range []string{"hundert", "cento", "cent"} {
-		before, after, ok := strings.Cut(token, h)
-		if !ok {
-			continue
+	return means
+}
+
+// parts are what words mean together, nil when one of them is no number.
+func parts(said ...string) (means []word) {
+	for _, s := range said {
+		if w, ok := words[s]; ok {
+			means = append(means, w)
+		} else if s != "" {
+			return nil
 		}
-		if before == "ein" {
-			before = ""
-		}
-		head, headOK := words[before]
-		tail, tailOK := words[after]
-		if before != "" && !headOK || after != "" && !tailOK {
-			continue
-		}
-		var out []word
-		if headOK {
-			out = append(out, head)
-		}
-		out = append(out, words["hundert"])
-		if tailOK {
-			out = append(out, tail)
-		}
-		return out
 	}
-	return nil
+	return means
 }
