@@ -31,12 +31,9 @@ import (
 const (
 	// maxConns is enough for a recorder's batches, its roster copy and a
 	// command beside them; a small Supabase project has 60 connections in all.
-	maxConns = 6
-	// transactionPort is where Supabase's poolers serve transaction mode; a
-	// prepared statement would meet another connection there.
-	transactionPort = 6543
-	firstPause      = 100 * time.Millisecond
-	longestPause    = 5 * time.Second
+	maxConns     = 6
+	firstPause   = 100 * time.Millisecond
+	longestPause = 5 * time.Second
 )
 
 // Store is a database. Its methods are safe for concurrent use.
@@ -87,9 +84,9 @@ func config(url string) (*pgxpool.Config, error) {
 	}
 	cfg.MaxConns = max(cfg.MaxConns, 3) // a migration takes two at the same time
 	c := cfg.ConnConfig
-	if c.Port == transactionPort && c.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
-		c.DefaultQueryExecMode = pgx.QueryExecModeExec
-	}
+	// A statement that is prepared under a name would not be there on the
+	// pooler's next connection. Descriptions stay on our side.
+	c.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	ends := []*pgconn.FallbackConfig{{Host: c.Host, TLSConfig: c.TLSConfig}}
 	for _, end := range append(ends, c.Fallbacks...) {
 		if end.TLSConfig == nil && !local(end.Host) {

@@ -103,54 +103,48 @@ func record(tb testing.TB, db *store.Store, market string, events ...event.Event
 
 func TestALeadIsReadBackAsItWasRecorded(t *testing.T) {
 	t.Parallel()
-	for name, suffix := range map[string]string{"prepared": "", "as behind a transaction pooler": "&default_query_exec_mode=exec"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			url := pgtest.New(t)
-			db := pgtest.Open(t, url+suffix)
-			s := stream{market: "ch"}
-			s.whole("lead1", `{"name":"Marta"}`)
-			record(t, db, "ch", s.events...)
+	db := pgtest.Open(t, pgtest.New(t))
+	s := stream{market: "ch"}
+	s.whole("lead1", `{"name":"Marta"}`)
+	record(t, db, "ch", s.events...)
 
-			got, err := db.Lead(t.Context(), "ch", "lead1")
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := understood("ch", "lead1")
-			if got.Status != "notified" || got.Service != want.Service.ID || got.PlaceScore != want.Place.Score || got.Provider != "lac" ||
-				!got.ReceivedAt.Equal(start) || !got.CalledAt.Equal(start.Add(-time.Minute)) || got.LastSeq != uint64(len(s.events)) {
-				t.Errorf("lead %+v", got.Lead)
-			}
-			if d := cmp.Diff(want.Flags, got.Flags); d != "" {
-				t.Error(d)
-			}
-			if d := cmp.Diff(want.Request.Clicks, got.Clicks); d != "" {
-				t.Error(d)
-			}
-			if got.Person.Name != "Marta Salas" || got.Person.Summary != "L'évier fuit." || got.Person.Consent == nil || !*got.Person.Consent {
-				t.Errorf("person %+v", got.Person)
-			}
-			if len(got.Offers) != 1 || got.Offers[0].State != "delivered" || len(got.Messages) != 3 || len(got.Events) != len(s.events) {
-				t.Errorf("%d offers, %d messages, %d events", len(got.Offers), len(got.Messages), len(got.Events))
-			}
-			for _, m := range got.Messages {
-				if m.State != "delivered" || m.VendorID != "SM"+m.ID || m.SentAt.IsZero() || m.Content == nil || m.Content.Body != "Bonjour, une fuite à Carouge." {
-					t.Errorf("message %+v with %+v", m, m.Content)
-				}
-			}
+	got, err := db.Lead(t.Context(), "ch", "lead1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := understood("ch", "lead1")
+	if got.Status != "notified" || got.Service != want.Service.ID || got.PlaceScore != want.Place.Score || got.Provider != "lac" ||
+		!got.ReceivedAt.Equal(start) || !got.CalledAt.Equal(start.Add(-time.Minute)) || got.LastSeq != uint64(len(s.events)) {
+		t.Errorf("lead %+v", got.Lead)
+	}
+	if d := cmp.Diff(want.Flags, got.Flags); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff(want.Request.Clicks, got.Clicks); d != "" {
+		t.Error(d)
+	}
+	if got.Person.Name != "Marta Salas" || got.Person.Summary != "L'évier fuit." || got.Person.Consent == nil || !*got.Person.Consent {
+		t.Errorf("person %+v", got.Person)
+	}
+	if len(got.Offers) != 1 || got.Offers[0].State != "delivered" || len(got.Messages) != 3 || len(got.Events) != len(s.events) {
+		t.Errorf("%d offers, %d messages, %d events", len(got.Offers), len(got.Messages), len(got.Events))
+	}
+	for _, m := range got.Messages {
+		if m.State != "delivered" || m.VendorID != "SM"+m.ID || m.SentAt.IsZero() || m.Content == nil || m.Content.Body != "Bonjour, une fuite à Carouge." {
+			t.Errorf("message %+v with %+v", m, m.Content)
+		}
+	}
 
-			for name, key := range map[string][2]string{"reference": {"ch", lead.Ref("lead1")}, "any market": {"", "lead1"}} {
-				if l, err := db.Lead(t.Context(), key[0], key[1]); err != nil || l.ID != "lead1" || l.Market != "ch" || len(l.Messages) != 3 {
-					t.Errorf("by %s: %q of %q, %v", name, l.ID, l.Market, err)
-				}
-			}
-			if _, err := db.Lead(t.Context(), "id", "lead1"); !errors.Is(err, event.ErrNotFound) {
-				t.Errorf("another market reads it: %v", err)
-			}
-			if _, err := db.Lead(t.Context(), "ch", "lead2"); !errors.Is(err, event.ErrNotFound) {
-				t.Errorf("a lead that is not there: %v", err)
-			}
-		})
+	for name, key := range map[string][2]string{"reference": {"ch", lead.Ref("lead1")}, "any market": {"", "lead1"}} {
+		if l, err := db.Lead(t.Context(), key[0], key[1]); err != nil || l.ID != "lead1" || l.Market != "ch" || len(l.Messages) != 3 {
+			t.Errorf("by %s: %q of %q, %v", name, l.ID, l.Market, err)
+		}
+	}
+	if _, err := db.Lead(t.Context(), "id", "lead1"); !errors.Is(err, event.ErrNotFound) {
+		t.Errorf("another market reads it: %v", err)
+	}
+	if _, err := db.Lead(t.Context(), "ch", "lead2"); !errors.Is(err, event.ErrNotFound) {
+		t.Errorf("a lead that is not there: %v", err)
 	}
 }
 
@@ -574,11 +568,7 @@ func TestMigrateTogetherAndAgain(t *testing.T) {
 func TestMigrationsOfTheSupabaseCLICount(t *testing.T) {
 	t.Parallel()
 	url := empty(t)
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(t.Context()) }()
+	conn := connect(t, url)
 	run := func(sql string) {
 		t.Helper()
 		if _, err := conn.Exec(t.Context(), sql); err != nil {
@@ -606,4 +596,14 @@ func TestMigrationsOfTheSupabaseCLICount(t *testing.T) {
 	s := stream{market: "ch"}
 	s.whole("lead1", `{}`)
 	record(t, db, "ch", s.events...)
+}
+
+func connect(t *testing.T, database string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
 }
