@@ -51,7 +51,7 @@ func Edge(ctx context.Context, p *process.Process, s EdgeSettings) error {
 	if err := s.links(); err != nil {
 		return err
 	}
-	if _, err := fit(ctx, p, s.HostSettings, true); err != nil {
+	if err := fit(ctx, p, s.HostSettings, true); err != nil {
 		return err
 	}
 	j, err := alone(p, s.Settings, s.Market)
@@ -116,7 +116,7 @@ func Scanner(ctx context.Context, p *process.Process, s ScannerSettings) error {
 
 // role runs one market's role alone, after what it needs is prepared.
 func role(ctx context.Context, p *process.Process, name string, s RoleSettings, prepare func(*wiring) error) error {
-	if _, err := fit(ctx, p, s.HostSettings, true); err != nil {
+	if err := fit(ctx, p, s.HostSettings, true); err != nil {
 		return err
 	}
 	j, err := alone(p, s.Settings, []string{s.Market})
