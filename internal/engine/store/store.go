@@ -102,7 +102,7 @@ func (s *Store) Close() { s.pool.Close() }
 
 func config(url string) (*pgxpool.Config, error) {
 	cfg, err := pgxpool.ParseConfig(url)
-	if err != nil {
+	if err != nil || strings.Contains(cfg.ConnConfig.Host, "@") { // the host would be a part of the password
 		return nil, errors.New("LEADBUS_DATABASE_URL cannot be read: it is postgres://USER:PASSWORD@HOST:PORT/DATABASE; in it write signs such as @ : / # % as %40 %3A %2F %23 %25") // the error repeats it, password and all
 	}
 	if !strings.Contains(url, "pool_max_conns") {

@@ -522,6 +522,8 @@ func TestARemoteDatabaseNeedsEncryption(t *testing.T) {
 		"postgres://u:secret@localhost:1/x":                                              true,
 		"postgres://u:secret@/x?host=/nowhere":                                           true,
 		"postgres://u:secret@db.example.com:port/x":                                      false,
+		"postgres://u:pass@secret@db.example.com/x":                                      false,
+		"postgres://u:pass@secret@localhost/x":                                           false,
 		"host=db.example.com user=u password=secret dbname=x sslmode=verify-full port=1": true,
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
