@@ -59,7 +59,7 @@ func Edge(ctx context.Context, p *process.Process, s EdgeSettings) error {
 		return err
 	}
 	j.vendors(s.VendorSettings)
-	l, err := p.Bind("edge", s.Addr)
+	l, err := p.Bind("edge", "LEADBUS_ADDR", s.Addr)
 	if err != nil {
 		return err
 	}

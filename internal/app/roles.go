@@ -334,7 +334,7 @@ func (j *wiring) edge(ctx context.Context, l net.Listener, s SpoolSettings) erro
 
 // private serves health, metrics and profiles.
 func (j *wiring) private(addr string) (string, error) {
-	l, err := j.Bind("private", addr)
+	l, err := j.Bind("private", "LEADBUS_PRIVATE_ADDR", addr)
 	if err != nil {
 		return "", err
 	}

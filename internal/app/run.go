@@ -99,7 +99,7 @@ func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, erro
 	if j.server != nil {
 		st.NATSURL = j.server.URL()
 	}
-	l, err := p.Bind("edge", s.Addr)
+	l, err := p.Bind("edge", "LEADBUS_ADDR", s.Addr)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +170,7 @@ func loadWhole(dir string, markets []string) (*site.Catalog, error) {
 		return nil, err
 	}
 	if faults := c.Faults(); len(faults) > 0 {
-		return nil, fmt.Errorf("the configuration has %d faults; nothing was started:\n%w", len(faults), site.Faults(faults))
+		return nil, fmt.Errorf("the configuration has %d faults, and nothing was started; 'leadbus config check' says when they are gone:\n%w", len(faults), site.Faults(faults))
 	}
 	return c, nil
 }

@@ -17,12 +17,12 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Bind takes addr (port 0 picks a free one) without answering yet: callers
-// wait in the backlog until Serve.
-func (p *Process) Bind(name, addr string) (net.Listener, error) {
+// Bind takes the address of a setting (port 0 picks a free one) without
+// answering yet: callers wait in the backlog until Serve.
+func (p *Process) Bind(name, setting, addr string) (net.Listener, error) {
 	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("%s: listen on %s: %w; choose another address (port 0 picks a free one)", name, addr, err)
+		return nil, fmt.Errorf("%s: listen on %s: %w; choose another %s (port 0 picks a free one)", name, addr, err, setting)
 	}
 	p.OnStop(name+" listener", func(context.Context) error {
 		if err := l.Close(); !errors.Is(err, net.ErrClosed) {

@@ -64,7 +64,7 @@ func TestReadiness(t *testing.T) {
 	var ready atomic.Bool
 	p.ReadyWhen("the roster is not read", ready.Load)
 	p.Lack("site one.example has no secret")
-	l, err := p.Bind("private", "127.0.0.1:0")
+	l, err := p.Bind("private", "PRIVATE_ADDR", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,12 +106,12 @@ func TestReadiness(t *testing.T) {
 func TestATakenPortIsNamed(t *testing.T) {
 	p := New(zerolog.Nop())
 	defer func() { _ = p.Stop() }()
-	l, err := p.Bind("edge", "127.0.0.1:0")
+	l, err := p.Bind("edge", "ADDR", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	addr := l.Addr().String()
-	if _, err := p.Bind("edge", addr); err == nil || !strings.Contains(err.Error(), addr) {
+	if _, err := p.Bind("edge", "ADDR", addr); err == nil || !strings.Contains(err.Error(), addr) {
 		t.Fatalf("a taken port: %v", err)
 	}
 }
@@ -121,10 +121,10 @@ func TestMainAnswersWhyItDidNotStart(t *testing.T) {
 	stopped := false
 	err := Main(New(zerolog.Nop()), func(_ context.Context, p *Process) error {
 		p.OnStop("database", func(context.Context) error { stopped = true; return nil })
-		_, err := p.Bind("edge", "127.0.0.1:not-a-port")
+		_, err := p.Bind("edge", "ADDR", "127.0.0.1:not-a-port")
 		return err
 	})
-	if err == nil || !strings.Contains(err.Error(), "edge: listen on 127.0.0.1:not-a-port") || !strings.Contains(err.Error(), "choose another address") {
+	if err == nil || !strings.Contains(err.Error(), "edge: listen on 127.0.0.1:not-a-port") || !strings.Contains(err.Error(), "choose another ADDR") {
 		t.Error(err)
 	}
 	if !stopped {
