@@ -45,10 +45,7 @@ type ScannerSettings struct {
 
 // Edge runs the edge alone against an external broker.
 func Edge(ctx context.Context, p *process.Process, s EdgeSettings) error {
-	if err := s.production(); err != nil {
-		return err
-	}
-	if err := s.links(); err != nil {
+	if err := errors.Join(s.production(), s.links()); err != nil {
 		return err
 	}
 	if err := fit(ctx, p, s.HostSettings, true); err != nil {
