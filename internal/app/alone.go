@@ -45,13 +45,10 @@ type ScannerSettings struct {
 
 // Edge runs the edge alone against an external broker.
 func Edge(ctx context.Context, p *process.Process, s EdgeSettings) error {
-	if err := s.production(); err != nil {
+	if err := errors.Join(s.production(), s.links()); err != nil {
 		return err
 	}
-	if err := s.links(); err != nil {
-		return err
-	}
-	if _, err := fit(ctx, p, s.HostSettings, true); err != nil {
+	if err := fit(ctx, p, s.HostSettings, true); err != nil {
 		return err
 	}
 	j, err := alone(p, s.Settings, s.Market)
@@ -59,7 +56,7 @@ func Edge(ctx context.Context, p *process.Process, s EdgeSettings) error {
 		return err
 	}
 	j.vendors(s.VendorSettings)
-	l, err := p.Bind("edge", s.Addr)
+	l, err := p.Bind("edge", "LEADBUS_ADDR", s.Addr)
 	if err != nil {
 		return err
 	}
@@ -116,7 +113,7 @@ func Scanner(ctx context.Context, p *process.Process, s ScannerSettings) error {
 
 // role runs one market's role alone, after what it needs is prepared.
 func role(ctx context.Context, p *process.Process, name string, s RoleSettings, prepare func(*wiring) error) error {
-	if _, err := fit(ctx, p, s.HostSettings, true); err != nil {
+	if err := fit(ctx, p, s.HostSettings, true); err != nil {
 		return err
 	}
 	j, err := alone(p, s.Settings, []string{s.Market})

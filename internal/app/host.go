@@ -13,9 +13,9 @@ import (
 )
 
 // fit says on which machine the process runs, and refuses one that production
-// must not depend on. What an operator's override passed over is said in the
-// log, as a metric, and in the answer.
-func fit(ctx context.Context, p *process.Process, s HostSettings, production bool) (overridden string, err error) {
+// must not depend on. What an operator's override passed over is said as what
+// the process lacks, and as a metric.
+func fit(ctx context.Context, p *process.Process, s HostSettings, production bool) error {
 	facts := host.Read(ctx)
 	gauge := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "leadbus_host_override", Help: "1 when LEADBUS_HOST_OVERRIDE let the process start on a machine that is not for production.",
@@ -23,17 +23,16 @@ func fit(ctx context.Context, p *process.Process, s HostSettings, production boo
 	if production {
 		passed, err := facts.Check(host.Declaration{Host: s.Host, Override: s.HostOverride})
 		if err != nil {
-			return "", err
+			return err
 		}
 		if passed != nil {
 			gauge.Set(1)
-			overridden = fmt.Sprintf("OVERRIDDEN: %s; LEADBUS_HOST_OVERRIDE: %s", passed, s.HostOverride)
-			p.Log.Warn().Str("host", facts.Name).Str("reason", s.HostOverride).AnErr("overridden", passed).Msg("started on a machine that is not for production")
+			p.Lack(fmt.Sprintf("OVERRIDDEN: %s; LEADBUS_HOST_OVERRIDE: %s", passed, s.HostOverride))
 		}
 	}
 	p.Registry.MustRegister(gauge)
 	p.Log.Info().Str("host", facts.Name).Str("boot", facts.Boot).Str("region", s.Host).Bool("battery", facts.Battery).Msg("host")
-	return overridden, nil
+	return nil
 }
 
 // watchSleep tells of each sleep of the machine. It comes after all who want

@@ -3,7 +3,6 @@ package app
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
 	"math"
 	"net"
@@ -125,7 +124,7 @@ func (j *wiring) connect(ctx context.Context, user string) (*bus.Conn, error) {
 		return nil, err
 	}
 	j.OnStop("connection "+user, func(context.Context) error { c.Close(); return nil })
-	j.ReadyWhen(c.Connected)
+	j.ReadyWhen("user "+user+" is not connected to NATS", c.Connected)
 	return c, nil
 }
 
@@ -195,7 +194,7 @@ func (j *wiring) matcher(_ context.Context, m member) error {
 		Catalog: j.catalog, Market: m.market, Stream: m, Roster: m.bucket[subjects.BucketRoster], Load: m.bucket[subjects.BucketLoad],
 		Now: time.Now, Log: m.log,
 	})
-	j.ReadyWhen(r.Ready)
+	j.ReadyWhen("the matcher of market "+m.market+" has not read its roster yet", r.Ready)
 	j.Go("roster watch "+m.market, r.Run)
 	j.consume(m, func(ctx context.Context, durable string) error {
 		return m.Consume(ctx, durable, matcherWorkers, r.Handle)
@@ -307,18 +306,21 @@ func (j *wiring) edge(ctx context.Context, l net.Listener, s SpoolSettings) erro
 	j.OnStop("spool", func(context.Context) error { spool.Close(); return nil })
 	j.Go("drain of the spool", spool.Run)
 	if j.noReports {
-		j.Log.Warn().Msg("LEADBUS_ELEVENLABS_WEBHOOK_SECRET is not set: reports on finished calls are refused")
+		j.Lack("LEADBUS_ELEVENLABS_WEBHOOK_SECRET is not set: reports on finished calls are refused")
 	}
-	j.ReadyWhen(func() bool { return c.Connected() || spool.Room() })
+	j.ReadyWhen("NATS is away and the spool is full", func() bool { return c.Connected() || spool.Room() })
 	secret := j.settings.siteSecrets(j.catalog)
-	for domain := range j.catalog.Sites {
+	without := 0
+	for _, domain := range slices.Sorted(maps.Keys(j.catalog.Sites)) {
 		if secret(domain) == "" {
-			j.Log.Warn().Str("site", domain).Msg("the site has no secret: its tool calls are refused until DATA/secrets/sites/<domain> holds one")
+			without++
+			j.Lack("site " + domain + " has no secret, and all its tool calls are refused: write one to " + j.settings.siteSecretFile(domain) + " and start again")
 		}
 	}
-	for domain, faults := range j.catalog.Broken {
-		for _, f := range faults {
-			j.Log.Error().Str("site", domain).Str("fault", f.String()).Msg("the site's configuration is broken: it is not served")
+	j.ReadyWhen("no site has a secret", func() bool { return without == 0 || without < len(j.catalog.Sites) })
+	for _, domain := range slices.Sorted(maps.Keys(j.catalog.Broken)) {
+		for _, f := range j.catalog.Broken[domain] {
+			j.Lack("site " + domain + " is not served, since its configuration is broken: " + f.String())
 		}
 	}
 	j.Serve("edge", l, edge.New(edge.Options{
@@ -332,7 +334,7 @@ func (j *wiring) edge(ctx context.Context, l net.Listener, s SpoolSettings) erro
 
 // private serves health, metrics and profiles.
 func (j *wiring) private(addr string) (string, error) {
-	l, err := j.Bind("private", addr)
+	l, err := j.Bind("private", "LEADBUS_PRIVATE_ADDR", addr)
 	if err != nil {
 		return "", err
 	}
@@ -347,9 +349,6 @@ func (j *wiring) database(ctx context.Context, url string) error {
 		return err
 	}
 	j.OnStop("database", func(context.Context) error { db.Close(); return nil })
-	if err := db.Migrate(ctx); err != nil {
-		return fmt.Errorf("migrate the database: %w", err)
-	}
 	j.db = db
-	return nil
+	return db.Migrate(ctx)
 }

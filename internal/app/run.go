@@ -74,8 +74,7 @@ func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, erro
 	if err != nil {
 		return nil, err
 	}
-	overridden, err := fit(ctx, p, s.HostSettings, credentials)
-	if err != nil {
+	if err := fit(ctx, p, s.HostSettings, credentials); err != nil {
 		return nil, err
 	}
 	without, err := leftOut(c, s.Without)
@@ -90,9 +89,6 @@ func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, erro
 
 	j := &wiring{Process: p, settings: s.Settings, catalog: c, watch: s.WatchSettings}
 	st := &Started{Catalog: c, Without: s.Without}
-	if overridden != "" {
-		st.Notes = append(st.Notes, overridden)
-	}
 	if st.DatabaseURL, err = j.postgres(ctx); err != nil {
 		return nil, err
 	}
@@ -103,7 +99,7 @@ func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, erro
 	if j.server != nil {
 		st.NATSURL = j.server.URL()
 	}
-	l, err := p.Bind("edge", s.Addr)
+	l, err := p.Bind("edge", "LEADBUS_ADDR", s.Addr)
 	if err != nil {
 		return nil, err
 	}
@@ -163,6 +159,7 @@ func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, erro
 	if err := announce(s.Data, st.Instance); err != nil {
 		return nil, err
 	}
+	st.Notes = append(p.Lacks(), st.Notes...)
 	return st, awaitReady(ctx, p)
 }
 
@@ -173,7 +170,7 @@ func loadWhole(dir string, markets []string) (*site.Catalog, error) {
 		return nil, err
 	}
 	if faults := c.Faults(); len(faults) > 0 {
-		return nil, fmt.Errorf("the configuration has %d faults; nothing was started:\n%w", len(faults), site.Faults(faults))
+		return nil, fmt.Errorf("the configuration has %d faults, and nothing was started; 'leadbus config check' says when they are gone:\n%w", len(faults), site.Faults(faults))
 	}
 	return c, nil
 }
@@ -332,16 +329,21 @@ func (j *wiring) exampleRoster(ctx context.Context) ([]string, error) {
 	return []string{fmt.Sprintf("imported %d example providers from %s", len(providers), file)}, nil
 }
 
-// awaitReady waits until every part can work.
+// awaitReady waits until every part can work, and says what it waits for.
 func awaitReady(ctx context.Context, p *process.Process) error {
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !p.Ready() {
+	const often, slow = 10 * time.Millisecond, 5 * time.Second
+	for waited := time.Duration(0); ; waited += often {
+		why := strings.Join(p.NotReady(), "; ")
+		if why == "" {
+			return nil
+		}
+		if waited%(12*slow) == slow {
+			p.Log.Warn().Str("missing", why).Msg("it runs, and is not ready")
+		}
 		select {
-		case <-tick.C:
+		case <-time.After(often):
 		case <-ctx.Done():
-			return errors.New("stopped before all was ready")
+			return errors.New("stopped before all was ready: " + why)
 		}
 	}
-	return nil
 }

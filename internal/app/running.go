@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,19 +41,23 @@ func Running(data string) (Instance, error) {
 // lock takes the data directory for this process. NATS and Postgres stores
 // have one owner; a second instance must not touch them.
 func lock(data string) (unlock func() error, err error) {
-	if err := os.MkdirAll(data, 0o755); err != nil { //nolint:gosec // the user Postgres drops to walks through it
-		return nil, err
+	file := filepath.Join(data, "lock")
+	var f *os.File
+	if err = os.MkdirAll(data, 0o755); err == nil { //nolint:gosec // the user Postgres drops to walks through it
+		f, err = os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
 	}
-	f, err := os.OpenFile(filepath.Join(data, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w; choose a LEADBUS_DATA that this user can write to", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = f.Close()
-		if i, rerr := Running(data); rerr == nil {
-			return nil, fmt.Errorf("leadbus already runs on %s (process %d, %s); stop it, or choose another LEADBUS_DATA", data, i.PID, i.EdgeURL)
-		}
-		return nil, fmt.Errorf("leadbus already runs on %s; stop it, or choose another LEADBUS_DATA", data)
+		pid, _ := os.ReadFile(file)
+		i, _ := Running(data)
+		return nil, fmt.Errorf("leadbus already runs on %s (process %s %s); stop it, or choose another LEADBUS_DATA", data, bytes.TrimSpace(pid), i.EdgeURL)
+	}
+	_ = f.Truncate(0)
+	if _, err := fmt.Fprintln(f, os.Getpid()); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	return func() error {
 		return errors.Join(ignoreMissing(os.Remove(runFile(data))), f.Close())

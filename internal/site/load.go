@@ -23,7 +23,7 @@ import (
 // no error; they are in Catalog.Broken.
 func Load(dir string) (*Catalog, error) {
 	if _, err := os.Stat(dir); err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
+		return nil, fmt.Errorf("configuration: %w; set LEADBUS_CONFIG to its directory", err)
 	}
 	return load(os.DirFS(dir), dir)
 }
@@ -76,7 +76,7 @@ func load(fsys fs.FS, dir string) (*Catalog, error) {
 func (l *loader) each(folder string, f func(name, stem string)) error {
 	entries, err := fs.ReadDir(l.fsys, folder)
 	if err != nil {
-		return fmt.Errorf("configuration: %w", err)
+		return fmt.Errorf("configuration: %w; set LEADBUS_CONFIG to its directory", err)
 	}
 	for _, e := range entries {
 		name := path.Join(folder, e.Name())

@@ -1,10 +1,10 @@
 package bus
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -50,22 +50,24 @@ func StartServer(o ServerOptions) (*Server, error) {
 	fatal := make(chan string, 1)
 	s.SetLoggerV2(serverLog{o.Log, fatal}, false, false, false)
 	s.Start()
-	for deadline := time.Now().Add(startTime); !s.ReadyForConnections(50 * time.Millisecond); {
-		reason := ""
+	for deadline := time.Now().Add(startTime); ; {
+		ready, reason := s.ReadyForConnections(50*time.Millisecond), ""
 		select {
 		case reason = <-fatal:
 		default:
-			if time.Now().After(deadline) {
+			if !ready && time.Now().After(deadline) {
 				reason = fmt.Sprintf("not up on %s within %s", o.Addr, startTime)
 			}
 		}
 		if reason != "" {
 			s.Shutdown()
 			s.WaitForShutdown()
-			return nil, errors.New("nats: " + reason)
+			return nil, fmt.Errorf("nats: %s; its store %s must be this user's own and whole: restore it from a backup, or move it away to start with empty streams", strings.TrimSpace(reason), o.StoreDir)
+		}
+		if ready {
+			return &Server{s}, nil
 		}
 	}
-	return &Server{s}, nil
 }
 
 func listenOn(opts *server.Options, addr string) error {
@@ -111,8 +113,19 @@ type serverLog struct {
 }
 
 func (l serverLog) Noticef(f string, v ...any) { l.log.Debug().Msgf(f, v...) }
-func (l serverLog) Warnf(f string, v ...any)   { l.log.Warn().Msgf(f, v...) }
 func (l serverLog) Errorf(f string, v ...any)  { l.log.Error().Msgf(f, v...) }
+
+// A stream with a damaged file is left out by the server; it would be made anew
+// and empty in its place.
+func (l serverLog) Warnf(f string, v ...any) {
+	damaged := strings.Contains(f, "tream metafile") || strings.Contains(f, "reading metafile")
+	if damaged && !strings.Contains(f, "Missing") {
+		l.Fatalf(f, v...)
+		return
+	}
+	l.log.Warn().Msgf(f, v...)
+}
+
 func (l serverLog) Fatalf(f string, v ...any) {
 	select {
 	case l.fatal <- fmt.Sprintf(f, v...):

@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -165,6 +166,28 @@ func TestAServerThatCannotStartSaysWhy(t *testing.T) {
 	s.Close()
 	if !out.has("Server is ready") {
 		t.Errorf("the server's log was lost: %s", out.String())
+	}
+}
+
+// A stream that cannot be read back is not started without: it would be
+// provisioned anew, and empty.
+func TestADamagedStreamIsNotLeftOut(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.Close()
+	found, err := filepath.Glob(filepath.Join(r.dir, "store", "*", "*", "streams", subjects.StreamLeads, "meta.inf"))
+	if err != nil || len(found) != len(markets) {
+		t.Fatalf("%v, %v", found, err)
+	}
+	if err := os.WriteFile(found[0], []byte("garbage"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := StartServer(ServerOptions{Addr: "127.0.0.1:0", StoreDir: r.dir + "/store", Config: r.config, Log: zerolog.Nop()})
+	if err == nil {
+		s.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), found[0]) || !strings.Contains(err.Error(), "backup") {
+		t.Error(err)
 	}
 }
 

@@ -46,26 +46,26 @@ type binaries struct {
 
 var errNone = errors.New("no Postgres binaries on this machine: run 'make postgres', or set LEADBUS_PG_BIN to the directory of initdb and postgres, or LEADBUS_DATABASE_URL to a database")
 
-// find chooses the newest installation that u can run. Where there is data
+// find chooses the newest installation that u can run. Where dir has data
 // already, only its version will do: another one could not read it, and would
 // start empty as if nothing had been there.
-func find(ctx context.Context, u *user, data []int) (binaries, error) {
+func find(ctx context.Context, u *user, dir string, data []int) (binaries, error) {
 	var found []binaries
 	var hidden []string
-	for _, dir := range candidates() {
-		b, err := inspect(ctx, dir)
+	for _, place := range candidates() {
+		b, err := inspect(ctx, place)
 		switch {
 		case err != nil || b.major < oldest:
-		case !u.walks(dir):
-			hidden = append(hidden, dir)
+		case !u.walks(place):
+			hidden = append(hidden, place)
 		default:
 			found = append(found, b)
 		}
 	}
 	if len(found) == 0 && len(hidden) > 0 {
 		return binaries{}, fmt.Errorf("the Postgres binaries in %s cannot be reached by user %s, whom Postgres must run as: %w", hidden[0], u.name, errNone)
-	} else if dir := os.Getenv(dirVariable); len(found) == 0 && dir != "" {
-		return binaries{}, fmt.Errorf("%s=%s has no initdb and postgres of version %d or later", dirVariable, dir, oldest)
+	} else if named := os.Getenv(dirVariable); len(found) == 0 && named != "" {
+		return binaries{}, fmt.Errorf("%s=%s has no initdb and postgres of version %d or later: name another directory, or none to look everywhere", dirVariable, named, oldest)
 	} else if len(found) == 0 {
 		return binaries{}, errNone
 	}
@@ -79,7 +79,7 @@ func find(ctx context.Context, u *user, data []int) (binaries, error) {
 			return b, nil
 		}
 	}
-	return binaries{}, fmt.Errorf("the data is of Postgres %d and this machine has Postgres %d: install %d, or move the data away", newest, found[0].major, newest)
+	return binaries{}, fmt.Errorf("the data is of Postgres %d and this machine has Postgres %d: install %d, or move %s away", newest, found[0].major, newest, dir)
 }
 
 func candidates() []string {

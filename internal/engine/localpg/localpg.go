@@ -105,7 +105,7 @@ func prepare(ctx context.Context, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	bin, err := find(ctx, u, majors)
+	bin, err := find(ctx, u, dir, majors)
 	if err != nil {
 		return nil, err
 	}

@@ -262,7 +262,7 @@ func TestMissingBinariesSayWhatToDo(t *testing.T) {
 	wasPlaces, wasCached := places, cached
 	places, cached = nil, nil
 	t.Cleanup(func() { places, cached = wasPlaces, wasCached })
-	if _, err := find(t.Context(), &user{uid: 1}, nil); !errors.Is(err, errNone) || !strings.Contains(err.Error(), "make postgres") {
+	if _, err := find(t.Context(), &user{uid: 1}, "", nil); !errors.Is(err, errNone) || !strings.Contains(err.Error(), "make postgres") {
 		t.Errorf("got %v", err)
 	}
 }

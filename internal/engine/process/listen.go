@@ -9,18 +9,20 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rs/zerolog"
 )
 
-// Bind takes addr (port 0 picks a free one) without answering yet: callers
-// wait in the backlog until Serve.
-func (p *Process) Bind(name, addr string) (net.Listener, error) {
+// Bind takes the address of a setting (port 0 picks a free one) without
+// answering yet: callers wait in the backlog until Serve.
+func (p *Process) Bind(name, setting, addr string) (net.Listener, error) {
 	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("%s: listen on %s: %w; choose another address (port 0 picks a free one)", name, addr, err)
+		return nil, fmt.Errorf("%s: listen on %s: %w; choose another %s (port 0 picks a free one)", name, addr, err, setting)
 	}
 	p.OnStop(name+" listener", func(context.Context) error {
 		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
@@ -56,18 +58,21 @@ func (p *Process) Serve(name string, l net.Listener, h http.Handler) {
 }
 
 // Private is the handler of the private listener: /healthz (the process runs),
-// /readyz (it can do its work), /metrics and /debug/pprof/.
+// /readyz (it can do its work; and a line for each thing that is missing),
+// /metrics and /debug/pprof/.
 func (p *Process) Private() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "ok\n")
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !p.Ready() {
-			http.Error(w, "not ready", http.StatusServiceUnavailable)
-			return
+		said := "ready"
+		why := p.NotReady()
+		if len(why) > 0 {
+			said = "not ready"
+			w.WriteHeader(http.StatusServiceUnavailable)
 		}
-		_, _ = io.WriteString(w, "ready\n")
+		_, _ = io.WriteString(w, strings.Join(slices.Concat([]string{said}, why, p.Lacks()), "\n")+"\n")
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.Registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -32,9 +33,15 @@ type Process struct {
 
 	mu    sync.Mutex
 	stops []stop
-	ready []func() bool
+	ready []condition
+	lacks []string
 	lost  chan error
 	ended bool
+}
+
+type condition struct {
+	unless string // what is said when it does not hold
+	holds  func() bool
 }
 
 type stop struct {
@@ -115,25 +122,45 @@ func (p *Process) End() {
 	}
 }
 
-// ReadyWhen adds a condition to Ready.
-func (p *Process) ReadyWhen(f func() bool) {
+// ReadyWhen adds a condition without which the process cannot do its work, and
+// what to say when it does not hold.
+func (p *Process) ReadyWhen(unless string, f func() bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.ready = append(p.ready, f)
+	p.ready = append(p.ready, condition{unless, f})
 }
 
-// Ready reports whether every part can do its work now; it turns false as soon
-// as the stop begins.
-func (p *Process) Ready() bool {
+// NotReady tells why some part cannot do its work now; with nothing to tell the
+// process is ready. It is not as soon as the stop begins.
+func (p *Process) NotReady() (why []string) {
 	p.mu.Lock()
 	ready, ended := p.ready, p.ended
 	p.mu.Unlock()
-	for _, f := range ready {
-		if !f() {
-			return false
+	for _, c := range ready {
+		if !c.holds() {
+			why = append(why, c.unless)
 		}
 	}
-	return !ended
+	if ended {
+		why = append(why, "it stops")
+	}
+	return why
+}
+
+// Lack says, in the log and to whoever asks whether the process is ready, what
+// it works without.
+func (p *Process) Lack(what string) {
+	p.Log.Warn().Msg(what)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lacks = append(p.lacks, what)
+}
+
+// Lacks is what the process works without.
+func (p *Process) Lacks() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.lacks)
 }
 
 // Wait returns nil when ctx ends and the error of a part that was lost.

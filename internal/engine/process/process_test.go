@@ -62,38 +62,43 @@ func TestALostPartEndsTheProcess(t *testing.T) {
 func TestReadiness(t *testing.T) {
 	p := New(zerolog.Nop())
 	var ready atomic.Bool
-	p.ReadyWhen(ready.Load)
-	l, err := p.Bind("private", "127.0.0.1:0")
+	p.ReadyWhen("the roster is not read", ready.Load)
+	p.Lack("site one.example has no secret")
+	l, err := p.Bind("private", "PRIVATE_ADDR", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.Serve("private", l, p.Private())
 	addr := l.Addr().String()
-	status := func(path string) int {
+	status := func(path string) (int, string) {
 		t.Helper()
 		res, err := http.Get("http://" + addr + path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer func() { _ = res.Body.Close() }()
-		if _, err := io.Copy(io.Discard, res.Body); err != nil {
+		said, err := io.ReadAll(res.Body)
+		if err != nil {
 			t.Fatal(err)
 		}
-		return res.StatusCode
+		return res.StatusCode, string(said)
 	}
-	if got := status("/readyz"); got != http.StatusServiceUnavailable {
-		t.Errorf("not ready answers %d", got)
+	if got, said := status("/readyz"); got != http.StatusServiceUnavailable || said != "not ready\nthe roster is not read\nsite one.example has no secret\n" {
+		t.Errorf("not ready answers %d %q", got, said)
 	}
 	ready.Store(true)
+	if _, said := status("/readyz"); said != "ready\nsite one.example has no secret\n" {
+		t.Errorf("ready says %q", said)
+	}
 	for _, path := range []string{"/readyz", "/healthz", "/metrics", "/debug/pprof/"} {
-		if got := status(path); got != http.StatusOK {
+		if got, _ := status(path); got != http.StatusOK {
 			t.Errorf("%s answers %d", path, got)
 		}
 	}
 	if err := p.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	if p.Ready() {
+	if len(p.NotReady()) == 0 {
 		t.Error("ready after the stop")
 	}
 }
@@ -101,12 +106,12 @@ func TestReadiness(t *testing.T) {
 func TestATakenPortIsNamed(t *testing.T) {
 	p := New(zerolog.Nop())
 	defer func() { _ = p.Stop() }()
-	l, err := p.Bind("edge", "127.0.0.1:0")
+	l, err := p.Bind("edge", "ADDR", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	addr := l.Addr().String()
-	if _, err := p.Bind("edge", addr); err == nil || !strings.Contains(err.Error(), addr) {
+	if _, err := p.Bind("edge", "ADDR", addr); err == nil || !strings.Contains(err.Error(), addr) {
 		t.Fatalf("a taken port: %v", err)
 	}
 }
@@ -116,10 +121,10 @@ func TestMainAnswersWhyItDidNotStart(t *testing.T) {
 	stopped := false
 	err := Main(New(zerolog.Nop()), func(_ context.Context, p *Process) error {
 		p.OnStop("database", func(context.Context) error { stopped = true; return nil })
-		_, err := p.Bind("edge", "127.0.0.1:not-a-port")
+		_, err := p.Bind("edge", "ADDR", "127.0.0.1:not-a-port")
 		return err
 	})
-	if err == nil || !strings.Contains(err.Error(), "edge: listen on 127.0.0.1:not-a-port") || !strings.Contains(err.Error(), "choose another address") {
+	if err == nil || !strings.Contains(err.Error(), "edge: listen on 127.0.0.1:not-a-port") || !strings.Contains(err.Error(), "choose another ADDR") {
 		t.Error(err)
 	}
 	if !stopped {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -17,37 +16,35 @@ const (
 	versionTable = "leadbus.schema_version"
 	// migrationLock is any number that nobody else locks on.
 	migrationLock = 7305431102
-	lockPause     = 100 * time.Millisecond
 )
 
+var errLocked = errors.New("another process migrates it")
+
 // Migrate brings the schema up to date; there is no way down. Processes that
-// start together wait for the first one. Files that the Supabase CLI has
-// applied to this database count as applied.
+// start together wait for the first one, and a database that goes away meanwhile
+// is waited for. Files that the Supabase CLI has applied to this database count
+// as applied.
 //
 // The lock belongs to a transaction that stays open meanwhile, not to a
 // session: a session's lock stays behind in a pooler's connection. Those who
 // wait hold no connection, or a small pool would have none left for the first.
 func (s *Store) Migrate(ctx context.Context) error {
-	for {
-		mine := false
-		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-			if err := tx.QueryRow(ctx, "select pg_try_advisory_xact_lock($1::bigint)", migrationLock).Scan(&mine); err != nil || !mine {
+	err := s.persist(ctx, func(ctx context.Context) error {
+		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+			mine := false
+			if err := tx.QueryRow(ctx, "select pg_try_advisory_xact_lock($1::bigint)", migrationLock).Scan(&mine); err != nil {
 				return err
+			}
+			if !mine {
+				return errLocked
 			}
 			return s.migrate(ctx)
 		})
-		if err != nil {
-			return fmt.Errorf("migrate: %w", plain(err))
-		}
-		if mine {
-			return nil
-		}
-		select {
-		case <-time.After(lockPause):
-		case <-ctx.Done():
-			return fmt.Errorf("wait for another's migration: %w", ctx.Err())
-		}
+	})
+	if err != nil {
+		return fmt.Errorf("migrate the database: %w", err)
 	}
+	return nil
 }
 
 func (s *Store) migrate(ctx context.Context) error {

@@ -2,9 +2,10 @@
 //
 // Every statement that touches rows runs as role leadbus_recorder with the
 // market set for its transaction, so that row security holds even when the
-// login could bypass it. Nothing outlives a transaction in the session, JSON
-// travels as text and casts stand in the SQL, so the same code works behind a
-// transaction pooler (Supavisor, PgBouncer).
+// login could bypass it. Nothing outlives a transaction in the session, no
+// statement is prepared under a name, JSON travels as text and casts stand in
+// the SQL, so the same code works behind a transaction pooler (Supavisor,
+// PgBouncer).
 //
 // Errors carry no personal data and no type of the driver. An error that
 // repeating cannot cure (a row that Postgres refuses) is event.Permanent; any
@@ -13,9 +14,12 @@ package store
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,17 +35,15 @@ import (
 const (
 	// maxConns is enough for a recorder's batches, its roster copy and a
 	// command beside them; a small Supabase project has 60 connections in all.
-	maxConns = 6
-	// transactionPort is where Supabase's poolers serve transaction mode; a
-	// prepared statement would meet another connection there.
-	transactionPort = 6543
-	firstPause      = 100 * time.Millisecond
-	longestPause    = 5 * time.Second
+	maxConns     = 6
+	firstPause   = 100 * time.Millisecond
+	longestPause = 5 * time.Second
 )
 
 // Store is a database. Its methods are safe for concurrent use.
 type Store struct {
 	pool *pgxpool.Pool
+	log  zerolog.Logger
 }
 
 // Open connects to a database and waits for it, with growing pauses, until ctx
@@ -55,23 +57,44 @@ func Open(ctx context.Context, url string, logger zerolog.Logger) (*Store, error
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", plain(err))
 	}
-	pause := firstPause
-	for {
-		err := pool.Ping(ctx)
-		if err == nil {
-			return &Store{pool}, nil
+	s := &Store{pool, logger}
+	if err := s.persist(ctx, pool.Ping); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("open the database of LEADBUS_DATABASE_URL: %w", err)
+	}
+	return s, nil
+}
+
+// persist repeats f, with growing pauses, for as long as the database is away
+// and until ctx ends.
+func (s *Store) persist(ctx context.Context, f func(context.Context) error) error {
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		err := f(ctx)
+		if !away(err) {
+			return plain(err)
 		}
 		if pause == firstPause {
-			logger.Warn().Err(plain(err)).Msg("waiting for the database")
+			s.log.Warn().Err(plain(err)).Msg("waiting for the database of LEADBUS_DATABASE_URL")
 		}
 		select {
 		case <-ctx.Done():
-			pool.Close()
-			return nil, fmt.Errorf("wait for the database: %w", plain(err))
+			return fmt.Errorf("waited in vain: %w", plain(err))
 		case <-time.After(pause):
-			pause = min(2*pause, longestPause)
 		}
 	}
+}
+
+// away tells what passes by itself: a connection that cannot be had or is lost,
+// and a server that starts, stops, is read-only or short of something.
+func away(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return slices.ContainsFunc([]string{"08", "25006", "40", "53", "57P"}, func(class string) bool { return strings.HasPrefix(pg.Code, class) })
+	}
+	var connect *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn) ||
+		pgconn.SafeToRetry(err) || errors.Is(err, errLocked)
 }
 
 // Close ends all connections; it waits for calls in flight.
@@ -79,17 +102,17 @@ func (s *Store) Close() { s.pool.Close() }
 
 func config(url string) (*pgxpool.Config, error) {
 	cfg, err := pgxpool.ParseConfig(url)
-	if err != nil {
-		return nil, errors.New("the database URL cannot be read") // the error repeats it, password and all
+	if err != nil || strings.Contains(cfg.ConnConfig.Host, "@") { // the host would be a part of the password
+		return nil, errors.New("LEADBUS_DATABASE_URL cannot be read: it is postgres://USER:PASSWORD@HOST:PORT/DATABASE; in it write signs such as @ : / # % as %40 %3A %2F %23 %25") // the error repeats it, password and all
 	}
 	if !strings.Contains(url, "pool_max_conns") {
 		cfg.MaxConns = maxConns
 	}
 	cfg.MaxConns = max(cfg.MaxConns, 3) // a migration takes two at the same time
 	c := cfg.ConnConfig
-	if c.Port == transactionPort && c.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
-		c.DefaultQueryExecMode = pgx.QueryExecModeExec
-	}
+	// A statement that is prepared under a name would not be there on the
+	// pooler's next connection. Descriptions stay on our side.
+	c.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	ends := []*pgconn.FallbackConfig{{Host: c.Host, TLSConfig: c.TLSConfig}}
 	for _, end := range append(ends, c.Fallbacks...) {
 		if end.TLSConfig == nil && !local(end.Host) {

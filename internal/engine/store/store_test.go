@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -103,54 +106,48 @@ func record(tb testing.TB, db *store.Store, market string, events ...event.Event
 
 func TestALeadIsReadBackAsItWasRecorded(t *testing.T) {
 	t.Parallel()
-	for name, suffix := range map[string]string{"prepared": "", "as behind a transaction pooler": "&default_query_exec_mode=exec"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			url := pgtest.New(t)
-			db := pgtest.Open(t, url+suffix)
-			s := stream{market: "ch"}
-			s.whole("lead1", `{"name":"Marta"}`)
-			record(t, db, "ch", s.events...)
+	db := pgtest.Open(t, pgtest.New(t))
+	s := stream{market: "ch"}
+	s.whole("lead1", `{"name":"Marta"}`)
+	record(t, db, "ch", s.events...)
 
-			got, err := db.Lead(t.Context(), "ch", "lead1")
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := understood("ch", "lead1")
-			if got.Status != "notified" || got.Service != want.Service.ID || got.PlaceScore != want.Place.Score || got.Provider != "lac" ||
-				!got.ReceivedAt.Equal(start) || !got.CalledAt.Equal(start.Add(-time.Minute)) || got.LastSeq != uint64(len(s.events)) {
-				t.Errorf("lead %+v", got.Lead)
-			}
-			if d := cmp.Diff(want.Flags, got.Flags); d != "" {
-				t.Error(d)
-			}
-			if d := cmp.Diff(want.Request.Clicks, got.Clicks); d != "" {
-				t.Error(d)
-			}
-			if got.Person.Name != "Marta Salas" || got.Person.Summary != "L'évier fuit." || got.Person.Consent == nil || !*got.Person.Consent {
-				t.Errorf("person %+v", got.Person)
-			}
-			if len(got.Offers) != 1 || got.Offers[0].State != "delivered" || len(got.Messages) != 3 || len(got.Events) != len(s.events) {
-				t.Errorf("%d offers, %d messages, %d events", len(got.Offers), len(got.Messages), len(got.Events))
-			}
-			for _, m := range got.Messages {
-				if m.State != "delivered" || m.VendorID != "SM"+m.ID || m.SentAt.IsZero() || m.Content == nil || m.Content.Body != "Bonjour, une fuite à Carouge." {
-					t.Errorf("message %+v with %+v", m, m.Content)
-				}
-			}
+	got, err := db.Lead(t.Context(), "ch", "lead1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := understood("ch", "lead1")
+	if got.Status != "notified" || got.Service != want.Service.ID || got.PlaceScore != want.Place.Score || got.Provider != "lac" ||
+		!got.ReceivedAt.Equal(start) || !got.CalledAt.Equal(start.Add(-time.Minute)) || got.LastSeq != uint64(len(s.events)) {
+		t.Errorf("lead %+v", got.Lead)
+	}
+	if d := cmp.Diff(want.Flags, got.Flags); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff(want.Request.Clicks, got.Clicks); d != "" {
+		t.Error(d)
+	}
+	if got.Person.Name != "Marta Salas" || got.Person.Summary != "L'évier fuit." || got.Person.Consent == nil || !*got.Person.Consent {
+		t.Errorf("person %+v", got.Person)
+	}
+	if len(got.Offers) != 1 || got.Offers[0].State != "delivered" || len(got.Messages) != 3 || len(got.Events) != len(s.events) {
+		t.Errorf("%d offers, %d messages, %d events", len(got.Offers), len(got.Messages), len(got.Events))
+	}
+	for _, m := range got.Messages {
+		if m.State != "delivered" || m.VendorID != "SM"+m.ID || m.SentAt.IsZero() || m.Content == nil || m.Content.Body != "Bonjour, une fuite à Carouge." {
+			t.Errorf("message %+v with %+v", m, m.Content)
+		}
+	}
 
-			for name, key := range map[string][2]string{"reference": {"ch", lead.Ref("lead1")}, "any market": {"", "lead1"}} {
-				if l, err := db.Lead(t.Context(), key[0], key[1]); err != nil || l.ID != "lead1" || l.Market != "ch" || len(l.Messages) != 3 {
-					t.Errorf("by %s: %q of %q, %v", name, l.ID, l.Market, err)
-				}
-			}
-			if _, err := db.Lead(t.Context(), "id", "lead1"); !errors.Is(err, event.ErrNotFound) {
-				t.Errorf("another market reads it: %v", err)
-			}
-			if _, err := db.Lead(t.Context(), "ch", "lead2"); !errors.Is(err, event.ErrNotFound) {
-				t.Errorf("a lead that is not there: %v", err)
-			}
-		})
+	for name, key := range map[string][2]string{"reference": {"ch", lead.Ref("lead1")}, "any market": {"", "lead1"}} {
+		if l, err := db.Lead(t.Context(), key[0], key[1]); err != nil || l.ID != "lead1" || l.Market != "ch" || len(l.Messages) != 3 {
+			t.Errorf("by %s: %q of %q, %v", name, l.ID, l.Market, err)
+		}
+	}
+	if _, err := db.Lead(t.Context(), "id", "lead1"); !errors.Is(err, event.ErrNotFound) {
+		t.Errorf("another market reads it: %v", err)
+	}
+	if _, err := db.Lead(t.Context(), "ch", "lead2"); !errors.Is(err, event.ErrNotFound) {
+		t.Errorf("a lead that is not there: %v", err)
 	}
 }
 
@@ -525,6 +522,8 @@ func TestARemoteDatabaseNeedsEncryption(t *testing.T) {
 		"postgres://u:secret@localhost:1/x":                                              true,
 		"postgres://u:secret@/x?host=/nowhere":                                           true,
 		"postgres://u:secret@db.example.com:port/x":                                      false,
+		"postgres://u:pass@secret@db.example.com/x":                                      false,
+		"postgres://u:pass@secret@localhost/x":                                           false,
 		"host=db.example.com user=u password=secret dbname=x sslmode=verify-full port=1": true,
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -574,11 +573,7 @@ func TestMigrateTogetherAndAgain(t *testing.T) {
 func TestMigrationsOfTheSupabaseCLICount(t *testing.T) {
 	t.Parallel()
 	url := empty(t)
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(t.Context()) }()
+	conn := connect(t, url)
 	run := func(sql string) {
 		t.Helper()
 		if _, err := conn.Exec(t.Context(), sql); err != nil {
@@ -606,4 +601,135 @@ func TestMigrationsOfTheSupabaseCLICount(t *testing.T) {
 	s := stream{market: "ch"}
 	s.whole("lead1", `{}`)
 	record(t, db, "ch", s.events...)
+}
+
+// A start-up migration whose connections are lost in its midst goes on where it
+// was, whether the server says so or the line is cut.
+func TestMigrateOutlivesItsConnections(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(t *testing.T, l *line, database string){
+		"ended by the server": func(t *testing.T, _ *line, database string) {
+			pgtest.Exec(t, database, "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")
+		},
+		"cut": func(_ *testing.T, l *line, _ string) { l.cut() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			database := empty(t)
+			l := newLine(t, database)
+			blocker, watcher := connect(t, database), connect(t, database)
+			if _, err := blocker.Exec(t.Context(), "begin; create schema leadbus"); err != nil {
+				t.Fatal(err)
+			}
+			db := pgtest.Open(t, l.url)
+			migrated := make(chan error, 1)
+			go func() { migrated <- db.Migrate(context.Background()) }()
+			await.True(t, "the migration is under way", func() bool {
+				var waiting bool
+				err := watcher.QueryRow(t.Context(), "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')").Scan(&waiting)
+				return err == nil && waiting
+			})
+			lose(t, l, database)
+			if _, err := blocker.Exec(t.Context(), "rollback"); err != nil {
+				t.Fatal(err)
+			}
+			if err := await.Value(t, "the migration's end", migrated); err != nil {
+				t.Fatal(err)
+			}
+			s := stream{market: "ch"}
+			s.whole("lead1", `{}`)
+			record(t, db, "ch", s.events...)
+		})
+	}
+}
+
+func connect(t *testing.T, database string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+// What repeating cannot cure ends the start, and says what to look at.
+func TestAFinalErrorIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	beside := pgtest.New(t)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	path, query, _ := strings.Cut(beside, "?")
+	_, err := store.Open(ctx, path+"_gone?"+query, zerolog.Nop())
+	if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "3D000") || !strings.Contains(err.Error(), "LEADBUS_DATABASE_URL") {
+		t.Errorf("no such database: %v", err)
+	}
+	_, err = store.Open(ctx, strings.Replace(beside, "leadbus@", "stranger@", 1), zerolog.Nop())
+	if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "28000") {
+		t.Errorf("no such user: %v", err)
+	}
+	database := empty(t)
+	pgtest.Exec(t, database, "create schema leadbus create table lead (id int)")
+	if err := pgtest.Open(t, database).Migrate(ctx); err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "42P07") {
+		t.Errorf("a migration that cannot be: %v", err)
+	}
+}
+
+// line is a way to a database that can be cut.
+type line struct {
+	url   string
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+func newLine(t *testing.T, database string) *line {
+	t.Helper()
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	name := "/.s.PGSQL." + q.Get("port")
+	to, dir := q.Get("host")+name, pgtest.Dir(t)
+	listener, err := net.Listen("unix", dir+name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Set("host", dir)
+	u.RawQuery = q.Encode()
+	l := &line{url: u.String()}
+	t.Cleanup(func() { _ = listener.Close(); l.cut() })
+	go func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("unix", to)
+			if err != nil {
+				_ = near.Close()
+				continue
+			}
+			l.mu.Lock()
+			l.conns = append(l.conns, near, far)
+			l.mu.Unlock()
+			for _, ends := range [][2]net.Conn{{near, far}, {far, near}} {
+				go func() {
+					_, _ = io.Copy(ends[0], ends[1])
+					_ = ends[0].Close()
+				}()
+			}
+		}
+	}()
+	return l
+}
+
+// cut ends every connection; new ones can be made.
+func (l *line) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.conns {
+		_ = c.Close()
+	}
+	l.conns = nil
 }

@@ -80,7 +80,7 @@ type Sandbox struct {
 func Start(o Options) (*Sandbox, error) {
 	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", o.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("sandbox: listen on %s: %w; choose another address (port 0 picks a free one)", o.Addr, err)
+		return nil, fmt.Errorf("sandbox: listen on %s: %w; choose another LEADBUS_SANDBOX_ADDR (port 0 picks a free one)", o.Addr, err)
 	}
 	kept, err := openStore(o.Dir, o.Keep)
 	if err != nil {

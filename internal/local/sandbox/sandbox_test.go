@@ -321,7 +321,7 @@ func TestAnAddressInUse(t *testing.T) {
 	s := begin(t, Options{})
 	defer s.Close()
 	_, err := Start(Options{Addr: strings.TrimPrefix(s.URL(), "http://"), Log: zerolog.Nop()})
-	if err == nil || !strings.Contains(err.Error(), "choose another address") {
+	if err == nil || !strings.Contains(err.Error(), "choose another LEADBUS_SANDBOX_ADDR") {
 		t.Error(err)
 	}
 }

@@ -213,3 +213,34 @@ func TestReceiptsOfNothingOfOurs(t *testing.T) {
 	}
 	clean(t, err)
 }
+
+// Whatever a signed form holds, it is a receipt of ours or refused.
+func FuzzReceipt(f *testing.F) {
+	for _, name := range []string{"sms-delivered", "whatsapp-failed-63016"} {
+		b, err := os.ReadFile("testdata/" + name + ".form")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(status, string(b))
+	}
+	f.Add(status, "MessageSid=SM1&MessageStatus=failed&ErrorCode=-1&ErrorCode=2")
+	f.Add("/v1/twilio/status?market=%00&site=..&message=*&attempt=>", "SmsSid=&SmsStatus=%ff;a")
+	f.Add("/v1/twilio/status?market=ch&%zz", "=&&a")
+	f.Fuzz(func(t *testing.T, target, form string) {
+		form = "AccountSid=" + account + "&" + form
+		u, err := url.ParseRequestURI(target)
+		if _, bad := url.ParseQuery(form); err != nil || bad != nil || !strings.HasPrefix(target, "/") {
+			return
+		}
+		r := &http.Request{Method: http.MethodPost, URL: u, RequestURI: target, Header: http.Header{"X-Twilio-Signature": {sign(token, public+target, form)}}}
+		to, got, err := newClient("").Receipt(r, []byte(form))
+		if err != nil {
+			return
+		}
+		failed := got.State == lead.MessageFailed
+		if to.Validate() != nil || !subjects.ValidToken(got.Message) || !subjects.ValidToken(got.Attempt) || got.VendorID == "" || got.Status == "" ||
+			failed != (got.Failure != nil) || failed && (got.Failure.Class == "" || got.Failure.Reason == "") {
+			t.Errorf("accepted %+v, %+v", to, got)
+		}
+	})
+}
