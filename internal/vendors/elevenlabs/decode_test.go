@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"leadbus/internal/call"
+	"leadbus/internal/event"
 	"leadbus/internal/vendors/elevenlabs"
 )
 
@@ -228,6 +229,11 @@ func FuzzDecode(f *testing.F) {
 		h, err := elevenlabs.Decode(body)
 		if err != nil {
 			return
+		}
+		if c := h.Reported().Call; c != nil {
+			if _, err := event.NewEnded("ch", "a.ch", *c, body, time.Now()); err != nil {
+				t.Errorf("the report cannot travel: %v", err)
+			}
 		}
 		if h.Call == nil {
 			return
