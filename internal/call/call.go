@@ -95,21 +95,19 @@ func (c Call) Dispatched() bool {
 // Weight is how much a report tells of its call. Of several reports on a call
 // the heaviest stands, and of those that weigh the same the first.
 func (c Call) Weight() int {
-	n := len(c.Turns) + len(c.Tools) + len(c.Collected) + len(c.Criteria)
+	n := len(c.Turns) + len(c.Tools) + len(c.Collected) + len(c.Criteria) + min(len(c.Summary), 1)
 	for _, t := range c.Turns {
 		n += len(t.Text)
 	}
 	for _, t := range c.Tools {
-		n += one(t.Answered)
+		if t.Answered {
+			n++
+		}
 	}
-	return n + one(c.Summary != "") + one(c.Status == "done")
-}
-
-func one(yes bool) int {
-	if yes {
-		return 1
+	if c.Status == "done" {
+		n++
 	}
-	return 0
+	return n
 }
 
 // Phone reports whether it was a phone call, and no chat on a website.

@@ -66,14 +66,12 @@ type batch struct {
 	events []event.Event // one for each id, in stream order
 	bodies []string
 	leads  []string // ids, sorted: the order in which rows are locked
-	// reported are the ids of leads with a report on their call, sorted.
-	reported []string
 
 	fresh   map[key]bool // events that were not there
 	records map[string]*story.Record
 	stored  map[string]story.Record // as records were in Postgres
 	calls   story.Calls
-	anew    map[string]subjects.Lead // leads with a straggler or with news of their call, which are read back
+	anew    map[string]subjects.Lead // leads with a straggler or with a report on their call, which are read back
 }
 
 // key is what makes two events the same fact.
@@ -107,7 +105,7 @@ func newBatch(market string, events []event.Event) (*batch, error) {
 		}
 		b.bodies = append(b.bodies, clean(string(body)))
 		if story.ReportOf(e) != nil {
-			b.reported = append(b.reported, e.Lead.Lead)
+			b.anew[e.Lead.Lead] = e.Lead
 		}
 		// A call or an alarm makes no lead's row.
 		if b.records[e.Lead.Lead] == nil && !story.NoLead(e.Body) {
@@ -116,7 +114,6 @@ func newBatch(market string, events []event.Event) (*batch, error) {
 		}
 	}
 	slices.Sort(b.leads)
-	slices.Sort(b.reported)
 	return b, nil
 }
 
@@ -158,8 +155,8 @@ func (b *batch) insert(ctx context.Context, conn *pgx.Conn) error {
 	q := &pgx.Batch{}
 	become(q, b.market)
 	q.Queue(insertStubs, b.market, b.leads, sites)
-	if len(b.reported) > 0 {
-		q.Queue(lockCalls, b.market, b.reported)
+	if len(b.anew) > 0 {
+		q.Queue(lockCalls, b.market, slices.Sorted(maps.Keys(b.anew)))
 	}
 	leads.read(q, leads.lock, b.market, b.leads, func(l story.Lead) { b.records[l.ID].Lead = l })
 	b.queueEvents(q).Query(func(rows pgx.Rows) error {
@@ -205,12 +202,8 @@ func readParts(q *pgx.Batch, market string, ids []string, records map[string]*st
 func (b *batch) reduce(ctx context.Context, conn *pgx.Conn) error {
 	straggling := map[string]bool{}
 	for _, e := range b.events {
-		switch {
-		case !b.fresh[keyOf(e)]:
-		case !story.NoLead(e.Body) && e.Seq <= b.records[e.Lead.Lead].Lead.LastSeq:
+		if b.fresh[keyOf(e)] && !story.NoLead(e.Body) && e.Seq <= b.records[e.Lead.Lead].Lead.LastSeq {
 			straggling[e.Lead.Lead] = true
-			b.anew[e.Lead.Lead] = e.Lead
-		case story.ReportOf(e) != nil:
 			b.anew[e.Lead.Lead] = e.Lead
 		}
 	}

@@ -169,10 +169,7 @@ func (s *Scanner) scan(ctx context.Context, d event.Delivery, st *site.Site) (*e
 	if err != nil {
 		return nil, err
 	}
-	report := &d.Event // a replica of the stream may lag behind
-	if e := story.Heaviest(append(events, d.Event), subjects.CallEnded); e != nil {
-		report = e
-	}
+	report := story.Heaviest(append(events, d.Event), subjects.CallEnded) // a replica of the stream may lag behind
 	c := report.Body.(*event.Ended).Call
 	var before *event.Scanned
 	if e := story.Heaviest(events, subjects.CallScanned); e != nil {

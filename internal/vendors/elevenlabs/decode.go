@@ -30,11 +30,13 @@ func Decode(body []byte) (Hook, error) {
 		c := conversation(data)
 		h.Call = &c
 	case NeverConnected:
-		// Twilio's status callback, or the fields of a SIP call.
+		// The call never became a conversation. It has Twilio's status callback, or
+		// the fields of a SIP call.
 		b := data.object("metadata").object("body")
-		h.Failure = &Failure{
-			Reason: data.text("failure_reason"), CallSID: b.text("CallSid", "call_sid"),
-			From: b.text("From", "from_number"), To: b.text("To", "to_number"),
+		h.Call = &call.Call{
+			ID: h.ConversationID, AgentID: h.AgentID, StartedAt: h.At, Direction: "outbound",
+			Status: "failed", Error: data.text("failure_reason"), CallSID: b.text("CallSid", "call_sid"),
+			Called: b.text("From", "from_number"), CallerID: b.text("To", "to_number"),
 		}
 	case voiceGoes, voiceGone:
 		h.Voice = &call.Voice{ID: data.text("voice_id"), Name: data.text("voice_name", "name")}

@@ -37,8 +37,7 @@ type Hook struct {
 	At             time.Time // zero when the vendor did not say
 	AgentID        string
 	ConversationID string
-	Call           *call.Call // of PostCall
-	Failure        *Failure   // of NeverConnected
+	Call           *call.Call // of PostCall and NeverConnected
 	Voice          *call.Voice
 }
 
@@ -54,24 +53,10 @@ const (
 // fetched.
 func (h Hook) Reported() call.Report {
 	r := call.Report{Type: h.Type, Voice: h.Voice}
-	switch f := h.Failure; {
-	case h.Call != nil && (h.Call.Status == "" || call.Over(h.Call.Status)):
-		r.Call = h.Call
-	case f != nil:
-		r.Call = &call.Call{
-			ID: h.ConversationID, AgentID: h.AgentID, StartedAt: h.At, Direction: "outbound", Status: "failed", Error: f.Reason,
-			CallSID: f.CallSID, Called: f.From, CallerID: f.To,
-		}
+	if c := h.Call; c != nil && (c.Status == "" || call.Over(c.Status)) {
+		r.Call = c
 	}
 	return r
-}
-
-// Failure is an outbound call that never became a conversation.
-type Failure struct {
-	Reason  string // busy, no-answer, unknown
-	CallSID string
-	From    string
-	To      string
 }
 
 // Verify checks a webhook's signature, "t=<unix seconds>,v0=<hex>", over the

@@ -20,7 +20,7 @@ func (v view) judge() (bool, string) {
 		return false, "outbound"
 	case v.callerTurns(0) < 2:
 		return false, "fewer than two caller turns"
-	case v.seconds < 20:
+	case v.seconds > 0 && v.seconds < 20: // else nobody knows
 		return false, "under 20 s"
 	}
 	kind := v.kind()
