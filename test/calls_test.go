@@ -116,7 +116,7 @@ func everywhere(v any, odd []any, hand func(any)) {
 // gone stands for a field that is left out.
 const gone = "\x00gone"
 
-// Every authentic report is stored, whatever is null, empty, missing or of
+// Every authentic report on a finished call is stored, whatever is null, empty, missing or of
 // another type in it, and neither edge nor scanner minds.
 func TestReportsOfAnyShape(t *testing.T) {
 	s := start(t, settings(t))
@@ -153,6 +153,12 @@ func TestReportsOfAnyShape(t *testing.T) {
 			}
 			if status := s.report(t, body, time.Now()); status != http.StatusOK {
 				t.Errorf("%s, variant %d: status %d: %.300s", name, n, status, body)
+			}
+			// Of another type, or not over: kept nowhere.
+			kind, named := m["type"].(string)
+			data, _ := m["data"].(map[string]any)
+			if named && kind != o["type"] || data["status"] != nil && data["status"] != o["data"].(map[string]any)["status"] {
+				return
 			}
 			if conversation != "" {
 				want[lead.NewID(site, conversation)] = true
@@ -305,6 +311,66 @@ func TestGoodbyeBeforeTheTool(t *testing.T) {
 	})
 	if n := len(s.kinds(t, "ch", subjects.Received)); n != 1 {
 		t.Errorf("%d leads, want 1", n)
+	}
+}
+
+// Reports on one call come piece by piece. Only the finished ones count, the
+// fullest stands everywhere, its customer is saved once, and the owner reads it.
+func TestReportsComePieceByPiece(t *testing.T) {
+	s := start(t, settings(t))
+	st := s.Catalog.Sites[site1]
+	play, err := scenario.Build(scenario.Goodbye, scenario.Site{
+		Language: "fr", AgentID: st.Agent.ID, DID: st.DID, Brand: st.Brand, Greeting: st.Agent.FirstMessage["fr"], Service: "fuite d'eau", Place: "Carouge",
+	}, scenario.Call{ConversationID: "conv_pieces", Caller: "+41781240001", Name: "Zoé Zbinden", Ended: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	piece := func(kind, status string, turns int) {
+		t.Helper()
+		var data map[string]any
+		if err := json.Unmarshal(play.Conversation(), &data); err != nil {
+			t.Fatal(err)
+		}
+		data["status"] = status
+		if turns > 0 {
+			data["transcript"], data["analysis"] = data["transcript"].([]any)[:turns], nil
+		}
+		body, err := json.Marshal(map[string]any{"type": kind, "event_timestamp": time.Now().Unix(), "data": data})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status := s.report(t, append([]byte("\ufeff"), body...), time.Now()); status != http.StatusOK {
+			t.Errorf("status %d", status)
+		}
+	}
+	id := lead.NewID(site1, "conv_pieces")
+	piece("post_call_sentiment", "done", 0)
+	piece(elevenlabs.PostCall, "processing", 2)
+	piece(elevenlabs.PostCall, "done", 2)
+	await.True(t, "the cut transcript is scanned", func() bool { return s.kinds(t, "ch", subjects.CallScanned)[id] == 1 })
+	piece(elevenlabs.PostCall, "done", 0)
+	piece(elevenlabs.PostCall, "done", 0)
+	piece(elevenlabs.PostCall, "done", 2)
+	saved := func() (n int, providers int) {
+		for _, m := range s.sandboxMessages(t) {
+			if m.Channel == "email" && m.To == st.Owner.Email && strings.Contains(m.Text, "A request was saved") {
+				n++
+			}
+			if m.Channel == "whatsapp" {
+				providers++
+			}
+		}
+		return n, providers
+	}
+	await.True(t, "the owner and a provider are told", func() bool { n, providers := saved(); return n > 0 && providers > 0 })
+	if n, providers := saved(); n != 1 || providers != 1 {
+		t.Errorf("the owner was told %d times, providers %d times", n, providers)
+	}
+	if ended, scans, leads := s.kinds(t, "ch", subjects.CallEnded)[id], s.kinds(t, "ch", subjects.CallScanned)[id], s.kinds(t, "ch", subjects.Received)[id]; ended != 2 || scans != 2 || leads != 1 {
+		t.Errorf("%d reports, %d scans and %d leads, want 2, 2 and 1", ended, scans, leads)
+	}
+	if n := s.metric(t, "leadbus_dead_letters"); n != 0 {
+		t.Errorf("%v events were given up", n)
 	}
 }
 

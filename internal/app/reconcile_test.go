@@ -18,6 +18,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"leadbus/internal/call"
 	"leadbus/internal/engine/bus"
 	"leadbus/internal/engine/process"
 	"leadbus/internal/event"
@@ -580,6 +581,9 @@ func TestLeadsAndMessagesThatStopped(t *testing.T) {
 		scan.Scan.Recovered = scan.Status != ""
 		r.tell(subjects.CallScanned, id, "1", time.Now(), &scan)
 	}
+	// A fuller report shows that it was no request.
+	r.tell(subjects.CallScanned, "fuller", "1", time.Now(), &event.Scanned{Scan: call.Scan{Eligible: true}})
+	r.tell(subjects.CallScanned, "fuller", "2", time.Now(), &event.Scanned{Scan: call.Scan{Why: "spam"}})
 	r.tell(subjects.Received, "came", "1", time.Now(), &event.Received{})
 	r.tell(subjects.ReviewRequested, "came", "1", time.Now(), &event.Decided{})
 

@@ -60,7 +60,7 @@ type wiring struct {
 	server    *bus.Server // in-process broker; nil with an external one
 	twilio    *twilio.Client
 	mailgun   *mailgun.Client
-	postCall  func(r *http.Request, body []byte) (*call.Call, error)
+	postCall  func(r *http.Request, body []byte) (call.Report, error)
 	noReports bool // on calls, for want of their secret
 	links     *link.Signer
 	public    string // URL of the edge
@@ -91,15 +91,15 @@ func (j *wiring) vendors(v VendorSettings) {
 		APIKey: string(v.MailgunAPIKey), SigningKey: string(v.MailgunSigningKey), APIBase: v.MailgunURL,
 	})
 	j.noReports = v.ElevenLabsWebhookSecret == ""
-	j.postCall = func(r *http.Request, body []byte) (*call.Call, error) {
+	j.postCall = func(r *http.Request, body []byte) (call.Report, error) {
 		signature := r.Header.Get(elevenlabs.SignatureHeader)
 		tolerance := cmp.Or(v.ElevenLabsTolerance, time.Hour)
 		if err := elevenlabs.Verify(string(v.ElevenLabsWebhookSecret), signature, body, time.Now(), tolerance); err != nil {
-			return nil, err
+			return call.Report{}, err
 		}
 		h, err := elevenlabs.Decode(body)
 		if err != nil {
-			return nil, err
+			return call.Report{}, err
 		}
 		return h.Reported(), nil
 	}

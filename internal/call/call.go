@@ -5,6 +5,7 @@ package call
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -89,6 +90,49 @@ func (c Call) Dispatched() bool {
 		}
 	}
 	return false
+}
+
+// Weight is how much a report tells of its call. Of several reports on a call
+// the heaviest stands, and of those that weigh the same the first.
+func (c Call) Weight() int {
+	n := len(c.Turns) + len(c.Tools) + len(c.Collected) + len(c.Criteria) + min(len(c.Summary), 1)
+	for _, t := range c.Turns {
+		n += len(t.Text)
+	}
+	for _, t := range c.Tools {
+		if t.Answered {
+			n++
+		}
+	}
+	if c.Status == "done" {
+		n++
+	}
+	return n
+}
+
+// Phone reports whether it was a phone call, and no chat on a website.
+func (c Call) Phone() bool { return c.Direction != "" || c.CallSID != "" || c.CallerID != "" }
+
+// Transferred reports whether the agent put the caller through to a person.
+func (c Call) Transferred() bool {
+	return slices.ContainsFunc(c.Tools, func(t ToolUse) bool {
+		return t.Name == "transfer_to_number" && t.Ran && t.Answered && !t.Failed
+	})
+}
+
+// Report is what the voice vendor tells of its own accord. It may be neither of
+// the two: then nothing of it is kept.
+type Report struct {
+	Type  string // the vendor's name for it
+	Call  *Call  // that has ended
+	Voice *Voice // that goes
+}
+
+// Voice is an agent's voice that the vendor takes away.
+type Voice struct {
+	ID   string    `json:"id"`
+	Name string    `json:"name,omitempty"`
+	Goes time.Time `json:"goes,omitzero"` // when the vendor tells
 }
 
 // Finding is something that a call shows to be wrong, or not to be as it should.

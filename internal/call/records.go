@@ -16,7 +16,11 @@ type Conversation struct {
 }
 
 // Over reports whether it has ended and is analysed.
-func (c Conversation) Over() bool { return c.Status == "done" || c.Status == "failed" }
+func (c Conversation) Over() bool { return Over(c.Status) }
+
+// Over reports whether a status is that of a conversation that has ended and is
+// analysed.
+func Over(status string) bool { return status == "done" || status == "failed" }
 
 // EndedAt is when it ended.
 func (c Conversation) EndedAt() time.Time {

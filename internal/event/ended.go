@@ -16,7 +16,9 @@ import (
 const maxEnded = 1_000_000
 
 // NewEnded is the event of a finished call at the site of its agent, whoever
-// reports it: one call has one id. raw is the vendor's report as it came; it is
+// reports it. Reports that tell as much of a call have one id, and one that tells
+// more has another. A call without a start, or with one to come, began when its
+// report came. raw is the vendor's report as it came; it is
 // left out when the event gets too large with it, then the end of what was said
 // is, and the transcript says so.
 func NewEnded(market, site string, c call.Call, raw []byte, at time.Time) (Event, error) {
@@ -25,6 +27,9 @@ func NewEnded(market, site string, c call.Call, raw []byte, at time.Time) (Event
 		c.ID = "body\x00" + string(raw)
 	}
 	id := lead.NewID(site, c.ID)
+	if c.StartedAt.IsZero() || c.StartedAt.After(at.AddDate(0, 0, 1)) {
+		c.StartedAt = at.UTC()
+	}
 	if len(c.ID) > 200 { // no id of a vendor's is that long
 		c.ID = ""
 	}
@@ -38,7 +43,7 @@ func NewEnded(market, site string, c call.Call, raw []byte, at time.Time) (Event
 	}
 	body := &Ended{Call: c, Raw: zipped.Bytes()}
 	e := Event{
-		ID: subjects.CallEnded + "-" + id, At: at.UTC(), Body: body,
+		ID: fmt.Sprintf("%s-%s-%d", subjects.CallEnded, id, c.Weight()), At: at.UTC(), Body: body,
 		Lead: subjects.Lead{Market: market, Site: site, Event: subjects.CallEnded, Lead: id},
 	}
 	for {
@@ -54,6 +59,13 @@ func NewEnded(market, site string, c call.Call, raw []byte, at time.Time) (Event
 			return Event{}, fmt.Errorf("the report on call %s is too large without what was said", id)
 		}
 	}
+}
+
+// NewVoice is the event of a voice that the vendor takes away.
+func NewVoice(market, site string, v call.Voice, at time.Time) (Event, error) {
+	to := subjects.Lead{Market: market, Site: site, Event: subjects.CallEnded, Lead: lead.NewID(site, "voice\x00"+v.ID)}
+	id, err := ContentID(to.Event, to.Lead, v)
+	return Event{ID: id, At: at.UTC(), Lead: to, Body: &Ended{Voice: &v}}, err
 }
 
 // shorten halves what is largest of a call; false when nothing is left.

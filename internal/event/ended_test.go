@@ -10,7 +10,7 @@ import (
 )
 
 // A report of any size becomes an event that the bus takes, with as much of it
-// as fits, under one id.
+// as fits, under one lead.
 func TestAReportFits(t *testing.T) {
 	long := call.Call{ID: "conv_1", AgentID: "agent_1", Summary: strings.Repeat("é", 400_000)}
 	for i := range 20_000 {
@@ -48,9 +48,62 @@ func TestAReportFits(t *testing.T) {
 		if turns == 1 && got.Call.Turns[0].Text != "Bonjour" {
 			t.Errorf("%s: %+v", name, got.Call.Turns)
 		}
-		ids[e.ID] = true
+		ids[e.Lead.Lead] = true
 	}
 	if len(ids) != 1 {
-		t.Errorf("one call has the ids %v", ids)
+		t.Errorf("one call has the leads %v", ids)
+	}
+}
+
+// The same report is a repeat, whenever and by whomever it comes; one that tells
+// more of the call is news.
+func TestAFullerReportIsNoRepeat(t *testing.T) {
+	now := time.Now()
+	id := func(at time.Time, raw string, change func(*call.Call)) string {
+		c := call.Call{ID: "conv_1", AgentID: "agent_1", Status: "done", StartedAt: now.Add(-time.Minute), Turns: []call.Turn{{Who: call.Agent, Text: "Bonjour"}}}
+		if change != nil {
+			change(&c)
+		}
+		e, err := NewEnded("ch", "a.ch", c, []byte(raw), at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e.ID
+	}
+	first := id(now, "webhook", nil)
+	if again := id(now.Add(time.Hour), "fetched", nil); again != first {
+		t.Errorf("the same report has the ids %s and %s", first, again)
+	}
+	for name, more := range map[string]func(*call.Call){
+		"a turn":            func(c *call.Call) { c.Turns = append(c.Turns, call.Turn{Who: call.Caller, Text: "Allô"}) },
+		"the rest of one":   func(c *call.Call) { c.Turns[0].Text += ", ici le plombier" },
+		"a tool":            func(c *call.Call) { c.Tools = []call.ToolUse{{Name: call.Tool}} },
+		"what was gathered": func(c *call.Call) { c.Collected = map[string]string{"city": "Carouge"} },
+		"the summary":       func(c *call.Call) { c.Summary = "Une fuite." },
+	} {
+		if fuller := id(now, "webhook", more); fuller == first {
+			t.Errorf("with %s the report has the same id", name)
+		}
+	}
+}
+
+// A call that has no start, or begins long after its report, began when that
+// came.
+func TestAStartToComeIsIgnored(t *testing.T) {
+	now := time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
+	before := now.Add(-time.Minute)
+	for name, c := range map[string]struct{ start, want time.Time }{
+		"none":              {time.Time{}, now},
+		"next year":         {now.AddDate(1, 0, 0), now},
+		"the year 10000":    {time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), now},
+		"a minute ago":      {before, before},
+		"a clock's mistake": {now.Add(time.Minute), now.Add(time.Minute)},
+	} {
+		e, err := NewEnded("ch", "a.ch", call.Call{ID: "conv_1", StartedAt: c.start}, nil, now)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if got := e.Body.(*Ended).Call.StartedAt; !got.Equal(c.want) {
+			t.Errorf("%s: the call began %s, want %s", name, got, c.want)
+		}
 	}
 }

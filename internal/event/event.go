@@ -83,6 +83,10 @@ type (
 		// Raw is the vendor's report as it came, compressed with gzip; empty
 		// when even so it is too large for the bus.
 		Raw []byte `json:"raw,omitempty"`
+		// Voice, instead of a call, is one that the vendor takes away. It has no
+		// kind of its own: a role of an earlier version gives up what it does
+		// not know.
+		Voice *call.Voice `json:"voice,omitempty"`
 	}
 
 	// Scanned is what the scanner made of a call (CallScanned).
@@ -96,6 +100,8 @@ type (
 		// rebuilt and sent on, "asked" when it waits for the owner.
 		Status   string `json:"status,omitempty"`
 		Provider string `json:"provider,omitempty"` // the matched one's name
+		// Before counts the scans of reports that told less of the call.
+		Before int `json:"before,omitempty"`
 	}
 
 	// Raised calls the owner for an alarm (AlarmRaised).

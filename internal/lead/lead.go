@@ -120,6 +120,12 @@ func (l Lead) Another(later Lead) bool {
 	return l.Phone.CallerID != "" && later.Phone.CallerID != "" && l.Phone.CallerID != later.Phone.CallerID
 }
 
+// Flags of a rebuilt lead that no provider hears of without the owner's word.
+const (
+	FlagTransferred = "transferred" // a person has the caller
+	FlagNoPhoneCall = "no_phone_call"
+)
+
 // Test reports whether nobody demanded the lead.
 func (l Lead) Test() bool { return slices.Contains(l.Flags, FlagTest) }
 

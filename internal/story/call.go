@@ -5,10 +5,11 @@ import (
 
 	"leadbus/internal/call"
 	"leadbus/internal/event"
+	"leadbus/internal/subjects"
 )
 
-// The rows of a call. A call is reported once and scanned once, so they are
-// written once.
+// The rows of a call. A report that tells more of it, and the scan of that,
+// replace them.
 type (
 	// Call is a finished call without what names the caller.
 	Call struct {
@@ -76,12 +77,11 @@ func NoLead(body any) bool {
 	return false
 }
 
-// Add adds the rows that a call's event makes.
-func (c *Calls) Add(e event.Event) {
-	id := e.Lead.Lead
-	switch b := e.Body.(type) {
-	case *event.Ended:
-		k := b.Call
+// Add adds the rows of a call, which follow from all events of its lead: from
+// its heaviest report, and from the scan of that.
+func (c *Calls) Add(events []event.Event) {
+	if e := Heaviest(events, subjects.CallEnded); e != nil {
+		id, k := e.Lead.Lead, e.Body.(*event.Ended).Call
 		k.Site, k.StartedAt = e.Lead.Site, micros(k.StartedAt)
 		c.Calls = append(c.Calls, &Call{id, k})
 		c.Persons = append(c.Persons, &CallPerson{Lead: id, CallerID: k.CallerID, Called: k.Called, Summary: k.Summary, Criteria: k.Criteria, Collected: k.Collected})
@@ -91,10 +91,37 @@ func (c *Calls) Add(e event.Event) {
 		for n, t := range k.Tools {
 			c.Tools = append(c.Tools, &Tool{id, n, t, string(t.Params)})
 		}
-	case *event.Scanned:
+	}
+	if e := Heaviest(events, subjects.CallScanned); e != nil {
+		id, b := e.Lead.Lead, e.Body.(*event.Scanned)
 		c.Scans = append(c.Scans, &Scan{id, e.Lead.Site, b.Scan, micros(e.At)})
 		for n, f := range b.Scan.Findings {
 			c.Findings = append(c.Findings, &Finding{id, n, f})
 		}
 	}
+}
+
+// Heaviest is, of the events of a kind in stream order, the first whose report
+// tells most of its call; nil without one.
+func Heaviest(events []event.Event, kind string) (found *event.Event) {
+	most := -1
+	for i, e := range events {
+		if c := ReportOf(e); c != nil && e.Lead.Event == kind && c.Weight() > most {
+			found, most = &events[i], c.Weight()
+		}
+	}
+	return found
+}
+
+// ReportOf is the report on a call that an event carries; nil of any other.
+func ReportOf(e event.Event) *call.Call {
+	switch b := e.Body.(type) {
+	case *event.Ended:
+		if b.Voice == nil {
+			return &b.Call
+		}
+	case *event.Scanned:
+		return &b.Call
+	}
+	return nil
 }

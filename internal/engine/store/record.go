@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -70,6 +71,7 @@ type batch struct {
 	records map[string]*story.Record
 	stored  map[string]story.Record // as records were in Postgres
 	calls   story.Calls
+	anew    map[string]subjects.Lead // leads with a straggler or with a report on their call, which are read back
 }
 
 // key is what makes two events the same fact.
@@ -78,7 +80,10 @@ type key struct{ lead, id string }
 func keyOf(e event.Event) key { return key{e.Lead.Lead, e.ID} }
 
 func newBatch(market string, events []event.Event) (*batch, error) {
-	b := &batch{market: market, fresh: map[key]bool{}, records: map[string]*story.Record{}, stored: map[string]story.Record{}}
+	b := &batch{
+		market: market, fresh: map[key]bool{}, records: map[string]*story.Record{}, stored: map[string]story.Record{},
+		anew: map[string]subjects.Lead{},
+	}
 	b.events = slices.Clone(events)
 	slices.SortStableFunc(b.events, func(a, b event.Event) int { return cmp.Compare(a.Seq, b.Seq) })
 	seen := map[key]bool{}
@@ -99,6 +104,9 @@ func newBatch(market string, events []event.Event) (*batch, error) {
 			return nil, err
 		}
 		b.bodies = append(b.bodies, clean(string(body)))
+		if story.ReportOf(e) != nil {
+			b.anew[e.Lead.Lead] = e.Lead
+		}
 		// A call or an alarm makes no lead's row.
 		if b.records[e.Lead.Lead] == nil && !story.NoLead(e.Body) {
 			b.records[e.Lead.Lead] = &story.Record{}
@@ -116,6 +124,8 @@ const (
 	insertStubs = `insert into leadbus.lead (market, id, site)
 		select $1::text, u.id, u.site from unnest($2::text[], $3::text[]) as u (id, site)
 		on conflict (market, id) do nothing`
+	// A call may have no lead's row to meet on.
+	lockCalls = `select pg_advisory_xact_lock(hashtextextended($1 || ' ' || u.id, 0)) from unnest($2::text[]) as u (id)`
 	// An event published again after the stream forgot its id has two
 	// places in the stream; the first one counts, whichever arrived first.
 	insertEvents = `insert into leadbus.event as e (market, lead, id, seq, kind, at)
@@ -145,6 +155,9 @@ func (b *batch) insert(ctx context.Context, conn *pgx.Conn) error {
 	q := &pgx.Batch{}
 	become(q, b.market)
 	q.Queue(insertStubs, b.market, b.leads, sites)
+	if len(b.anew) > 0 {
+		q.Queue(lockCalls, b.market, slices.Sorted(maps.Keys(b.anew)))
+	}
 	leads.read(q, leads.lock, b.market, b.leads, func(l story.Lead) { b.records[l.ID].Lead = l })
 	b.queueEvents(q).Query(func(rows pgx.Rows) error {
 		var k key
@@ -189,15 +202,9 @@ func readParts(q *pgx.Batch, market string, ids []string, records map[string]*st
 func (b *batch) reduce(ctx context.Context, conn *pgx.Conn) error {
 	straggling := map[string]bool{}
 	for _, e := range b.events {
-		if story.NoLead(e.Body) {
-			if b.fresh[keyOf(e)] {
-				b.calls.Add(e)
-			}
-			continue
-		}
-		r := b.records[e.Lead.Lead]
-		if b.fresh[keyOf(e)] && e.Seq <= r.Lead.LastSeq {
+		if b.fresh[keyOf(e)] && !story.NoLead(e.Body) && e.Seq <= b.records[e.Lead.Lead].Lead.LastSeq {
 			straggling[e.Lead.Lead] = true
+			b.anew[e.Lead.Lead] = e.Lead
 		}
 	}
 	touched := map[string]bool{}
@@ -213,18 +220,10 @@ func (b *batch) reduce(ctx context.Context, conn *pgx.Conn) error {
 		}
 	}
 	b.leads = slices.DeleteFunc(b.leads, func(id string) bool { return !touched[id] })
-	if len(straggling) == 0 {
+	if len(b.anew) == 0 {
 		return nil
 	}
-	return b.reduceAnew(ctx, conn, straggling)
-}
-
-func (b *batch) reduceAnew(ctx context.Context, conn *pgx.Conn, straggling map[string]bool) error {
-	var ids []string
-	for id := range straggling {
-		ids = append(ids, id)
-	}
-	rows, err := conn.Query(ctx, selectEvents, b.market, ids)
+	rows, err := conn.Query(ctx, selectEvents, b.market, slices.Collect(maps.Keys(b.anew)))
 	if err != nil {
 		return err
 	}
@@ -232,22 +231,25 @@ func (b *batch) reduceAnew(ctx context.Context, conn *pgx.Conn, straggling map[s
 	var id, kind, body string
 	var seq uint64
 	_, err = pgx.ForEachRow(rows, []any{&id, &kind, &seq, &body}, func() error {
-		subject := subjects.Lead{Market: b.market, Site: b.records[id].Lead.Site, Event: kind, Lead: id}
+		subject := b.anew[id]
+		subject.Event = kind
 		e, err := event.Decode(subject.String(), seq, []byte(body))
 		if err != nil {
 			return event.Permanent(fmt.Errorf("read event %d back: %w", seq, err))
 		}
-		if !story.NoLead(e.Body) {
-			all[id] = append(all[id], e)
-		}
+		all[id] = append(all[id], e)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
 	for id, events := range all {
-		*b.records[id] = story.Of(events)
-		delete(b.stored, id) // all of it is written
+		slices.SortFunc(events, func(a, b event.Event) int { return cmp.Compare(a.Seq, b.Seq) })
+		b.calls.Add(events)
+		if straggling[id] {
+			*b.records[id] = story.Of(events)
+			delete(b.stored, id) // all of it is written
+		}
 	}
 	return nil
 }
@@ -282,6 +284,11 @@ func (b *batch) queueRows(q *pgx.Batch) error {
 		}
 		o = append(o, changed(r.Offers, stored.Offers)...)
 		m = append(m, changed(r.Messages, stored.Messages)...)
+	}
+	if len(b.anew) > 0 { // fewer rows may follow from the heavier report
+		for _, t := range []string{"call_turn", "call_tool", "finding"} {
+			q.Queue("delete from leadbus."+t+" where market = $1 and lead = any($2)", b.market, slices.Collect(maps.Keys(b.anew)))
+		}
 	}
 	return errors.Join(
 		leads.write(q, b.market, l), persons.write(q, b.market, p), offers.write(q, b.market, o),

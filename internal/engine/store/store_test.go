@@ -19,6 +19,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"leadbus/internal/call"
 	"leadbus/internal/engine/localpg/pgtest"
 	"leadbus/internal/engine/store"
 	"leadbus/internal/event"
@@ -359,6 +360,17 @@ func TestAReplayMakesTheSameRows(t *testing.T) {
 	for i := range 8 {
 		s.whole(fmt.Sprintf("lead%d", i), `{"a":1}`)
 	}
+	// Two calls, of which reports came that tell more, and then the first again.
+	for _, id := range []string{"lead0", "call"} {
+		thin := call.Call{ID: "conv_" + id, Turns: []call.Turn{{Who: call.Agent, Text: "Bonjour"}}, Tools: []call.ToolUse{{Name: "lookup"}, {Name: "lookup"}}}
+		full := thin
+		full.Tools, full.Turns = thin.Tools[:1], append(slices.Clone(thin.Turns), call.Turn{Who: call.Caller, Text: "J'ai une fuite."})
+		s.add(id, subjects.CallEnded, &event.Ended{Call: thin})
+		s.add(id, subjects.CallScanned, &event.Scanned{Call: thin, Scan: call.Scan{Why: "short", Findings: []call.Finding{{Detector: call.Short}, {Detector: call.Loop}}}})
+		s.add(id, subjects.CallEnded, &event.Ended{Call: full})
+		s.add(id, subjects.CallScanned, &event.Scanned{Call: full, Scan: call.Scan{Eligible: true, Findings: []call.Finding{{Detector: call.MissedDispatch}}}})
+		s.add(id, subjects.CallEnded, &event.Ended{Call: thin})
+	}
 	// The stream had forgotten an id and took the event again.
 	again := s.events[3]
 	again.Seq, again.At = uint64(len(s.events)+1), start.Add(time.Hour)
@@ -369,6 +381,11 @@ func TestAReplayMakesTheSameRows(t *testing.T) {
 	want := pgtest.Rows(t, at)
 	if len(want["lead"]) != 8 || len(want["message"]) != 24 || len(want["event"]) != len(s.events)-1 {
 		t.Fatalf("%d leads, %d messages, %d events", len(want["lead"]), len(want["message"]), len(want["event"]))
+	}
+	for table, n := range map[string]int{"call": 2, "call_person": 2, "call_turn": 4, "call_tool": 2, "call_scan": 2, "finding": 2} {
+		if len(want[table]) != n || strings.Contains(fmt.Sprint(want[table]), call.Loop) {
+			t.Errorf("%s holds %v", table, want[table])
+		}
 	}
 	for name, order := range map[string]func([]event.Event) [][]event.Event{
 		"one by one": func(all []event.Event) [][]event.Event { return slices.Collect(slices.Chunk(all, 1)) },

@@ -17,6 +17,7 @@ const (
 	ToolError               = "tool-error"                // the agent's tool fails; About is the agent
 	NotRescued              = "not-rescued"               // a missed lead waits for the owner's answer
 	UnknownAgent            = "unknown-agent"             // calls of an agent that no site has; About is the agent
+	VoiceRemoved            = "voice-removed"             // the voice vendor takes a voice away; About is the voice
 	CallWithoutConversation = "call-without-conversation" // the agent never answered a call
 	CallWithoutEnd          = "call-without-end"          // the voice vendor never finished a call
 	LeadWithoutOffer        = "lead-without-offer"        // a lead is stuck

@@ -67,10 +67,9 @@ type Options struct {
 	Publisher Publisher
 	Twilio    Receipts
 	Mailgun   Receipts
-	// PostCall verifies the voice vendor's report on a call and reads it; nil
-	// and no error is a report of which nothing is kept. An error is
+	// PostCall verifies the voice vendor's report and reads it. An error is
 	// event.ErrUnauthenticated or says what is wrong with the body.
-	PostCall func(r *http.Request, body []byte) (*call.Call, error)
+	PostCall func(r *http.Request, body []byte) (call.Report, error)
 	// Secret is the secret of a site's tool call; empty means none is
 	// configured, and then every call is refused.
 	Secret func(domain string) string
@@ -254,13 +253,14 @@ func (e *edge) internal(err error, a *access) *refusal {
 	return &refusal{http.StatusInternalServerError, "this is our fault; please send it again"}
 }
 
-// read takes the body, at most so many bytes of it.
+// read takes the body, at most so many bytes of it; of one that is refused it
+// answers what it has read.
 func read(w http.ResponseWriter, r *http.Request, most int64) ([]byte, *refusal) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	var tooBig *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooBig):
-		return nil, &refusal{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d KiB", most>>10)}
+		return body, &refusal{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d KiB", most>>10)}
 	case err != nil:
 		return nil, &refusal{http.StatusBadRequest, "the body ended early"}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"leadbus/internal/call"
 	"leadbus/internal/engine/bus"
 	"leadbus/internal/engine/bus/bustest"
 	"leadbus/internal/event"
@@ -22,6 +23,7 @@ import (
 	"leadbus/internal/role/edge"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
+	"leadbus/internal/vendors/elevenlabs"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -60,6 +62,10 @@ func newDesk(t *testing.T) *desk {
 				"a.ch": {Domain: "a.ch", Market: "ch", Brand: "Plombiers & Cie", Owner: owner, Services: []site.SiteService{{ID: "plumbing.leak"}}},
 			},
 			Services: map[string]*site.Service{"plumbing.leak": {ID: "plumbing.leak", Names: map[string]string{"en": "Water leak"}}},
+		},
+		PostCall: func(_ *http.Request, body []byte) (call.Report, error) {
+			h, err := elevenlabs.Decode(body)
+			return h.Reported(), err
 		},
 		Publisher: spool, Links: d.links, Secret: func(string) string { return "" },
 		Now: func() time.Time { return now }, Log: zerolog.Nop(), Registry: prometheus.NewRegistry(),

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/site"
+	"leadbus/internal/story"
 	"leadbus/internal/subjects"
 	"leadbus/internal/understand/intake"
 )
@@ -48,7 +50,14 @@ func (s *Scanner) rebuild(st *site.Site, id string, c call.Call, at time.Time) l
 		req.Language = c.Language
 	}
 	s.listen(st, &req, c)
-	return s.reader.Understand(st, id, req, at, []string{lead.FlagRecovered})
+	flags := []string{lead.FlagRecovered}
+	if c.Transferred() {
+		flags = append(flags, lead.FlagTransferred)
+	}
+	if !c.Phone() {
+		flags = append(flags, lead.FlagNoPhoneCall)
+	}
+	return s.reader.Understand(st, id, req, at, flags)
 }
 
 // listen fills in what is missing from what the caller said.
@@ -92,22 +101,21 @@ func cut(s string, most int) string {
 	return strings.ToValidUTF8(s[:most], "")
 }
 
-// resolved reports whether somebody can be sent.
+// resolved reports whether somebody can be sent, and the owner need not be asked:
+// a person may already look after a caller who was put through, and who chats on
+// the website is less sure to be a customer.
 func resolved(l lead.Lead) bool {
-	return l.Phone.E164 != "" && l.Service.ID != "" && l.Place.ID != ""
+	return l.Phone.E164 != "" && l.Service.ID != "" && l.Place.ID != "" &&
+		!slices.Contains(l.Flags, lead.FlagTransferred) && !slices.Contains(l.Flags, lead.FlagNoPhoneCall)
 }
 
-// received publishes a lead as the edge does a tool call's.
-func (s *Scanner) received(ctx context.Context, to subjects.Lead, l lead.Lead, at time.Time) error {
+// received is the event of a rebuilt lead, as the edge makes one of a tool call.
+func received(to subjects.Lead, l lead.Lead, at time.Time) (event.Event, error) {
 	raw, err := json.Marshal(l.Request)
 	if err != nil {
-		return err
+		return event.Event{}, err
 	}
-	e, err := event.NewReceived(to, l, l.Request, raw, at, "")
-	if err != nil {
-		return err
-	}
-	return event.PublishOnce(ctx, s.Stream, e)
+	return event.NewReceived(to, l, l.Request, raw, at, "")
 }
 
 // answered does what an owner decided.
@@ -126,10 +134,11 @@ func (s *Scanner) answered(ctx context.Context, d event.Delivery, a event.Answer
 		if err != nil {
 			return err
 		}
-		if len(there) == 0 {
+		report := story.Heaviest(there, to.Event)
+		if report == nil {
 			return event.Permanent(fmt.Errorf("the report on the call of lead %s is gone from the stream", d.Lead.Lead))
 		}
-		l := s.rebuild(st, d.Lead.Lead, there[0].Body.(*event.Ended).Call, there[0].At)
+		l := s.rebuild(st, d.Lead.Lead, report.Body.(*event.Ended).Call, report.At)
 		req := l.Request
 		for _, f := range []struct{ to, from *string }{{&req.CallbackNumber, &a.Phone}, {&req.ServiceType, &a.Service}, {&req.City, &a.Place}} {
 			if *f.from != "" {
@@ -142,8 +151,12 @@ func (s *Scanner) answered(ctx context.Context, d event.Delivery, a event.Answer
 		if a.Place != "" {
 			req.City, req.PostalCode = s.placeName(st, a.Place), ""
 		}
-		l = s.reader.Understand(st, d.Lead.Lead, req, there[0].At, []string{lead.FlagRecovered, confirmed})
-		if err := s.received(ctx, d.Lead, l, d.At); err != nil {
+		l = s.reader.Understand(st, d.Lead.Lead, req, report.At, []string{lead.FlagRecovered, confirmed})
+		e, err := received(d.Lead, l, d.At)
+		if err != nil {
+			return err
+		}
+		if err := event.PublishOnce(ctx, s.Stream, e); err != nil {
 			return err
 		}
 	}

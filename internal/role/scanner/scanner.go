@@ -4,21 +4,22 @@
 //
 //	call-ended ─► quality.Scan ─► findings ──────────────────────► call-scanned
 //	                 │ eligible, and no lead
-//	                 └─► rebuilt from the call ─► all resolved ──► received, flagged recovered
+//	                 └─► rebuilt from the call ─► can be sent ───► received, flagged recovered
 //	                                          └─► else ──────────► the owner is asked
 //	owner-answered ─► confirm ───────────────────────────────────► received
 //	                  acknowledge ─► the alarm is quiet
 //
 // What goes wrong in a call, or in how many of an agent's, becomes an alarm
-// (package watch). The call's first scan stands: scanning it again, in a replica
-// or in a replay, adds nothing.
+// (package watch). A call's scan stands until a report tells more of the call:
+// scanning the same again, in a replica or in a replay, adds nothing. A lead is
+// rescued once, whatever the reports say.
 package scanner
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -101,6 +102,9 @@ func New(o Options) *Scanner {
 func (s *Scanner) Handle(ctx context.Context, d event.Delivery) error {
 	switch b := d.Body.(type) {
 	case *event.Ended:
+		if b.Voice != nil {
+			return s.voice(ctx, d, *b.Voice)
+		}
 		return s.ended(ctx, d, b.Call)
 	case *event.Answered:
 		return s.answered(ctx, d, *b)
@@ -121,7 +125,7 @@ func (s *Scanner) ended(ctx context.Context, d event.Delivery, c call.Call) erro
 			Facts: []alarm.Fact{{Label: "agent", Value: c.AgentID}, {Label: "conversation", Value: c.ID}},
 		})
 	}
-	scanned, err := s.scan(ctx, d, st, c)
+	scanned, err := s.scan(ctx, d, st)
 	if err != nil {
 		return err
 	}
@@ -133,27 +137,53 @@ func (s *Scanner) ended(ctx context.Context, d event.Delivery, c call.Call) erro
 	}
 	if scanned.Status == asked {
 		occurrences = append(occurrences, alarm.Occurrence{
-			Site: st.Domain, Cause: alarm.NotRescued, ID: d.Lead.Lead, At: began(c, d), Leads: []string{d.Lead.Lead},
+			Site: st.Domain, Cause: alarm.NotRescued, ID: d.Lead.Lead, At: c.StartedAt, Leads: []string{d.Lead.Lead},
 		})
 	}
 	return s.Watch.Raise(ctx, occurrences...)
 }
 
-// scan is the call's first scan: made now, or the one that stands.
-func (s *Scanner) scan(ctx context.Context, d event.Delivery, st *site.Site, c call.Call) (*event.Scanned, error) {
+// voice calls the owner for a voice that goes.
+func (s *Scanner) voice(ctx context.Context, d event.Delivery, v call.Voice) error {
+	var sites []string
+	for domain, st := range s.Catalog.Sites {
+		if st.Market == s.Market && st.Agent.Voice == v.ID {
+			sites = append(sites, domain)
+		}
+	}
+	slices.Sort(sites)
+	goes := ""
+	if !v.Goes.IsZero() {
+		goes = v.Goes.Format(time.DateOnly)
+	}
+	return s.Watch.Raise(ctx, alarm.Occurrence{
+		Cause: alarm.VoiceRemoved, About: v.ID, ID: d.ID, At: d.At,
+		Facts: []alarm.Fact{{Label: "voice", Value: v.ID}, {Label: "name", Value: v.Name}, {Label: "goes", Value: goes}, {Label: "sites", Value: strings.Join(sites, ", ")}},
+	})
+}
+
+// scan is the scan of what is known of the call: made now, or the one that
+// stands.
+func (s *Scanner) scan(ctx context.Context, d event.Delivery, st *site.Site) (*event.Scanned, error) {
 	events, err := s.Stream.Events(ctx, subjects.Lead{Market: d.Lead.Market, Site: d.Lead.Site, Lead: d.Lead.Lead})
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range events {
-		if there, ok := e.Body.(*event.Scanned); ok {
-			return there, nil
+	report := story.Heaviest(append(events, d.Event), subjects.CallEnded) // a replica of the stream may lag behind
+	c := report.Body.(*event.Ended).Call
+	var before *event.Scanned
+	if e := story.Heaviest(events, subjects.CallScanned); e != nil {
+		before = e.Body.(*event.Scanned)
+		answered := slices.ContainsFunc(events, func(e event.Event) bool { _, is := e.Body.(*event.Answered); return is })
+		if answered || before.Call.Weight() >= c.Weight() {
+			return before, nil
 		}
 	}
 	to := d.Lead
 	to.Event = subjects.CallScanned
 	out := &event.Scanned{Call: c}
-	if r := story.Of(events); passedOn(r) {
+	r := story.Of(events)
+	if passedOn(r) {
 		out.Lead, out.Status = r.Understood(), string(r.Outcome())
 		if d := r.Decided(); d != nil && d.Provider != nil {
 			out.Provider = d.Provider.Name
@@ -171,24 +201,39 @@ func (s *Scanner) scan(ctx context.Context, d event.Delivery, st *site.Site, c c
 	switch {
 	case out.Scan.Dispatched:
 		outcome = "dispatched"
+	case len(r.Calls) > 0: // rescued before
+		out.Lead, out.Scan.Recovered, out.Status, outcome = r.Understood(), true, recovered, recovered
 	case lost(out.Scan):
-		l := s.rebuild(st, d.Lead.Lead, c, d.At)
+		l := s.rebuild(st, d.Lead.Lead, c, report.At)
 		out.Lead, out.Scan.Recovered = &l, true
 		out.Status, outcome = asked, asked
 		if resolved(l) {
 			out.Status, outcome = recovered, recovered
-			if err := s.received(ctx, d.Lead, l, d.At); err != nil {
+			e, err := received(d.Lead, l, report.At)
+			if err == nil {
+				err = s.Stream.PublishFirst(ctx, e)
+			}
+			if err != nil {
 				return nil, err
 			}
 		}
 	}
-	err = s.Stream.PublishFirst(ctx, event.Event{ID: to.Event + "-" + to.Lead, At: s.Now().UTC(), Lead: to, Body: out})
-	if errors.Is(err, event.ErrConflict) { // another replica was faster
-		return out, nil
-	} else if err == nil {
-		s.calls.WithLabelValues(outcome).Inc()
+	scanned := event.Event{ID: fmt.Sprintf("%s-%s-%d", to.Event, to.Lead, c.Weight()), At: s.Now().UTC(), Lead: to, Body: out}
+	publish := s.Stream.PublishFirst // a conflict: the next delivery sees what another replica did
+	if before != nil {
+		out.Before, publish = before.Before+1, s.Stream.Publish
+		if before.Status == asked && out.Status != asked {
+			err = s.Watch.Settle(ctx, st.Domain, d.Lead.Lead, d.At)
+		}
 	}
-	return out, err
+	if err == nil {
+		err = publish(ctx, scanned)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.calls.WithLabelValues(outcome).Inc()
+	return out, nil
 }
 
 // lost reports whether a customer waits and nobody knows.
@@ -196,14 +241,6 @@ func lost(scan call.Scan) bool {
 	return slices.ContainsFunc(scan.Findings, func(f call.Finding) bool {
 		return f.Detector == call.MissedDispatch || f.Detector == call.PromiseWithoutDispatch || f.Detector == call.ToolError && scan.Eligible
 	})
-}
-
-// began is when the call began, as far as it is known.
-func began(c call.Call, d event.Delivery) time.Time {
-	if c.StartedAt.IsZero() {
-		return d.At
-	}
-	return c.StartedAt
 }
 
 // passedOn reports whether the agent passed the lead on; else a scanner rebuilt

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -340,6 +341,189 @@ func TestAToolThatFailsTwice(t *testing.T) {
 	r.scanned(r.end(r.call(scenario.ToolError, 3, near(35))))
 	if n := alarms(); n != 1 {
 		t.Errorf("%d alarms of failures five minutes apart, want 1", n)
+	}
+}
+
+// report brings a report to the bus as the edge does; the call's site is known.
+func (r *rig) report(c call.Call) string {
+	e, err := event.NewEnded("ch", domain, c, []byte("{}"), monday.AddDate(0, 0, 1))
+	if err != nil {
+		r.Fatal(err)
+	}
+	if err := r.edge.Publish(r.Context(), e); err != nil {
+		r.Fatal(err)
+	}
+	return e.Lead.Lead
+}
+
+// thin is the beginning of a call's report: nothing of it is a request.
+func thin(c call.Call) call.Call {
+	c.Turns, c.Tools, c.Collected, c.Summary = slices.Clone(c.Turns[:2]), nil, nil, ""
+	return c
+}
+
+// A report that tells more of the call is scanned again and its lead saved, once;
+// the same report again, and the thin one after it, change nothing.
+func TestAFullerReportIsScannedAgain(t *testing.T) {
+	r := newRig(t)
+	s := r.start()
+	full := r.call(scenario.Goodbye, 1, nil)
+	id := r.report(thin(full))
+	if s := r.scanned(id); s.Scan.Eligible || s.Status != "" {
+		t.Fatalf("the thin report: %+v, status %q", s.Scan, s.Status)
+	}
+	r.report(full)
+	second := r.await(subjects.CallScanned, id, 2)[1].Body.(*event.Scanned)
+	if !second.Scan.Recovered || second.Status != recovered || second.Before != 1 || len(second.Call.Turns) != len(full.Turns) {
+		t.Errorf("the full report: %+v, status %s, %d before", second.Scan, second.Status, second.Before)
+	}
+	fuller := full
+	fuller.Turns = append(slices.Clone(full.Turns), call.Turn{Who: call.Caller, Text: "Merci, au revoir.", Second: 99})
+	r.report(full)
+	r.report(fuller)
+	third := r.await(subjects.CallScanned, id, 3)[2].Body.(*event.Scanned)
+	if third.Status != recovered || third.Before != 2 {
+		t.Errorf("the fullest report: status %s, %d before", third.Status, third.Before)
+	}
+	r.report(thin(full))
+	r.settled()
+	for _, e := range r.events(subjects.CallEnded, id) {
+		if err := s.Handle(t.Context(), event.Delivery{Event: e, Attempt: 1}); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := len(r.events(subjects.CallScanned, id)); n != 3 {
+		t.Errorf("%d scans, want 3", n)
+	}
+	if n := len(r.events(subjects.Received, id)); n != 1 {
+		t.Errorf("%d rescues, want 1", n)
+	}
+}
+
+// Reports on one call come at the same time: the fullest stands, and the lead is
+// saved once.
+func TestReportsAtTheSameTime(t *testing.T) {
+	r := newRig(t)
+	full := r.call(scenario.Goodbye, 1, nil)
+	cut := full
+	cut.Turns = full.Turns[:len(full.Turns)-1]
+	for _, c := range []call.Call{thin(full), cut, full} {
+		r.report(c)
+	}
+	r.start()
+	r.start()
+	id := lead.NewID(domain, full.ID)
+	await.True(t, "the fullest report is scanned", func() bool {
+		scans := r.events(subjects.CallScanned, id)
+		return len(scans) > 0 && len(scans[len(scans)-1].Body.(*event.Scanned).Call.Turns) == len(full.Turns)
+	})
+	r.settled()
+	if n := len(r.events(subjects.Received, id)); n != 1 {
+		t.Errorf("%d rescues, want 1", n)
+	}
+}
+
+// What the thin report asked the owner is answered by the full one, until the
+// owner has answered.
+func TestAFullerReportAnswersForTheOwner(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	var ids []string
+	var full []call.Call
+	for n := range 2 {
+		c := r.call(scenario.Promise, n+1, nil)
+		short := c
+		short.Collected, short.Turns = nil, slices.Clone(c.Turns)
+		for i := range short.Turns {
+			if short.Turns[i].Who == call.Caller {
+				short.Turns[i].Text = "Bonjour, venez vite."
+			}
+		}
+		full, ids = append(full, c), append(ids, r.report(short))
+		if s := r.scanned(ids[n]); s.Status != asked {
+			t.Fatalf("status %q", s.Status)
+		}
+	}
+	r.publish(subjects.OwnerAnswered, ids[1], "owner-answered-"+ids[1], &event.Answered{Answer: event.Drop})
+	r.settled()
+	for _, c := range full {
+		r.report(c)
+	}
+	if s := r.await(subjects.CallScanned, ids[0], 2)[1].Body.(*event.Scanned); s.Status != recovered {
+		t.Errorf("status %q", s.Status)
+	}
+	r.settled()
+	if st := r.alarm(alarm.Alarm{Site: domain, Cause: alarm.NotRescued}); st.Answered.IsZero() {
+		t.Errorf("the owner is still called: %+v", st)
+	}
+	if got := r.events(subjects.Received, ids[1]); len(got) != 0 {
+		t.Error("a lead that the owner dropped went on")
+	}
+}
+
+// Who chats on the website, and who was put through to a person, is not sent to a
+// provider by itself: the owner is asked.
+func TestTheOwnerIsAskedThoughAllIsKnown(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	for n, c := range []struct {
+		flag   string
+		change func(*call.Call)
+	}{
+		{lead.FlagNoPhoneCall, func(c *call.Call) {
+			c.Direction, c.CallSID, c.CallerID, c.Called, c.Source = "", "", "", "", "widget"
+			c.Collected["callback_number"] = "078 124 00 01"
+		}},
+		{lead.FlagTransferred, func(c *call.Call) {
+			c.Tools = append(c.Tools, call.ToolUse{Name: "transfer_to_number", Turn: len(c.Turns), Ran: true, Answered: true})
+		}},
+	} {
+		id := r.report(r.call(scenario.Promise, n+1, func(k *call.Call) {
+			if k.Collected == nil {
+				k.Collected = map[string]string{}
+			}
+			c.change(k)
+		}))
+		s := r.scanned(id)
+		if !s.Scan.Eligible || s.Status != asked || s.Lead == nil || s.Lead.Phone.E164 == "" || !slices.Contains(s.Lead.Flags, c.flag) {
+			t.Errorf("%s: %+v, status %q, lead %+v", c.flag, s.Scan, s.Status, s.Lead)
+		}
+		r.settled()
+		if got := r.events(subjects.Received, id); len(got) != 0 {
+			t.Errorf("%s: a provider hears of it", c.flag)
+		}
+		r.publish(subjects.OwnerAnswered, id, "owner-answered-"+id, &event.Answered{Answer: event.Confirm})
+		r.await(subjects.Received, id, 1)
+	}
+}
+
+// A voice that goes is an alarm of its own, which says which and when.
+func TestAVoiceThatGoes(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	v := call.Voice{ID: r.catalog.Sites[domain].Agent.Voice, Name: "Eric", Goes: time.Date(2026, 12, 31, 0, 0, 0, 0, time.UTC)}
+	for range 2 {
+		e, err := event.NewVoice("ch", site.Unknown, v, monday)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.edge.Publish(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := r.await(subjects.AlarmRaised, "", 1)[0].Body.(*event.Raised).Alarm
+	facts := fmt.Sprint(a.Facts)
+	if a.Cause != alarm.VoiceRemoved || a.About != v.ID || a.Times != 1 {
+		t.Errorf("%+v", a)
+	}
+	for _, want := range []string{v.ID, "Eric", "2026-12-31", domain} {
+		if !strings.Contains(facts, want) {
+			t.Errorf("the alarm does not say %s: %s", want, facts)
+		}
+	}
+	r.settled()
+	if n := len(r.events(subjects.AlarmRaised, "")) + len(r.events(subjects.CallScanned, "")); n != 1 {
+		t.Errorf("%d events, want the alarm", n)
 	}
 }
 

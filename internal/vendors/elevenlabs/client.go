@@ -65,7 +65,7 @@ func (c *Client) List(ctx context.Context, agentID string, from, to time.Time) (
 		for _, o := range page.objects("conversations") {
 			l := call.Conversation{
 				ID: o.text("conversation_id"), AgentID: o.text("agent_id"), Status: o.text("status"),
-				StartedAt: o.time("start_time_unix_secs"), Seconds: o.whole("call_duration_secs"),
+				StartedAt: o.time("start_time_unix_secs"), Seconds: o.seconds("call_duration_secs"),
 			}
 			if l.ID != "" {
 				out = append(out, l)

@@ -8,16 +8,21 @@ import (
 	"leadbus/internal/call"
 )
 
-// Decode reads a webhook. Types that we do not know yield their ids. The error
-// says that the body is no JSON object at all.
+// Decode reads a webhook. One without a type is read by its shape, and one of a
+// type that we do not know yields its ids. The error says that the body is no
+// JSON object at all.
 func Decode(body []byte) (Hook, error) {
 	o, err := parse(body)
 	if err != nil {
 		return Hook{}, fmt.Errorf("elevenlabs webhook: %w", err)
 	}
 	data := o.object("data")
+	if data == nil { // without the envelope
+		data = o
+	}
+	name, _ := o["type"].(string)
 	h := Hook{
-		Type: o.text("type"), At: o.time("event_timestamp"),
+		Type: cmp.Or(asText(name), shape(data)), At: o.time("event_timestamp"),
 		AgentID: data.text("agent_id"), ConversationID: data.text("conversation_id"),
 	}
 	switch h.Type {
@@ -25,14 +30,37 @@ func Decode(body []byte) (Hook, error) {
 		c := conversation(data)
 		h.Call = &c
 	case NeverConnected:
-		// Twilio's status callback, or the fields of a SIP call.
+		// The call never became a conversation. It has Twilio's status callback, or
+		// the fields of a SIP call.
 		b := data.object("metadata").object("body")
-		h.Failure = &Failure{
-			Reason: data.text("failure_reason"), CallSID: b.text("CallSid", "call_sid"),
-			From: b.text("From", "from_number"), To: b.text("To", "to_number"),
+		h.Call = &call.Call{
+			ID: h.ConversationID, AgentID: h.AgentID, StartedAt: h.At, Direction: "outbound",
+			Status: "failed", Error: data.text("failure_reason"), CallSID: b.text("CallSid", "call_sid"),
+			Called: b.text("From", "from_number"), CallerID: b.text("To", "to_number"),
+		}
+	case voiceGoes, voiceGone:
+		h.Voice = &call.Voice{ID: data.text("voice_id"), Name: data.text("voice_name", "name")}
+		// The vendor does not document the field with the day.
+		for key := range data {
+			if t := data.time(key); t.After(h.Voice.Goes) && key != "event_timestamp" {
+				h.Voice.Goes = t
+			}
+		}
+		if h.Type == voiceGone {
+			h.Voice.Goes = h.At
 		}
 	}
 	return h, nil
+}
+
+// shape is the type that a webhook's data looks like.
+func shape(data object) string {
+	for _, of := range []struct{ field, name string }{{"full_audio", audio}, {"failure_reason", NeverConnected}, {"transcript", PostCall}, {"metadata", PostCall}} {
+		if data[of.field] != nil {
+			return of.name
+		}
+	}
+	return ""
 }
 
 // Conversation reads a conversation of the API, which has the shape of a
@@ -51,14 +79,14 @@ func conversation(o object) call.Call {
 	c := call.Call{
 		ID: o.text("conversation_id"), AgentID: o.text("agent_id"),
 		Version: o.text("version_id"), Branch: o.text("branch_id"),
-		StartedAt: meta.time("start_time_unix_secs"), Seconds: meta.whole("call_duration_secs"),
+		StartedAt: meta.time("start_time_unix_secs"), Seconds: meta.seconds("call_duration_secs"),
 
 		Direction: phone.text("direction"),
 		CallSID:   cmp.Or(phone.text("call_sid"), variables.text("system__call_sid")),
 		Source:    cmp.Or(meta.text("conversation_initiation_source"), started.object("source_info").text("source"), phone.text("type")),
 
 		Status: o.text("status"), Ended: meta.text("termination_reason"), Error: platformError(meta),
-		Language: language(meta.text("main_language")), Cost: meta.number("cost_fiat"),
+		Language: language(meta.text("main_language")), Cost: meta.number("cost_fiat", dearest),
 
 		Summary: analysis.text("transcript_summary"), Successful: analysis.text("call_successful"),
 		Criteria: criteria(analysis), Collected: collected(analysis),

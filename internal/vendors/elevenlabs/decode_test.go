@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"leadbus/internal/call"
+	"leadbus/internal/event"
 	"leadbus/internal/vendors/elevenlabs"
 )
 
@@ -114,13 +115,16 @@ func TestAWorkflowOnATrunk(t *testing.T) {
 func TestACallThatNeverConnected(t *testing.T) {
 	want := elevenlabs.Hook{
 		Type: elevenlabs.NeverConnected, At: time.Unix(1795282396, 0).UTC(), AgentID: "agent_1", ConversationID: "conv_0003example",
-		Failure: &elevenlabs.Failure{Reason: "no-answer", CallSID: "CA00112233445566778899aabbccddeeff", From: "+41225394512", To: "+41781240003"},
+		Call: &call.Call{
+			ID: "conv_0003example", AgentID: "agent_1", StartedAt: time.Unix(1795282396, 0).UTC(), Direction: "outbound", Status: "failed",
+			Error: "no-answer", CallSID: "CA00112233445566778899aabbccddeeff", Called: "+41225394512", CallerID: "+41781240003",
+		},
 	}
 	if d := cmp.Diff(want, decode(t, sample(t, "outbound-failure"))); d != "" {
 		t.Error(d)
 	}
 	sip := decode(t, []byte(`{"type":"call_initiation_failure","data":{"failure_reason":"busy","metadata":{"type":"sip","body":{"from_number":41225394512,"to_number":"+41781240003","call_sid":"SCL_1","sip_status_code":486}}}}`))
-	if d := cmp.Diff(&elevenlabs.Failure{Reason: "busy", CallSID: "SCL_1", From: "41225394512", To: "+41781240003"}, sip.Failure); d != "" {
+	if d := cmp.Diff(&call.Call{Direction: "outbound", Status: "failed", Error: "busy", CallSID: "SCL_1", Called: "41225394512", CallerID: "+41781240003"}, sip.Call); d != "" {
 		t.Error(d)
 	}
 }
@@ -228,6 +232,11 @@ func FuzzDecode(f *testing.F) {
 		h, err := elevenlabs.Decode(body)
 		if err != nil {
 			return
+		}
+		if c := h.Reported().Call; c != nil {
+			if _, err := event.NewEnded("ch", "a.ch", *c, body, time.Now()); err != nil {
+				t.Errorf("the report cannot travel: %v", err)
+			}
 		}
 		if h.Call == nil {
 			return

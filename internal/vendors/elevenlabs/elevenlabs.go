@@ -37,36 +37,26 @@ type Hook struct {
 	At             time.Time // zero when the vendor did not say
 	AgentID        string
 	ConversationID string
-	Call           *call.Call // of PostCall
-	Failure        *Failure   // of NeverConnected
+	Call           *call.Call // of PostCall and NeverConnected
+	Voice          *call.Voice
 }
 
-// audio is the type of hooks that carry a recording.
-const audio = "post_call_audio"
+// Types of hooks whose names stay here.
+const (
+	audio     = "post_call_audio"      // carries a recording
+	voiceGoes = "voice_removal_notice" // a voice is to be removed
+	voiceGone = "voice_removed"
+)
 
-// Reported is the call that the hook tells of; nil when it tells of none, as
-// one with a recording does. Of a type that we do not know it holds the ids.
-func (h Hook) Reported() *call.Call {
-	switch {
-	case h.Type == audio:
-		return nil
-	case h.Call != nil:
-		return h.Call
+// Reported is what the hook tells us. A conversation that is still on its way, or
+// whose analysis is, is no finished call: its report comes later, or it is
+// fetched.
+func (h Hook) Reported() call.Report {
+	r := call.Report{Type: h.Type, Voice: h.Voice}
+	if c := h.Call; c != nil && (c.Status == "" || call.Over(c.Status)) {
+		r.Call = c
 	}
-	c := &call.Call{ID: h.ConversationID, AgentID: h.AgentID, StartedAt: h.At, Error: h.Type}
-	if f := h.Failure; f != nil {
-		c.Direction, c.Status, c.Error = "outbound", "failed", f.Reason
-		c.CallSID, c.Called, c.CallerID = f.CallSID, f.From, f.To
-	}
-	return c
-}
-
-// Failure is an outbound call that never became a conversation.
-type Failure struct {
-	Reason  string // busy, no-answer, unknown
-	CallSID string
-	From    string
-	To      string
+	return r
 }
 
 // Verify checks a webhook's signature, "t=<unix seconds>,v0=<hex>", over the

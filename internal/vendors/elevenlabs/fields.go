@@ -16,7 +16,7 @@ type object map[string]any
 
 // parse reads an object, without quoting it in the error.
 func parse(data []byte) (object, error) {
-	dec := json.NewDecoder(bytes.NewReader(data))
+	dec := json.NewDecoder(bytes.NewReader(bytes.TrimLeft(data, "\ufeff \t\r\n"))) // some write a byte order mark
 	dec.UseNumber()
 	var v any
 	if dec.Decode(&v) != nil {
@@ -69,27 +69,37 @@ func (o object) any(keys ...string) string {
 	return ""
 }
 
-func (o object) number(key string) float64 {
+// number is a number that is neither negative nor more than most; any other
+// reads as nothing.
+func (o object) number(key string, most float64) float64 {
 	f, err := strconv.ParseFloat(o.text(key), 64)
-	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+	if err != nil || !(f >= 0 && f <= most) {
 		return 0
 	}
 	return f
 }
 
-// whole is a number that cannot be negative.
-func (o object) whole(key string) int { return int(min(max(o.number(key), 0), math.MaxInt32)) }
+const (
+	longest  = 24 * 60 * 60  // seconds; the vendor ends a call after two hours
+	dearest  = 10_000        // US dollars
+	earliest = 946_684_800   // the year 2000, before any call
+	latest   = 4_102_444_800 // the year 2100
+)
+
+// seconds are whole seconds of a call.
+func (o object) seconds(key string) int { return int(o.number(key, longest)) }
 
 func (o object) yes(key string) bool { return o.text(key) == "true" }
 
-// time reads unix seconds, as a number or a text, or RFC 3339.
+// time reads unix seconds, as a number or a text, or RFC 3339, or a date.
 func (o object) time(key string) time.Time {
-	const year9999 = 253402300799
-	if f := o.number(key); f >= 1 && f <= year9999 {
-		return time.Unix(int64(f), 0).UTC()
+	t := time.Unix(int64(o.number(key, latest)), 0)
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if read, err := time.Parse(layout, o.text(key)); err == nil {
+			t = read
+		}
 	}
-	t, err := time.Parse(time.RFC3339, o.text(key))
-	if err != nil {
+	if t.Unix() < earliest || t.Unix() > latest {
 		return time.Time{}
 	}
 	return t.UTC()
@@ -104,6 +114,11 @@ func asText(v any) string {
 	case string:
 		return strings.TrimSpace(strings.ReplaceAll(v, "\x00", ""))
 	case json.Number:
+		// A number without a fraction is written as people do, such as a phone
+		// number that came as 4.1781234567e10.
+		if f, err := v.Float64(); err == nil && f == math.Trunc(f) && math.Abs(f) < 1e15 {
+			return strconv.FormatInt(int64(f), 10)
+		}
 		return v.String()
 	case bool:
 		return strconv.FormatBool(v)

@@ -9,7 +9,7 @@ func transcript(list []object) ([]call.Turn, []call.ToolUse) {
 	var turns []call.Turn
 	var t tools
 	for _, o := range list {
-		second := o.whole("time_in_call_secs")
+		second := o.seconds("time_in_call_secs")
 		if who, text := speakers[o.text("role")], o.text("message"); who != "" && text != "" {
 			turns = append(turns, call.Turn{Who: who, Text: text, Second: second, Interrupted: o.yes("interrupted")})
 		}
@@ -94,8 +94,9 @@ func (t *tools) result(o object, at moment) {
 		u = t.add(o, at)
 	}
 	u.Answered = true
-	u.Failed, u.ErrorType = o.yes("is_error"), o.text("error_type")
-	u.Latency = max(o.number("tool_latency_secs"), 0)
+	u.Failed = o.yes("is_error") || o.object("result").text("status") == "error" // as the vendor's own tools say it
+	u.ErrorType = o.text("error_type")
+	u.Latency = o.number("tool_latency_secs", longest)
 	u.Result = o.any("result_value", "raw_error_message", "result")
 	u.denied = u.denied || o.yes("is_blocked")
 	u.ran(o)

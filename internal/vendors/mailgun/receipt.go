@@ -1,6 +1,7 @@
 package mailgun
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -146,16 +147,17 @@ func (h happening) at(now time.Time) time.Time {
 // seconds reads a Unix time, with or without a fraction.
 func seconds(s string) (time.Time, bool) {
 	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || !(f > 0 && f < 1e11) {
+	if err != nil || !(f > 1e9 && f < 4e9) { // from 2001 to 2096
 		return time.Time{}, false
 	}
 	whole, part := math.Modf(f)
 	return time.Unix(int64(whole), int64(part*1e6)*1e3).UTC(), true
 }
 
-// decode reads JSON and forgives a field of another type than expected.
+// decode reads JSON and forgives a field of another type than expected, and a
+// byte order mark.
 func decode(b []byte, v any) error {
-	err := json.Unmarshal(b, v)
+	err := json.Unmarshal(bytes.TrimLeft(b, "\ufeff \t\r\n"), v)
 	var other *json.UnmarshalTypeError
 	if errors.As(err, &other) {
 		return nil

@@ -100,6 +100,16 @@ func TestReceipt(t *testing.T) {
 	}
 }
 
+// Some senders write a byte order mark before their JSON.
+func TestAByteOrderMarkIsSkipped(t *testing.T) {
+	body := hook(time.Now(), sample(t, "delivered"))
+	for _, before := range []string{"\ufeff", "\r\n\t ", "\ufeff\n"} {
+		if _, got, err := receive(newClient(""), before+body); err != nil || got.State != lead.MessageDelivered {
+			t.Errorf("%q: %+v, %v", before, got, err)
+		}
+	}
+}
+
 func TestForgedReceipts(t *testing.T) {
 	data, now := sample(t, "delivered"), time.Now()
 	good := hook(now, data)
@@ -184,6 +194,21 @@ func FuzzReceipt(f *testing.F) {
 			return
 		}
 		if to.Validate() != nil || !subjects.ValidToken(r.Message) || r.Status == "" {
+			t.Errorf("accepted %+v, %+v", to, r)
+		}
+	})
+}
+
+// Whatever comes in, the adapter answers.
+func FuzzDecode(f *testing.F) {
+	body := hook(time.Now(), `{"event":"delivered","timestamp":1e300,"user-variables":{"lead":"l","market":"ch","site":"a.ch","message":"m","attempt":"a"}}`)
+	f.Add(body)
+	f.Add("\ufeff" + body)
+	f.Add(strings.ReplaceAll(body, `"`, `[`))
+	f.Add(body[:len(body)/2])
+	c := newClient("")
+	f.Fuzz(func(t *testing.T, body string) {
+		if to, r, err := receive(c, body); err == nil && (to.Validate() != nil || r.Status == "" || r.At.Year() > 9999) {
 			t.Errorf("accepted %+v, %+v", to, r)
 		}
 	})

@@ -72,7 +72,7 @@ func Rows(tb testing.TB, url string) map[string][]string {
 	tb.Helper()
 	all := map[string][]string{}
 	connected(tb, url, func(ctx context.Context, conn *pgx.Conn) {
-		for _, table := range []string{"lead", "lead_person", "offer", "message", "message_content", "event", "event_body"} {
+		for _, table := range []string{"lead", "lead_person", "offer", "message", "message_content", "event", "event_body", "call", "call_person", "call_turn", "call_tool", "call_scan", "finding"} {
 			rows, err := conn.Query(ctx, "select t::text from leadbus."+table+" t order by 1")
 			if err != nil {
 				tb.Fatal(err)

@@ -61,7 +61,11 @@ func (c *Composer) scanned(e event.Event, s event.Scanned) ([]lead.Message, erro
 // aboutCall tells the owner, and whom the site names, what was said in a call
 // and what became of it. What is not known is said to be missing.
 func (w *writer) aboutCall(e event.Event, s event.Scanned) {
-	m, t, ok := w.owner(purposeCall)
+	purpose := purposeCall
+	if s.Before > 0 { // another mail, on what the owner was not told yet
+		purpose = fmt.Sprintf("%s-%d", purposeCall, s.Before+1)
+	}
+	m, t, ok := w.owner(purpose)
 	if !ok {
 		return
 	}
@@ -125,7 +129,7 @@ func (w *writer) aboutCall(e event.Event, s event.Scanned) {
 	}
 	w.addMail(m, content)
 	for i, address := range w.site.Owner.Copies {
-		m.Purpose, m.To = fmt.Sprintf("%s-copy-%d", purposeCall, i+1), address
+		m.Purpose, m.To = fmt.Sprintf("%s-copy-%d", purpose, i+1), address
 		w.addMail(m, copied)
 	}
 }

@@ -141,6 +141,9 @@ func TestWhatToDoAfterACall(t *testing.T) {
 		"asked": {func(b *event.Scanned) { b.Status, b.Lead.Place = "asked", lead.Place{Raw: "Xyzzy"} }, []string{
 			"waits for your answer", "confirm or drop", "The place was not understood.", "Confirm the request", "Drop it",
 		}, true, true},
+		"asked, though a person has the caller": {func(b *event.Scanned) {
+			b.Status, b.Lead.Flags = "asked", []string{"recovered", lead.FlagTransferred, lead.FlagNoPhoneCall}
+		}, []string{"does not go out without you", "A person took over the call", "by the website"}, true, true},
 		"asked, without a number": {func(b *event.Scanned) { b.Status, b.Lead.Phone = "asked", lead.Phone{} }, []string{"call the customer back yourself"}, true, true},
 		"missed":                  {func(b *event.Scanned) { b.Status, b.Lead = "", nil }, []string{"not served", "Call the customer back"}, true, false},
 		"something new":           {func(b *event.Scanned) { b.Status = "converted" }, []string{"What became of this call: converted"}, false, false},
@@ -175,6 +178,19 @@ func TestTheLinkAsksAboutTheLead(t *testing.T) {
 	want := link.Link{Market: "ch", Site: "plombiersgeneve.ch", ID: e.Lead.Lead, Asks: link.Recover, Until: start.Add(link.Life)}
 	if d := cmp.Diff(want, got); err != nil || d != "" {
 		t.Errorf("%v %s", err, d)
+	}
+}
+
+// What a fuller report shows is another mail, and the same twice is not.
+func TestAFullerReportIsAnotherMail(t *testing.T) {
+	ids := map[string]bool{}
+	for _, before := range []int{0, 1, 1, 2} {
+		for _, m := range planned(t, scanned(func(b *event.Scanned) { b.Before = before }), nil) {
+			ids[m.ID] = true
+		}
+	}
+	if len(ids) != 3 {
+		t.Errorf("%d mails on three reports", len(ids))
 	}
 }
 

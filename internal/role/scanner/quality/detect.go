@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -181,7 +182,12 @@ func params(t call.ToolUse) map[string]string {
 	}
 	out := map[string]string{}
 	for k, value := range fields {
-		if out[k] = ""; value != nil {
+		switch value := value.(type) {
+		case nil:
+			out[k] = ""
+		case float64: // a phone number, not 4.1781234567e+10
+			out[k] = strconv.FormatFloat(value, 'f', -1, 64)
+		default:
 			out[k] = strings.TrimSpace(fmt.Sprint(value))
 		}
 	}

@@ -8,8 +8,8 @@ import (
 )
 
 // Eligible reports whether the call should have ended in a lead, and if not,
-// why: only an inbound phone call of at least 20 s and two turns of the caller
-// that is no test, spam, wrong number or mere question. In doubt it is.
+// why: only one that came in, of at least 20 s and two turns of the caller, that
+// is no test, spam, wrong number or mere question. In doubt it is.
 func Eligible(c call.Call, ctx Context) (bool, string) { return newView(c, ctx).judge() }
 
 func (v view) judge() (bool, string) {
@@ -18,11 +18,9 @@ func (v view) judge() (bool, string) {
 		return false, "test"
 	case v.Direction == "outbound":
 		return false, "outbound"
-	case v.Direction == "" && v.CallSID == "" && v.CallerID == "":
-		return false, "no phone call"
 	case v.callerTurns(0) < 2:
 		return false, "fewer than two caller turns"
-	case v.seconds < 20:
+	case v.seconds > 0 && v.seconds < 20: // else nobody knows
 		return false, "under 20 s"
 	}
 	kind := v.kind()

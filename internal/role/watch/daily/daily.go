@@ -49,9 +49,30 @@ type Day struct {
 // life is what the day must know of a lead or of the call it is about.
 type life struct {
 	story.Record
-	ended bool
-	cost  float64
-	scan  *scan
+	reports, scans heaviest
+	cost           float64
+	scan           *scan
+}
+
+// heaviest is what counts of the reports on a call, or of the scans of them: the
+// one that tells most, on the day of the first.
+type heaviest struct {
+	first  time.Time
+	weight int
+	counts bool
+}
+
+// takes reports whether an event replaces what counts so far.
+func (h *heaviest) takes(d *Day, e event.Event) bool {
+	if h.first.IsZero() {
+		h.first = e.Stored
+	}
+	c := story.ReportOf(e)
+	if c == nil || !d.holds(h.first) || !d.holds(e.Stored) || h.counts && c.Weight() <= h.weight {
+		return false
+	}
+	h.weight, h.counts = c.Weight(), true
+	return true
 }
 
 type scan struct {
@@ -70,11 +91,11 @@ func (d *Day) Add(e event.Event) {
 	l := d.life(e.Lead)
 	switch b := e.Body.(type) {
 	case *event.Ended:
-		if d.holds(e.Stored) {
-			l.ended, l.cost = true, b.Call.Cost
+		if l.reports.takes(d, e) {
+			l.cost = b.Call.Cost
 		}
 	case *event.Scanned:
-		if d.holds(e.Stored) {
+		if l.scans.takes(d, e) {
 			l.scan = &scan{b.Scan, b.Call.AgentID, b.Call.Version}
 		}
 	case *event.Raised:
@@ -168,7 +189,7 @@ func (d *Day) site(name string) digest.Site {
 		if d.holds(first.TakenAt) && len(l.Calls) > 0 {
 			waits = append(waits, max(first.SentAt.Sub(l.Calls[0].At).Seconds(), 0))
 		}
-		if l.ended {
+		if l.reports.counts {
 			s.Calls++
 			s.Cost += l.cost
 		}

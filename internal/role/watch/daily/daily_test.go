@@ -71,6 +71,15 @@ func scanned(t time.Time, id, version string, s call.Scan) event.Event {
 	return at(t, plumber, id, subjects.CallScanned, &event.Scanned{Call: call.Call{ID: id, AgentID: "agent_1", Version: version}, Scan: s})
 }
 
+// reported is a call as one report has it, and the scan of that.
+func reported(t time.Time, id, said string) []event.Event {
+	c := call.Call{ID: id, AgentID: "agent_1", Cost: float64(len(said)), Turns: []call.Turn{{Who: call.Caller, Text: said}}}
+	return []event.Event{
+		at(t, plumber, id, subjects.CallEnded, &event.Ended{Call: c}),
+		at(t, plumber, id, subjects.CallScanned, &event.Scanned{Call: c, Scan: call.Scan{Eligible: said != ""}}),
+	}
+}
+
 func raised(t time.Time, site, id string, telling int) event.Event {
 	return at(t, site, id, subjects.AlarmRaised, &event.Raised{Alarm: alarm.Alarm{ID: id, Notified: telling}})
 }
@@ -126,6 +135,14 @@ func TestADay(t *testing.T) {
 				Agents: []digest.Agent{
 					{Agent: "agent_1", Version: "v1", Dispatched: digest.Share{Of: 1, Count: 1}}, {Agent: "agent_1", Version: "v2", Dispatched: digest.Share{Of: 1}},
 				},
+			},
+		},
+		"a call counts once, as the report has it that tells most": {
+			events: append(append(append(reported(noon, "a", ""), reported(noon.Add(time.Minute), "a", "J'ai une fuite.")...), reported(noon.Add(2*time.Minute), "a", "")...),
+				append(reported(yesterday, "b", ""), reported(noon, "b", "J'ai une fuite.")...)...),
+			want: digest.Site{
+				Calls: 1, Eligible: 1, Dispatched: digest.Share{Of: 1}, Cost: 15,
+				Agents: []digest.Agent{{Agent: "agent_1", Dispatched: digest.Share{Of: 1}}},
 			},
 		},
 		"a channel that fails, once for each message": {

@@ -193,6 +193,7 @@ func (p *pass) take(e event.Event) {
 		p.ended(r, b.Call)
 		return
 	case *event.Scanned:
+		r.lost = time.Time{} // an earlier scan may have known less of the call
 		if b.Scan.Eligible && !b.Scan.Dispatched && !b.Scan.Recovered {
 			r.lost = e.Stored
 		}

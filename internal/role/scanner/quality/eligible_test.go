@@ -1,0 +1,49 @@
+package quality
+
+import (
+	"encoding/json"
+	"testing"
+
+	"leadbus/internal/call"
+)
+
+// A phone number in a tool's parameters stays one, however JSON writes it: the
+// agent's own number is recognised.
+func TestWholeNumbersAreWrittenInFull(t *testing.T) {
+	for _, written := range []string{`"+41 22 539 45 12"`, `41225394512`, `41225394512.0`, `4.1225394512e10`} {
+		c := call.Call{Direction: "inbound", Tools: []call.ToolUse{{
+			Name: call.Tool, Ran: true, Answered: true, Params: json.RawMessage(`{"callback_number":` + written + `}`),
+		}}}
+		found := false
+		for _, f := range Scan(c, Context{Lead: true, Numbers: []string{"+41225394512"}}) {
+			found = found || f.Detector == call.Placeholder
+		}
+		if !found {
+			t.Errorf("%s is not the agent's own number", written)
+		}
+	}
+}
+
+// A chat on the website ought to become a request as a call does, and so ought a
+// call of which nobody knows how long it was.
+func TestWhatIsEligible(t *testing.T) {
+	said := []call.Turn{
+		{Who: call.Caller, Text: "Bonjour, j'ai une fuite sous l'évier."}, {Who: call.Agent, Text: "Où êtes-vous ?"}, {Who: call.Caller, Text: "À Carouge, rue Ancienne."},
+	}
+	for name, c := range map[string]struct {
+		call call.Call
+		want bool
+	}{
+		"a phone call":      {call.Call{Direction: "inbound", Seconds: 60}, true},
+		"the website":       {call.Call{Source: "widget", Seconds: 60}, true},
+		"WhatsApp":          {call.Call{Source: "whatsapp", Seconds: 60}, true},
+		"of unknown length": {call.Call{Direction: "inbound"}, true},
+		"short":             {call.Call{Direction: "inbound", Seconds: 10}, false},
+		"our own call":      {call.Call{Direction: "outbound", Seconds: 60}, false},
+	} {
+		c.call.Turns, c.call.Language = said, "fr"
+		if got, why := Eligible(c.call, Context{Languages: []string{"fr"}}); got != c.want {
+			t.Errorf("%s: eligible %v %s", name, got, why)
+		}
+	}
+}
