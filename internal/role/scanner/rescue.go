@@ -101,11 +101,17 @@ func cut(s string, most int) string {
 	return strings.ToValidUTF8(s[:most], "")
 }
 
+// named reports whether the caller named a service and a place; neither is taken
+// for want of another.
+func named(l lead.Lead) bool {
+	return l.Service.ID != "" && l.Service.Method != "only" && l.Service.Method != "trade" && l.Place.ID != "" && l.Place.Method != "assumed"
+}
+
 // resolved reports whether somebody can be sent, and the owner need not be asked:
 // a person may already look after a caller who was put through, and who chats on
 // the website is less sure to be a customer.
 func resolved(l lead.Lead) bool {
-	return l.Phone.E164 != "" && l.Service.ID != "" && l.Place.ID != "" &&
+	return l.Phone.E164 != "" && l.Service.ID != "" && l.Service.Method != "trade" && l.Place.ID != "" && !l.Request.Refused() &&
 		!slices.Contains(l.Flags, lead.FlagTransferred) && !slices.Contains(l.Flags, lead.FlagNoPhoneCall)
 }
 

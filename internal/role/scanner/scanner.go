@@ -192,6 +192,8 @@ func (s *Scanner) scan(ctx context.Context, d event.Delivery, st *site.Site) (*e
 	qc := quality.Context{
 		Lead: out.Lead != nil, Languages: st.Languages, Closings: st.Agent.Closings, Numbers: []string{st.DID}, Recorded: true,
 	}
+	l := s.rebuild(st, d.Lead.Lead, c, report.At)
+	qc.Wants = named(l)
 	if out.Lead != nil {
 		qc.Flags, qc.Test = out.Lead.Flags, out.Lead.Test()
 	}
@@ -204,10 +206,9 @@ func (s *Scanner) scan(ctx context.Context, d event.Delivery, st *site.Site) (*e
 	case len(r.Calls) > 0: // rescued before
 		out.Lead, out.Scan.Recovered, out.Status, outcome = r.Understood(), true, recovered, recovered
 	case lost(out.Scan):
-		l := s.rebuild(st, d.Lead.Lead, c, report.At)
 		out.Lead, out.Scan.Recovered = &l, true
 		out.Status, outcome = asked, asked
-		if resolved(l) {
+		if resolved(l) && out.Scan.Why == "" {
 			out.Status, outcome = recovered, recovered
 			e, err := received(d.Lead, l, report.At)
 			if err == nil {

@@ -9,7 +9,9 @@ import (
 
 // Eligible reports whether the call should have ended in a lead, and if not,
 // why: only one that came in, of at least 20 s and two turns of the caller, that
-// is no test, spam, wrong number or mere question. In doubt it is.
+// is no test, spam, wrong number or mere question. In doubt it is: a caller
+// who named a service and a place wants something, and why then says what the call
+// sounds like all the same.
 func Eligible(c call.Call, ctx Context) (bool, string) { return newView(c, ctx).judge() }
 
 func (v view) judge() (bool, string) {
@@ -24,7 +26,7 @@ func (v view) judge() (bool, string) {
 		return false, "under 20 s"
 	}
 	kind := v.kind()
-	return kind == "", kind
+	return kind == "" || v.ctx.Wants && !v.refused(), kind
 }
 
 // kinds are the values of the data collection's call_kind, normalised, that need no
@@ -41,9 +43,7 @@ func (v view) kind() string {
 	if v.saved {
 		return ""
 	}
-	_, sold := v.says(call.Caller, func(l *language) phrases { return l.Spam })
-	_, refused := v.says(call.Agent, func(l *language) phrases { return l.Refusals })
-	if sold || refused {
+	if _, sold := v.says(call.Caller, func(l *language) phrases { return l.Spam }); sold || v.refused() {
 		return "spam"
 	}
 	if v.leftNumber() {
@@ -52,14 +52,21 @@ func (v view) kind() string {
 	if k := kinds[text.Normal(v.Collected["call_kind"])]; k != "" {
 		return k
 	}
-	// Who goes on talking wants something after all.
-	if s, found := v.says(call.Caller, func(l *language) phrases { return l.WrongNumber }); found && v.callerTurns(s.turn+1) <= 2 {
+	// Who goes on talking wants something after all. Who asks whether it is one, or
+	// corrects a house's number, does not say that it is one.
+	if s, found := v.says(call.Caller, func(l *language) phrases { return l.WrongNumber }); found && !s.question && digits(s.text) == "" && v.callerTurns(s.turn+1) <= 2 {
 		return "wrong number"
 	}
 	if s, found := v.says(call.Caller, func(l *language) phrases { return l.Asked }); found && v.callerTurns(s.turn+1) <= 1 {
 		return "question only"
 	}
 	return ""
+}
+
+// refused reports whether the agent turned a salesman away.
+func (v view) refused() bool {
+	_, refused := v.says(call.Agent, func(l *language) phrases { return l.Refusals })
+	return refused
 }
 
 // leftNumber reports whether the caller dictated a number.

@@ -47,3 +47,27 @@ func TestWhatIsEligible(t *testing.T) {
 		}
 	}
 }
+
+// Who named a service and a place wants something, whatever else was said; who
+// only asks about the number, or corrects a house's, does not say it is wrong.
+func TestAPhraseDoesNotOutweighARequest(t *testing.T) {
+	for name, c := range map[string]struct {
+		lang, said string
+		wants      bool
+		want       bool
+	}{
+		"a house number corrected": {"fr", "rue Vautier 12, ah pardon, je me suis trompée de numéro, le 14", false, true},
+		"corrected, and wanted":    {"fr", "pardon, je me suis trompée de numéro, c'est le quatorze", true, true},
+		"is it the wrong number":   {"en", "Is this the wrong number?", false, true},
+		"an offer seen":            {"fr", "j'ai vu votre offre promotionnelle et mon évier fuit", true, true},
+		"only an offer":            {"fr", "nous avons une offre promotionnelle pour vous", false, false},
+		"a wrong number":           {"fr", "oh pardon, je me suis trompé de numéro", false, false},
+	} {
+		v := call.Call{Direction: "inbound", Seconds: 60, Language: c.lang, Turns: []call.Turn{
+			{Who: call.Agent, Text: "Bonjour."}, {Who: call.Caller, Text: "Bonjour."}, {Who: call.Agent, Text: "Oui ?"}, {Who: call.Caller, Text: c.said},
+		}}
+		if got, why := Eligible(v, Context{Languages: []string{c.lang}, Wants: c.wants}); got != c.want {
+			t.Errorf("%s: eligible %v (%s)", name, got, why)
+		}
+	}
+}

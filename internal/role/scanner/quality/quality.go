@@ -27,6 +27,7 @@ const (
 type Context struct {
 	Test      bool     // one of our own
 	Lead      bool     // a lead with the call's id exists
+	Wants     bool     // the caller named a service of the site and a place
 	Flags     []string // of the lead
 	Languages []string // of the site
 	Closings  []string // farewells that only this site uses, as plain words

@@ -194,7 +194,7 @@ func (d *Day) site(name string) digest.Site {
 			s.Cost += l.cost
 		}
 		if c := l.scan; c != nil {
-			if c.Why == spam {
+			if c.Why == spam && !c.Eligible {
 				s.Spam = append(s.Spam, id)
 			}
 			for _, detector := range c.detectors() {
