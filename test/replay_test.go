@@ -18,6 +18,7 @@ import (
 	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
 	"leadbus/internal/local/await"
+	"leadbus/internal/local/scenario"
 	"leadbus/internal/roster"
 	"leadbus/internal/subjects"
 )
@@ -67,7 +68,7 @@ func (s *system) vendorRequests(tb testing.TB) (n int) {
 }
 
 // day is a bit of everything: told leads, repeats, an update, a second request,
-// leads that nobody can serve, failed deliveries.
+// leads that nobody can serve, failed deliveries, a call whose tool failed.
 func (s *system) day(tb testing.TB) {
 	tb.Helper()
 	again := call(nil)
@@ -79,6 +80,8 @@ func (s *system) day(tb testing.TB) {
 	second["service_type"] = "chaudiere en panne"
 	s.accept(tb, site1, second)
 	leads = append(leads, s.accept(tb, site1, call(map[string]any{"caller_id": "+41781230005"})))
+	s.play(tb, s.SandboxURL, scenario.ToolError, 8888)
+	leads = append(leads, lead.NewID(site1, "conv_played_8888"))
 	for _, id := range leads {
 		s.row(tb, "ch", id, told)
 	}
@@ -368,12 +371,12 @@ func TestResend(t *testing.T) {
 	if out, errs, err := s.leadbus(t, "resend", id, "--to", "customer"); err != nil || !strings.Contains(out, "sms to customer") {
 		t.Fatalf("resend: %v\n%s%s", err, out, errs)
 	}
-	await.Until(t, func() bool { return len(s.sandboxMessages(t)) == before+1 }, func() string { return "the customer got nothing" })
+	await.Until(t, func() bool { return len(s.sandboxMessages(t)) == before+2 }, func() string { return "the customer got nothing, or the owner did not hear of it" })
 	if out, errs, err := s.leadbus(t, "resend", id, "--to", "provider", "--channel", "email"); err != nil || strings.Count(out, "queued") != 1 {
 		t.Fatalf("resend: %v\n%s%s", err, out, errs)
 	}
-	await.Until(t, func() bool { return len(s.sandboxMessages(t)) == before+2 }, func() string { return "the provider got nothing" })
-	if row := s.row(t, "ch", id, allTold(8)); row.Status != string(lead.Notified) {
+	await.Until(t, func() bool { return len(s.sandboxMessages(t)) == before+3 }, func() string { return "the provider got nothing" })
+	if row := s.row(t, "ch", id, allTold(9)); row.Status != string(lead.Notified) {
 		t.Errorf("status %q", row.Status)
 	}
 	if _, errs, err := s.leadbus(t, "resend", "0000000000000000000z", "--to", "owner"); err == nil || !strings.Contains(errs, "no lead") {
