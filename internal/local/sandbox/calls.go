@@ -68,8 +68,10 @@ type conversation struct {
 // ended. What is left out gets a likely value; "webhook": false loses its hook.
 func (s *Sandbox) play(w http.ResponseWriter, r *http.Request) {
 	no := func(status int, why string) { writeJSON(w, status, map[string]string{"error": why}) }
-	var all map[string]json.RawMessage
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxPlayed)).Decode(&all); err != nil || all == nil {
+	var all map[string]any
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxPlayed))
+	d.UseNumber()
+	if err := d.Decode(&all); err != nil || all == nil {
 		no(http.StatusBadRequest, "the body is not a JSON object")
 		return
 	}
@@ -107,40 +109,33 @@ func (s *Sandbox) play(w http.ResponseWriter, r *http.Request) {
 }
 
 // complete reads a conversation and writes it with the fields that it left out.
-func complete(all map[string]json.RawMessage, c *conversation, now time.Time) (json.RawMessage, error) {
-	body, err := json.Marshal(all)
-	if err == nil {
-		err = json.Unmarshal(body, c)
-	}
-	if err != nil {
+func complete(all map[string]any, c *conversation, now time.Time) (json.RawMessage, error) {
+	if _, err := readBack(all, c); err != nil {
 		return nil, err
 	}
 	delete(all, "webhook")
-	put := func(o map[string]json.RawMessage, key string, v any) {
-		if old := string(o[key]); old == "" || old == "null" || old == `""` {
-			o[key], _ = json.Marshal(v) // texts and numbers always encode
+	put := func(o map[string]any, key string, v any) {
+		if o[key] == nil || o[key] == "" {
+			o[key] = v
 		}
 	}
-	meta := map[string]json.RawMessage{}
-	if len(all["metadata"]) > 0 {
-		if err := json.Unmarshal(all["metadata"], &meta); err != nil {
-			return nil, err
-		}
-	}
-	if meta == nil { // it was null
-		meta = map[string]json.RawMessage{}
-	}
+	put(all, "metadata", map[string]any{})
+	meta, _ := all["metadata"].(map[string]any) // as c could read it
 	put(meta, "start_time_unix_secs", now.Unix()-int64(c.Metadata.Seconds))
 	put(meta, "call_duration_secs", 0)
-	delete(all, "metadata")
-	put(all, "metadata", meta)
 	put(all, "conversation_id", "conv_"+newToken()[:28])
 	put(all, "status", "done")
 	put(all, "transcript", []string{})
 	for _, k := range []string{"has_audio", "has_user_audio", "has_response_audio", "has_auxiliary_audio"} {
 		put(all, k, false)
 	}
-	if body, err = json.Marshal(all); err == nil {
+	return readBack(all, c)
+}
+
+// readBack writes a conversation as JSON and reads what we look at of it.
+func readBack(all map[string]any, c *conversation) (json.RawMessage, error) {
+	body, err := json.Marshal(all)
+	if err == nil {
 		err = json.Unmarshal(body, c)
 	}
 	return body, err
