@@ -193,7 +193,7 @@ func (s *Sandbox) postCall(m message) bool {
 			s.dropped(m)
 			return true
 		}
-		if d := postCallRetries[try]; !s.pause(d + rand.N(d/10)) {
+		if d := postCallRetries[try]; !pause(s.ctx, d+rand.N(d/10)) {
 			return false
 		}
 	}

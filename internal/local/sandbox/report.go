@@ -139,7 +139,7 @@ func (s *Sandbox) statusCallback(m message) bool {
 		if !rules.repeats(status, err) || time.Until(end) < wait {
 			break
 		}
-		if !s.pause(wait) {
+		if !pause(s.ctx, wait) {
 			return false
 		}
 	}
@@ -209,7 +209,7 @@ func (s *Sandbox) webhook(m message) bool {
 			s.dropped(m)
 			return true
 		}
-		if !s.pause(mailgunRetries[try]) {
+		if !pause(s.ctx, mailgunRetries[try]) {
 			return false
 		}
 	}
