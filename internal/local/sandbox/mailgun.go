@@ -67,14 +67,13 @@ func (s *Sandbox) sendMail(w http.ResponseWriter, r *http.Request) {
 		Status: "accepted", Told: "accepted", CreatedAt: now,
 		Fate: mailFate(to.Address),
 	}
-	if earlier := s.suppressed(m); earlier != "" {
-		m.Fate = earlier
-	}
+	m.Fate = cmp.Or(s.suppressed(m), m.Fate)
 	s.take(m) //nolint:contextcheck // a message outlives the request that made it
 	writeJSON(w, http.StatusOK, map[string]string{"id": "<" + m.ID + ">", "message": "Queued. Thank you."})
 }
 
-// prefixed are the form's fields with a prefix, without it.
+// prefixed are the form's fields with a prefix, without it; of a field with
+// several values the first.
 func prefixed(f url.Values, prefix string) map[string]string {
 	out := map[string]string{}
 	for k := range f {
@@ -89,7 +88,7 @@ func prefixed(f url.Values, prefix string) map[string]string {
 // earlier mail.
 func (s *Sandbox) suppressed(m message) string {
 	reasons := map[string]string{"bounce": "suppress-bounce", "complained": "suppress-complaint", "unsubscribed": "suppress-unsubscribe"}
-	if m.Fate == "" || reasons[m.Fate] == "" {
+	if reasons[m.Fate] == "" {
 		return "" // only the addresses that misbehave are ever suppressed
 	}
 	earlier := s.store.newest(1, func(e *message) bool {

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -96,7 +97,7 @@ func (s *Sandbox) compose(f url.Values) (message, *twilioError) {
 		Callback: f.Get("StatusCallback"),
 	}
 	if u, err := url.Parse(m.Callback); err == nil {
-		m.IDs = firstValues(u.Query())
+		m.IDs = prefixed(u.Query(), "")
 	}
 	if toWhatsApp {
 		m.Channel = "whatsapp"
@@ -116,22 +117,13 @@ func (s *Sandbox) compose(f url.Values) (message, *twilioError) {
 		m.ID, m.ContentSID = newSID("MM"), sid
 		m.Text, m.Fate = render(template, values)
 	}
-	if code, ok := unreachable(numbers.Failing, m.Channel, to); ok {
-		m.Fate = code
-	}
+	m.Fate = cmp.Or(unreachable(numbers.Failing, m.Channel, to), m.Fate)
 	return m, nil
 }
 
 // refusalOf is the code with which Twilio refuses an SMS between two numbers.
 func refusalOf(from, to string) (int, bool) {
-	code := numbers.From[from]
-	if code == "" {
-		code = numbers.To[to]
-	}
-	if code == "" {
-		code, _ = unreachable(numbers.Refused, "sms", to)
-	}
-	n, err := strconv.Atoi(code)
+	n, err := strconv.Atoi(cmp.Or(numbers.From[from], numbers.To[to], unreachable(numbers.Refused, "sms", to)))
 	return n, err == nil
 }
 
@@ -245,12 +237,4 @@ func addressed(m *message, number string) string {
 		return whatsAppPrefix + number
 	}
 	return number
-}
-
-func firstValues(q url.Values) map[string]string {
-	out := make(map[string]string, len(q))
-	for k := range q {
-		out[k] = q.Get(k)
-	}
-	return out
 }
