@@ -59,15 +59,14 @@ var callbackKinds = map[string]func(*sandbox.CallbackFaults, fault){
 	"callbacks-late":     func(c *sandbox.CallbackFaults, f fault) { c.Late, c.DelayMS = f.p, 4*f.millis },
 }
 
-// deck is one of every kind of fault with those it may strike.
-func (w *world) deck() []struct {
+// card is a kind of fault with those it may strike.
+type card struct {
 	kind    string
 	targets []string
-} {
-	type card = struct {
-		kind    string
-		targets []string
-	}
+}
+
+// deck is one of every kind of fault.
+func (w *world) deck() []card {
 	var deck []card
 	for _, part := range append(subjects.RoleNames(), subjects.Edge, "nats", "postgres") {
 		targets := w.names(part)
@@ -255,9 +254,6 @@ func (v *vendorFaults) set(f fault) (heal func()) {
 func (v *vendorFaults) change(what func()) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.now == nil {
-		v.now = map[string]fault{}
-	}
 	what()
 	var all sandbox.Faults
 	for _, f := range v.now {

@@ -103,7 +103,7 @@ func trial(ctx context.Context, out io.Writer, dir string, s settings) (bool, er
 		w.serve(ctx, out)
 		return true, nil
 	}
-	hooks := plan(w.catalog, s.markets, s.seed, s.rate, s.duration)
+	hooks := plan(w.catalog, w.sites, s.seed, s.rate, s.duration)
 	var faults []fault
 	switch {
 	case len(s.script) > 0:
@@ -160,12 +160,6 @@ func table(out io.Writer, s settings, w *world, c *client, faults []fault, v *ve
 	for _, f := range faults {
 		kinds[f.kind]++
 	}
-	unasked := 0
-	for _, p := range w.procs {
-		p.mu.Lock()
-		unasked += len(p.unasked)
-		p.mu.Unlock()
-	}
 	line("seed", "%d, %s at %g leads/s, %d broker node(s)", s.seed, s.duration, s.rate, len(w.brokers))
 	line("leads called in", "%d", len(c.leads))
 	line("leads answered 200", "%d", c.accepted)
@@ -173,7 +167,7 @@ func table(out io.Writer, s settings, w *world, c *client, faults []fault, v *ve
 	line("time to a 200", "p50 %s, p99 %s, max %s", at(.5), at(.99), at(1))
 	line("leads in Postgres", "%s", counts(v.leads))
 	line("faults", "%d: %s", len(faults), counts(kinds))
-	line("processes that ended unasked", "%d", unasked)
+	line("processes that ended unasked", "%d", len(w.unasked()))
 	line("lost, doubled or wrong", "%d", len(v.broken))
 	line("possible doubles marked", "%d messages; %d of them did go twice", v.marked, v.doubled)
 	line("unknown, told to the owner", "%d", len(v.unknown))
@@ -192,12 +186,8 @@ func complain(out io.Writer, w *world, v *verdict) {
 	if more := len(v.broken) - most; more > 0 {
 		_, _ = fmt.Fprintf(out, "and %d more\n", more)
 	}
-	for _, p := range w.procs {
-		p.mu.Lock()
-		for _, u := range p.unasked {
-			_, _ = fmt.Fprintln(out, "ended unasked:", u)
-		}
-		p.mu.Unlock()
+	for _, u := range w.unasked() {
+		_, _ = fmt.Fprintln(out, "ended unasked:", u)
 	}
 	if len(v.broken) == 0 {
 		return
