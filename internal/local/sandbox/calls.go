@@ -34,6 +34,12 @@ type played struct {
 	Conversation json.RawMessage `json:"conversation"`
 }
 
+// Started is when the call began.
+func (p *played) Started() time.Time { return time.Unix(p.Start, 0).UTC() }
+
+// Ended is when the call was over.
+func (p *played) Ended() time.Time { return p.Started().Add(time.Duration(p.Seconds) * time.Second) }
+
 // conversation is what we look at of a conversation.
 type conversation struct {
 	AgentID string `json:"agent_id"`
@@ -213,7 +219,7 @@ func (s *Sandbox) apiCalls(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, each(all, func(m message) any {
 		return map[string]any{
 			"conversation_id": m.ID, "agent_id": m.Call.AgentID, "call_sid": m.Call.SID, "from": m.From, "to": m.To,
-			"started_at": time.Unix(m.Call.Start, 0).UTC(), "seconds": m.Call.Seconds, "hook": m.hook(), "error": m.Error,
+			"started_at": m.Call.Started(), "seconds": m.Call.Seconds, "hook": m.hook(), "error": m.Error,
 		}
 	}))
 }
@@ -223,7 +229,7 @@ func (s *Sandbox) listCalls(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	since, hasSince := twilioTime(q.Get("StartTime>"))
 	until, hasUntil := twilioTime(q.Get("StartTime<"))
-	s.twilioList(w, r, "calls", s.callResource, func(m *message) bool {
+	s.twilioList(w, r, "calls", func(m *message) bool {
 		return m.Call != nil && m.Call.SID != "" &&
 			(q.Get("To") == "" || q.Get("To") == m.To) && (q.Get("From") == "" || q.Get("From") == m.From) &&
 			(q.Get("Status") == "" || q.Get("Status") == "completed") &&
@@ -239,22 +245,4 @@ func twilioTime(v string) (time.Time, bool) {
 		}
 	}
 	return time.Time{}, false
-}
-
-// callResource is a call as Twilio's API shows it.
-func (s *Sandbox) callResource(m message) map[string]any {
-	start := time.Unix(m.Call.Start, 0).UTC()
-	end := start.Add(time.Duration(m.Call.Seconds) * time.Second)
-	direction := "inbound"
-	if m.Call.Direction == "outbound" {
-		direction = "outbound-api"
-	}
-	return map[string]any{
-		"account_sid": s.o.AccountSID, "api_version": "2010-04-01", "sid": m.Call.SID, "parent_call_sid": nil,
-		"from": m.From, "to": m.To, "from_formatted": m.From, "to_formatted": m.To, "direction": direction,
-		"status": "completed", "duration": strconv.Itoa(m.Call.Seconds), "answered_by": nil, "forwarded_from": nil,
-		"date_created": start.Format(time.RFC1123Z), "date_updated": end.Format(time.RFC1123Z),
-		"start_time": start.Format(time.RFC1123Z), "end_time": end.Format(time.RFC1123Z),
-		"price": nil, "price_unit": "USD", "uri": "/2010-04-01/Accounts/" + s.o.AccountSID + "/Calls/" + m.Call.SID + ".json",
-	}
 }

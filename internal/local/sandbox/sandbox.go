@@ -191,10 +191,10 @@ func newToken() string {
 
 func newSID(prefix string) string { return prefix + newToken()[:32] }
 
-// each is a list of the messages, each as show makes it.
-func each[T any](messages []message, show func(message) T) []T {
-	list := make([]T, 0, len(messages))
-	for _, m := range messages {
+// each is the list with each of its parts as show makes it.
+func each[M, T any](all []M, show func(M) T) []T {
+	list := make([]T, 0, len(all))
+	for _, m := range all {
 		list = append(list, show(m))
 	}
 	return list
