@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -122,15 +121,16 @@ func (w *world) schedule(seed uint64, total time.Duration) []fault {
 	}
 }
 
-// parseFault reads a fault as an operator writes it.
-func parseFault(v string) (fault, error) {
-	p := strings.Split(v, "/")
+// UnmarshalText reads a fault as an operator writes it.
+func (f *fault) UnmarshalText(v []byte) error {
+	p := strings.Split(string(v), "/")
 	if len(p) != 4 {
-		return fault{}, fmt.Errorf("%q is not when/kind/target/length", v)
+		return fmt.Errorf("%q is not when/kind/target/length", v)
 	}
 	at, err := time.ParseDuration(p[0])
 	lasts, err2 := time.ParseDuration(p[3])
-	return fault{at: at, kind: p[1], target: strings.ReplaceAll(p[2], ":", "/"), lasts: lasts, p: .5, millis: 500}, errors.Join(err, err2)
+	*f = fault{at: at, kind: p[1], target: strings.ReplaceAll(p[2], ":", "/"), lasts: lasts, p: .5, millis: 500}
+	return errors.Join(err, err2)
 }
 
 // inflict makes the faults happen, each in its time, and returns when all are
@@ -269,11 +269,7 @@ func (v *vendorFaults) change(what func()) {
 		}
 		all.Seed ^= f.seed
 	}
-	body, err := json.Marshal(all)
-	if err != nil {
-		return
-	}
-	r, err := http.NewRequest(http.MethodPut, v.url, bytes.NewReader(body)) //nolint:noctx // bounded by the client
+	r, err := http.NewRequest(http.MethodPut, v.url, bytes.NewReader(encode(all))) //nolint:noctx // bounded by the client
 	if err != nil {
 		return
 	}

@@ -103,8 +103,8 @@ func call(c *site.Catalog, s *site.Site, seed uint64, n int, r *rand.Rand) map[s
 	return body
 }
 
-func encode(fields map[string]any) []byte {
-	b, err := json.Marshal(fields)
+func encode(v any) []byte {
+	b, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // text and numbers
 	}

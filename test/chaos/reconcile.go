@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -394,17 +393,16 @@ func settle(ctx context.Context, w *world, c *client, bound time.Duration) (v *v
 		took = time.Since(begun)
 		v.broken = append(v.broken, v.waiting...)
 	}
-	switch open, err := w.backlog(); {
-	case err != nil:
+	open, err := w.backlog()
+	if err != nil {
 		v.broken = append(v.broken, "the broker does not say what is open: "+err.Error())
-	default:
-		if n := open.total(); quiet == 0 && n > v.doubtful() {
-			v.broken = append(v.broken, fmt.Sprintf("%d events are not settled: %v", n, open.open))
-		}
-		for _, market := range slices.Sorted(maps.Keys(open.dead)) {
-			if n := open.dead[market]; n > 0 {
-				v.broken = append(v.broken, fmt.Sprintf("market %s has given up %d events", market, n))
-			}
+	}
+	if n := open.total(); quiet == 0 && n > v.doubtful() {
+		v.broken = append(v.broken, fmt.Sprintf("%d events are not settled: %v", n, open.open))
+	}
+	for market, n := range open.dead {
+		if n > 0 {
+			v.broken = append(v.broken, fmt.Sprintf("market %s has given up %d events", market, n))
 		}
 	}
 	slices.Sort(v.broken)
