@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -59,15 +58,14 @@ var callbackKinds = map[string]func(*sandbox.CallbackFaults, fault){
 	"callbacks-late":     func(c *sandbox.CallbackFaults, f fault) { c.Late, c.DelayMS = f.p, 4*f.millis },
 }
 
-// deck is one of every kind of fault with those it may strike.
-func (w *world) deck() []struct {
+// card is a kind of fault with those it may strike.
+type card struct {
 	kind    string
 	targets []string
-} {
-	type card = struct {
-		kind    string
-		targets []string
-	}
+}
+
+// deck is one of every kind of fault.
+func (w *world) deck() []card {
 	var deck []card
 	for _, part := range append(subjects.RoleNames(), subjects.Edge, "nats", "postgres") {
 		targets := w.names(part)
@@ -123,15 +121,16 @@ func (w *world) schedule(seed uint64, total time.Duration) []fault {
 	}
 }
 
-// parseFault reads a fault as an operator writes it.
-func parseFault(v string) (fault, error) {
-	p := strings.Split(v, "/")
+// UnmarshalText reads a fault as an operator writes it.
+func (f *fault) UnmarshalText(v []byte) error {
+	p := strings.Split(string(v), "/")
 	if len(p) != 4 {
-		return fault{}, fmt.Errorf("%q is not when/kind/target/length", v)
+		return fmt.Errorf("%q is not when/kind/target/length", v)
 	}
 	at, err := time.ParseDuration(p[0])
 	lasts, err2 := time.ParseDuration(p[3])
-	return fault{at: at, kind: p[1], target: strings.ReplaceAll(p[2], ":", "/"), lasts: lasts, p: .5, millis: 500}, errors.Join(err, err2)
+	*f = fault{at: at, kind: p[1], target: strings.ReplaceAll(p[2], ":", "/"), lasts: lasts, p: .5, millis: 500}
+	return errors.Join(err, err2)
 }
 
 // inflict makes the faults happen, each in its time, and returns when all are
@@ -255,9 +254,6 @@ func (v *vendorFaults) set(f fault) (heal func()) {
 func (v *vendorFaults) change(what func()) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.now == nil {
-		v.now = map[string]fault{}
-	}
 	what()
 	var all sandbox.Faults
 	for _, f := range v.now {
@@ -273,11 +269,7 @@ func (v *vendorFaults) change(what func()) {
 		}
 		all.Seed ^= f.seed
 	}
-	body, err := json.Marshal(all)
-	if err != nil {
-		return
-	}
-	r, err := http.NewRequest(http.MethodPut, v.url, bytes.NewReader(body)) //nolint:noctx // bounded by the client
+	r, err := http.NewRequest(http.MethodPut, v.url, bytes.NewReader(encode(all))) //nolint:noctx // bounded by the client
 	if err != nil {
 		return
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -34,15 +33,8 @@ type webhook struct {
 
 // plan draws the load: webhooks at their times, some of them twice, some late
 // again, some with news for a lead that was called in before.
-func plan(c *site.Catalog, markets []string, seed uint64, rate float64, total time.Duration) []webhook {
+func plan(c *site.Catalog, sites []*site.Site, seed uint64, rate float64, total time.Duration) []webhook {
 	r := rand.New(rand.NewPCG(seed, 2))
-	var sites []*site.Site
-	for _, s := range c.Sites {
-		if slices.Contains(markets, s.Market) {
-			sites = append(sites, s)
-		}
-	}
-	slices.SortFunc(sites, func(a, b *site.Site) int { return bytes.Compare([]byte(a.Domain), []byte(b.Domain)) })
 	var out []webhook
 	at := time.Duration(0)
 	for n := 0; ; n++ {
@@ -111,8 +103,8 @@ func call(c *site.Catalog, s *site.Site, seed uint64, n int, r *rand.Rand) map[s
 	return body
 }
 
-func encode(fields map[string]any) []byte {
-	b, err := json.Marshal(fields)
+func encode(v any) []byte {
+	b, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // text and numbers
 	}

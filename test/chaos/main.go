@@ -13,7 +13,6 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -25,40 +24,26 @@ import (
 	"syscall"
 	"text/tabwriter"
 	"time"
+
+	"github.com/alecthomas/kong"
 )
 
 type settings struct {
-	seed     uint64
-	duration time.Duration
-	rate     float64
-	cluster  bool
-	markets  []string
-	patience time.Duration
-	calm     bool
-	keep     bool
-	serve    bool
-	script   []fault
+	Seed     uint64        `default:"${seed}" help:"Seed of load and faults; by default a new one."`
+	Duration time.Duration `default:"30s" help:"How long load and faults last."`
+	Rate     float64       `default:"5" help:"Leads a second."`
+	Cluster  bool          `help:"Three nodes, and two of every role."`
+	Markets  []string      `default:"ch,id" help:"Markets that are called."`
+	Patience time.Duration `default:"390s" help:"How long everything may take to come right after the last fault; the owner hears of a doubtful confirmation after five minutes."`
+	Calm     bool          `help:"Load without faults."`
+	Keep     bool          `help:"Keep the directory in any case."`
+	Serve    bool          `help:"Start everything, say where it is, and wait for Ctrl-C."`
+	Fault    []fault       `help:"Only this fault, such as 10s/broker-outage/nats/60s: when, kind, target, how long; may be repeated."`
 }
 
 func main() {
 	var s settings
-	var markets string
-	flag.Uint64Var(&s.seed, "seed", uint64(time.Now().UnixNano()%1e6), "seed of load and faults; default: a new one")
-	flag.DurationVar(&s.duration, "duration", 30*time.Second, "how long load and faults last")
-	flag.Float64Var(&s.rate, "rate", 5, "leads a second")
-	flag.BoolVar(&s.cluster, "cluster", false, "three nodes, and two of every role")
-	flag.StringVar(&markets, "markets", "ch,id", "markets that are called")
-	flag.DurationVar(&s.patience, "patience", 390*time.Second, "how long everything may take to come right after the last fault; the owner hears of a doubtful confirmation after five minutes")
-	flag.BoolVar(&s.calm, "calm", false, "load without faults")
-	flag.BoolVar(&s.keep, "keep", false, "keep the directory in any case")
-	flag.BoolVar(&s.serve, "serve", false, "start everything, say where it is, and wait for Ctrl-C")
-	flag.Func("fault", "only this fault, such as 10s/broker-outage/nats/60s: when, kind, target, how long; may be repeated", func(v string) error {
-		f, err := parseFault(v)
-		s.script = append(s.script, f)
-		return err
-	})
-	flag.Parse()
-	s.markets = strings.Split(markets, ",")
+	kong.Parse(&s, kong.Name("chaos"), kong.Vars{"seed": fmt.Sprint(time.Now().UnixNano() % 1e6)})
 	os.Exit(run(os.Stdout, s))
 }
 
@@ -77,7 +62,7 @@ func run(out io.Writer, s settings) int {
 	if err != nil {
 		_, _ = fmt.Fprintln(out, "chaos:", err)
 	}
-	if !ok || err != nil || s.keep {
+	if !ok || err != nil || s.Keep {
 		_, _ = fmt.Fprintf(out, "schedule, answers and the logs of all processes are in %s\n", dir)
 	} else {
 		_ = os.RemoveAll(dir)
@@ -90,8 +75,8 @@ func run(out io.Writer, s settings) int {
 
 // trial is one run in a directory of its own.
 func trial(ctx context.Context, out io.Writer, dir string, s settings) (bool, error) {
-	_, _ = fmt.Fprintf(out, "seed %d: building and starting\n", s.seed)
-	w, err := newWorld(dir, s.cluster, s.markets)
+	_, _ = fmt.Fprintf(out, "seed %d: building and starting\n", s.Seed)
+	w, err := newWorld(dir, s.Cluster, s.Markets)
 	if err != nil {
 		return false, err
 	}
@@ -99,17 +84,17 @@ func trial(ctx context.Context, out io.Writer, dir string, s settings) (bool, er
 	if err := w.start(ctx); err != nil {
 		return false, err
 	}
-	if s.serve {
+	if s.Serve {
 		w.serve(ctx, out)
 		return true, nil
 	}
-	hooks := plan(w.catalog, s.markets, s.seed, s.rate, s.duration)
+	hooks := plan(w.catalog, w.sites, s.Seed, s.Rate, s.Duration)
 	var faults []fault
 	switch {
-	case len(s.script) > 0:
-		faults = s.script
-	case !s.calm:
-		faults = w.schedule(s.seed, s.duration)
+	case len(s.Fault) > 0:
+		faults = s.Fault
+	case !s.Calm:
+		faults = w.schedule(s.Seed, s.Duration)
 	}
 	var schedule strings.Builder
 	for _, f := range faults {
@@ -124,7 +109,7 @@ func trial(ctx context.Context, out io.Writer, dir string, s settings) (bool, er
 	}
 	defer func() { _ = answers.Close() }()
 	c := newClient(w.edges, answers)
-	_, _ = fmt.Fprintf(out, "%d processes; %d webhooks and %d faults in %s\n", len(w.procs)+1, len(hooks), len(faults), s.duration)
+	_, _ = fmt.Fprintf(out, "%d processes; %d webhooks and %d faults in %s\n", len(w.procs)+1, len(hooks), len(faults), s.Duration)
 
 	begun, ended := time.Now(), make(chan struct{})
 	go func() {
@@ -136,7 +121,7 @@ func trial(ctx context.Context, out io.Writer, dir string, s settings) (bool, er
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
-	v, took := settle(ctx, w, c, s.patience)
+	v, took := settle(ctx, w, c, s.Patience)
 	v.broken = append(v.broken, w.notes...)
 	table(out, s, w, c, faults, v, took)
 	complain(out, w, v)
@@ -160,20 +145,14 @@ func table(out io.Writer, s settings, w *world, c *client, faults []fault, v *ve
 	for _, f := range faults {
 		kinds[f.kind]++
 	}
-	unasked := 0
-	for _, p := range w.procs {
-		p.mu.Lock()
-		unasked += len(p.unasked)
-		p.mu.Unlock()
-	}
-	line("seed", "%d, %s at %g leads/s, %d broker node(s)", s.seed, s.duration, s.rate, len(w.brokers))
+	line("seed", "%d, %s at %g leads/s, %d broker node(s)", s.Seed, s.Duration, s.Rate, len(w.brokers))
 	line("leads called in", "%d", len(c.leads))
 	line("leads answered 200", "%d", c.accepted)
 	line("answers by status", "%s", counts(c.answers))
 	line("time to a 200", "p50 %s, p99 %s, max %s", at(.5), at(.99), at(1))
 	line("leads in Postgres", "%s", counts(v.leads))
 	line("faults", "%d: %s", len(faults), counts(kinds))
-	line("processes that ended unasked", "%d", unasked)
+	line("processes that ended unasked", "%d", len(w.unasked()))
 	line("lost, doubled or wrong", "%d", len(v.broken))
 	line("possible doubles marked", "%d messages; %d of them did go twice", v.marked, v.doubled)
 	line("unknown, told to the owner", "%d", len(v.unknown))
@@ -192,12 +171,8 @@ func complain(out io.Writer, w *world, v *verdict) {
 	if more := len(v.broken) - most; more > 0 {
 		_, _ = fmt.Fprintf(out, "and %d more\n", more)
 	}
-	for _, p := range w.procs {
-		p.mu.Lock()
-		for _, u := range p.unasked {
-			_, _ = fmt.Fprintln(out, "ended unasked:", u)
-		}
-		p.mu.Unlock()
+	for _, u := range w.unasked() {
+		_, _ = fmt.Fprintln(out, "ended unasked:", u)
 	}
 	if len(v.broken) == 0 {
 		return

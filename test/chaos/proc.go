@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"runtime"
@@ -126,8 +127,12 @@ func (p *proc) end(s syscall.Signal, pause time.Duration, extra ...string) {
 
 // ready reports whether the process can work.
 func (p *proc) ready() bool {
-	_, err := get(p.health)
-	return err == nil
+	res, err := local.Get(p.health) //nolint:noctx // bounded by the client
+	if err != nil {
+		return false
+	}
+	_ = res.Body.Close()
+	return res.StatusCode == http.StatusOK
 }
 
 // stop ends the process for good.

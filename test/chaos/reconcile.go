@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -105,12 +104,8 @@ func judge(ctx context.Context, w *world, c *client, calm time.Duration) (*verdi
 	if err != nil {
 		return nil, err
 	}
-	body, err := get(w.sandbox + "/api/messages?brief")
-	if err != nil {
-		return nil, err
-	}
 	var vendors []taken
-	if err := json.Unmarshal(body, &vendors); err != nil {
+	if err := get(w.sandbox+"/api/messages?brief", &vendors); err != nil {
 		return nil, err
 	}
 	v := &verdict{leads: map[string]int{}, guilty: map[string]bool{}}
@@ -267,17 +262,12 @@ func recorded(ctx context.Context, database string) (map[string]row, map[string]
 		return nil, nil, err
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	found, err := conn.Query(ctx, "select l.market, l.id, l.status, coalesce(p.address, '') as address from leadbus.lead l left join leadbus.lead_person p on p.market = l.market and p.lead = l.id")
+	found, _ := conn.Query(ctx, "select l.market, l.id, l.status, coalesce(p.address, '') as address from leadbus.lead l left join leadbus.lead_person p on p.market = l.market and p.lead = l.id")
+	leads, err := pgx.CollectRows(found, pgx.RowToStructByName[row]) // tells the query's error too
 	if err != nil {
 		return nil, nil, err
 	}
-	leads, err := pgx.CollectRows(found, pgx.RowToStructByName[row])
-	if err != nil {
-		return nil, nil, err
-	}
-	if found, err = conn.Query(ctx, "select market, lead, id, purpose, recipient, channel, state, possible_double, error_class from leadbus.message"); err != nil {
-		return nil, nil, err
-	}
+	found, _ = conn.Query(ctx, "select market, lead, id, purpose, recipient, channel, state, possible_double, error_class from leadbus.message")
 	told, err := pgx.CollectRows(found, pgx.RowToAddrOfStructByNameLax[message])
 	if err != nil {
 		return nil, nil, err
@@ -341,17 +331,13 @@ type stream struct {
 
 // streams hands over the streams of the markets that a node knows.
 func (w *world) streams(monitor string, take func(market string, s stream)) error {
-	body, err := get(monitor + "/jsz?accounts=true&streams=true&consumers=true")
-	if err != nil {
-		return err
-	}
 	var answer struct {
 		Accounts []struct {
 			Name    string   `json:"name"`
 			Streams []stream `json:"stream_detail"`
 		} `json:"account_details"`
 	}
-	if err := json.Unmarshal(body, &answer); err != nil {
+	if err := get(monitor+"/jsz?accounts=true&streams=true&consumers=true", &answer); err != nil {
 		return err
 	}
 	for _, a := range answer.Accounts {
@@ -407,17 +393,16 @@ func settle(ctx context.Context, w *world, c *client, bound time.Duration) (v *v
 		took = time.Since(begun)
 		v.broken = append(v.broken, v.waiting...)
 	}
-	switch open, err := w.backlog(); {
-	case err != nil:
+	open, err := w.backlog()
+	if err != nil {
 		v.broken = append(v.broken, "the broker does not say what is open: "+err.Error())
-	default:
-		if n := open.total(); quiet == 0 && n > v.doubtful() {
-			v.broken = append(v.broken, fmt.Sprintf("%d events are not settled: %v", n, open.open))
-		}
-		for _, market := range slices.Sorted(maps.Keys(open.dead)) {
-			if n := open.dead[market]; n > 0 {
-				v.broken = append(v.broken, fmt.Sprintf("market %s has given up %d events", market, n))
-			}
+	}
+	if n := open.total(); quiet == 0 && n > v.doubtful() {
+		v.broken = append(v.broken, fmt.Sprintf("%d events are not settled: %v", n, open.open))
+	}
+	for market, n := range open.dead {
+		if n > 0 {
+			v.broken = append(v.broken, fmt.Sprintf("market %s has given up %d events", market, n))
 		}
 	}
 	slices.Sort(v.broken)

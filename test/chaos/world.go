@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -34,7 +35,8 @@ type world struct {
 	cluster bool
 	markets []string
 	catalog *site.Catalog
-	env     []string // of every process
+	sites   []*site.Site // of the markets, by domain
+	env     []string     // of every process
 	nextTCP int
 
 	procs    map[string]*proc
@@ -91,9 +93,12 @@ func newWorld(dir string, cluster bool, markets []string) (*world, error) {
 	if w.catalog, err = site.Load(w.path("config")); err != nil {
 		return nil, err
 	}
-	for domain := range w.catalog.Sites {
+	for _, domain := range slices.Sorted(maps.Keys(w.catalog.Sites)) {
 		if err := os.WriteFile(w.path("sites", domain), []byte(secretOf(domain)), 0o600); err != nil {
 			return nil, err
+		}
+		if s := w.catalog.Sites[domain]; slices.Contains(markets, s.Market) {
+			w.sites = append(w.sites, s)
 		}
 	}
 	return w, nil
@@ -288,7 +293,7 @@ func (w *world) startRoles() error {
 	}
 	addr := w.port()
 	w.sandbox = "http://" + addr
-	w.faults = &vendorFaults{url: w.sandbox + "/api/faults", lost: w.note}
+	w.faults = &vendorFaults{url: w.sandbox + "/api/faults", lost: w.note, now: map[string]fault{}}
 	w.env = append(w.env, "LEADBUS_PUBLIC_URL=http://"+public)
 	w.run("sandbox", w.sandbox+"/api/requests", []string{
 		"LEADBUS_SANDBOX_ADDR=" + addr, "LEADBUS_EDGE_URL=http://" + public, "LEADBUS_DATA=" + w.path("data", "sandbox"),
@@ -350,16 +355,9 @@ func (w *world) role(command, name string, env ...string) error {
 
 // link makes a proxy of the group and answers its address.
 func (w *world) link(group string, to ...string) (string, error) {
-	for try := 0; ; try++ {
-		k, err := newLink(w.port(), to...)
-		if err == nil {
-			w.links[group] = append(w.links[group], k)
-			return k.addr, nil
-		}
-		if try == 10 {
-			return "", err
-		}
-	}
+	k, err := newLink(w.port(), to...)
+	w.links[group] = append(w.links[group], k)
+	return k.addr, err
 }
 
 func (w *world) run(name, health string, env []string, argv ...string) {
@@ -403,6 +401,17 @@ func (w *world) postgres() []int {
 	return pids
 }
 
+// unasked are the ends of processes that were not ours.
+func (w *world) unasked() []string {
+	var all []string
+	for _, p := range w.procs {
+		p.mu.Lock()
+		all = append(all, p.unasked...)
+		p.mu.Unlock()
+	}
+	return all
+}
+
 // stop ends everything: roles in good order, so that their logs end well.
 func (w *world) stop() {
 	for _, prefix := range slices.Concat([]string{subjects.Edge}, subjects.RoleNames(), []string{"sandbox", "nats"}) {
@@ -423,12 +432,7 @@ func (w *world) serve(ctx context.Context, out io.Writer) {
 	}
 	_, _ = fmt.Fprintf(out, "\nedges     %s\nsandbox   %s\nnats      %s\nkeys      %s\npostgres  psql '%s'\n", strings.Join(w.edges, " "), w.sandbox,
 		strings.Join(w.brokers, ","), w.path("keys"), w.database)
-	var domain string
-	for d := range w.catalog.Sites {
-		if s := w.catalog.Sites[d]; domain == "" && slices.Contains(w.markets, s.Market) {
-			domain = d
-		}
-	}
+	domain := w.sites[0].Domain
 	_, _ = fmt.Fprintf(out, `
 a lead:   curl -H 'X-Leadbus-Secret: %s' -d '{"conversation_id":"conv_1","caller_id":"+41781240001","service_type":"","city":""}' %s/v1/sites/%s/dispatch_lead
 `, secretOf(domain), w.edges[0], domain)
@@ -440,10 +444,8 @@ func await(ctx context.Context, ok func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	for !ok() {
-		select {
-		case <-ctx.Done():
+		if !sleep(ctx, 50*time.Millisecond) {
 			return errors.New("is not ready")
-		case <-time.After(50 * time.Millisecond):
 		}
 	}
 	return nil
@@ -451,18 +453,18 @@ func await(ctx context.Context, ok func() bool) error {
 
 var local = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 
-// get reads an address of ours.
-func get(address string) ([]byte, error) {
+// get reads JSON at an address of ours.
+func get(address string, into any) error {
 	res, err := local.Get(address) //nolint:noctx // bounded by the client
 	if err != nil {
-		return nil, err
+		return err
 	}
 	body, err := io.ReadAll(res.Body)
 	if err := errors.Join(err, res.Body.Close()); err != nil {
-		return nil, err
+		return err
 	}
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("GET %s: %s", address, res.Status)
+		return fmt.Errorf("GET %s: %s", address, res.Status)
 	}
-	return body, nil
+	return json.Unmarshal(body, into)
 }

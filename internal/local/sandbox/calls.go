@@ -34,6 +34,12 @@ type played struct {
 	Conversation json.RawMessage `json:"conversation"`
 }
 
+// Started is when the call began.
+func (p *played) Started() time.Time { return time.Unix(p.Start, 0).UTC() }
+
+// Ended is when the call was over.
+func (p *played) Ended() time.Time { return p.Started().Add(time.Duration(p.Seconds) * time.Second) }
+
 // conversation is what we look at of a conversation.
 type conversation struct {
 	AgentID string `json:"agent_id"`
@@ -68,8 +74,10 @@ type conversation struct {
 // ended. What is left out gets a likely value; "webhook": false loses its hook.
 func (s *Sandbox) play(w http.ResponseWriter, r *http.Request) {
 	no := func(status int, why string) { writeJSON(w, status, map[string]string{"error": why}) }
-	var all map[string]json.RawMessage
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxPlayed)).Decode(&all); err != nil || all == nil {
+	var all map[string]any
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxPlayed))
+	d.UseNumber()
+	if err := d.Decode(&all); err != nil || all == nil {
 		no(http.StatusBadRequest, "the body is not a JSON object")
 		return
 	}
@@ -107,40 +115,33 @@ func (s *Sandbox) play(w http.ResponseWriter, r *http.Request) {
 }
 
 // complete reads a conversation and writes it with the fields that it left out.
-func complete(all map[string]json.RawMessage, c *conversation, now time.Time) (json.RawMessage, error) {
-	body, err := json.Marshal(all)
-	if err == nil {
-		err = json.Unmarshal(body, c)
-	}
-	if err != nil {
+func complete(all map[string]any, c *conversation, now time.Time) (json.RawMessage, error) {
+	if _, err := readBack(all, c); err != nil {
 		return nil, err
 	}
 	delete(all, "webhook")
-	put := func(o map[string]json.RawMessage, key string, v any) {
-		if old := string(o[key]); old == "" || old == "null" || old == `""` {
-			o[key], _ = json.Marshal(v) // texts and numbers always encode
+	put := func(o map[string]any, key string, v any) {
+		if o[key] == nil || o[key] == "" {
+			o[key] = v
 		}
 	}
-	meta := map[string]json.RawMessage{}
-	if len(all["metadata"]) > 0 {
-		if err := json.Unmarshal(all["metadata"], &meta); err != nil {
-			return nil, err
-		}
-	}
-	if meta == nil { // it was null
-		meta = map[string]json.RawMessage{}
-	}
+	put(all, "metadata", map[string]any{})
+	meta, _ := all["metadata"].(map[string]any) // as c could read it
 	put(meta, "start_time_unix_secs", now.Unix()-int64(c.Metadata.Seconds))
 	put(meta, "call_duration_secs", 0)
-	delete(all, "metadata")
-	put(all, "metadata", meta)
 	put(all, "conversation_id", "conv_"+newToken()[:28])
 	put(all, "status", "done")
 	put(all, "transcript", []string{})
 	for _, k := range []string{"has_audio", "has_user_audio", "has_response_audio", "has_auxiliary_audio"} {
 		put(all, k, false)
 	}
-	if body, err = json.Marshal(all); err == nil {
+	return readBack(all, c)
+}
+
+// readBack writes a conversation as JSON and reads what we look at of it.
+func readBack(all map[string]any, c *conversation) (json.RawMessage, error) {
+	body, err := json.Marshal(all)
+	if err == nil {
 		err = json.Unmarshal(body, c)
 	}
 	return body, err
@@ -198,7 +199,7 @@ func (s *Sandbox) postCall(m message) bool {
 			s.dropped(m)
 			return true
 		}
-		if d := postCallRetries[try]; !s.pause(d + rand.N(d/10)) {
+		if d := postCallRetries[try]; !pause(s.ctx, d+rand.N(d/10)) {
 			return false
 		}
 	}
@@ -218,7 +219,7 @@ func (s *Sandbox) apiCalls(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, each(all, func(m message) any {
 		return map[string]any{
 			"conversation_id": m.ID, "agent_id": m.Call.AgentID, "call_sid": m.Call.SID, "from": m.From, "to": m.To,
-			"started_at": time.Unix(m.Call.Start, 0).UTC(), "seconds": m.Call.Seconds, "hook": m.hook(), "error": m.Error,
+			"started_at": m.Call.Started(), "seconds": m.Call.Seconds, "hook": m.hook(), "error": m.Error,
 		}
 	}))
 }
@@ -228,7 +229,7 @@ func (s *Sandbox) listCalls(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	since, hasSince := twilioTime(q.Get("StartTime>"))
 	until, hasUntil := twilioTime(q.Get("StartTime<"))
-	s.twilioList(w, r, "calls", s.callResource, func(m *message) bool {
+	s.twilioList(w, r, "calls", func(m *message) bool {
 		return m.Call != nil && m.Call.SID != "" &&
 			(q.Get("To") == "" || q.Get("To") == m.To) && (q.Get("From") == "" || q.Get("From") == m.From) &&
 			(q.Get("Status") == "" || q.Get("Status") == "completed") &&
@@ -244,22 +245,4 @@ func twilioTime(v string) (time.Time, bool) {
 		}
 	}
 	return time.Time{}, false
-}
-
-// callResource is a call as Twilio's API shows it.
-func (s *Sandbox) callResource(m message) map[string]any {
-	start := time.Unix(m.Call.Start, 0).UTC()
-	end := start.Add(time.Duration(m.Call.Seconds) * time.Second)
-	direction := "inbound"
-	if m.Call.Direction == "outbound" {
-		direction = "outbound-api"
-	}
-	return map[string]any{
-		"account_sid": s.o.AccountSID, "api_version": "2010-04-01", "sid": m.Call.SID, "parent_call_sid": nil,
-		"from": m.From, "to": m.To, "from_formatted": m.From, "to_formatted": m.To, "direction": direction,
-		"status": "completed", "duration": strconv.Itoa(m.Call.Seconds), "answered_by": nil, "forwarded_from": nil,
-		"date_created": start.Format(time.RFC1123Z), "date_updated": end.Format(time.RFC1123Z),
-		"start_time": start.Format(time.RFC1123Z), "end_time": end.Format(time.RFC1123Z),
-		"price": nil, "price_unit": "USD", "uri": "/2010-04-01/Accounts/" + s.o.AccountSID + "/Calls/" + m.Call.SID + ".json",
-	}
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -75,19 +74,40 @@ func (t *troublemaker) use(f Faults) {
 	t.set, t.draws = f, map[string]*rand.Rand{}
 }
 
+// streams are the random streams of the draws, by vendor, and of callbacks.
+var streams = map[string]uint64{"twilio": 1, "mailgun": 2, "callbacks": 3, "elevenlabs": 4}
+
+// vendor are the faults of one vendor.
+func (f Faults) vendor(name string) VendorFaults {
+	return map[string]VendorFaults{"twilio": f.Twilio, "mailgun": f.Mailgun, "elevenlabs": f.ElevenLabs}[name]
+}
+
+// chances are what may strike a vendor's request, or a callback.
+func (f Faults) chances(of string) []chance {
+	if c := f.Callbacks; of == "callbacks" {
+		return []chance{{"lost", c.Lost}, {"repeated", c.Repeated}, {"late", c.Late}}
+	}
+	v := f.vendor(of)
+	return []chance{
+		{"error", v.Error},
+		{"error_taken", v.ErrorTaken},
+		{"too_many", v.TooMany},
+		{"timeout", v.Timeout},
+		{"no_body", v.NoBody},
+		{"reset", v.Reset},
+	}
+}
+
 // draw answers the kind that strikes, or none, and the settings it is of.
-func (t *troublemaker) draw(stream uint64, of string, chances func(Faults) []chance) (string, Faults) {
+func (t *troublemaker) draw(of string) (string, Faults) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.draws[of] == nil {
-		t.draws[of] = rand.New(rand.NewPCG(cmp.Or(t.set.Seed, rand.Uint64()), stream))
+		t.draws[of] = rand.New(rand.NewPCG(cmp.Or(t.set.Seed, rand.Uint64()), streams[of]))
 	}
 	x := t.draws[of].Float64()
-	for _, c := range chances(t.set) {
+	for _, c := range t.set.chances(of) {
 		if x -= c.p; x < 0 {
-			if t.count == nil {
-				t.count = map[string]map[string]int{}
-			}
 			if t.count[of] == nil {
 				t.count[of] = map[string]int{}
 			}
@@ -99,37 +119,12 @@ func (t *troublemaker) draw(stream uint64, of string, chances func(Faults) []cha
 }
 
 // vendor puts a vendor's faults before a handler.
-func (t *troublemaker) vendor(name string, stop <-chan struct{}, h http.HandlerFunc) http.HandlerFunc {
-	stream := uint64(1)
-	of := func(f Faults) VendorFaults { return f.Twilio }
-	switch name {
-	case "mailgun":
-		stream, of = 2, func(f Faults) VendorFaults { return f.Mailgun }
-	case "elevenlabs":
-		stream, of = 4, func(f Faults) VendorFaults { return f.ElevenLabs }
-	}
+func (t *troublemaker) vendor(name string, h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		kind, set := t.draw(stream, name, func(f Faults) []chance {
-			v := of(f)
-			return []chance{
-				{"error", v.Error},
-				{"error_taken", v.ErrorTaken},
-				{"too_many", v.TooMany},
-				{"timeout", v.Timeout},
-				{"no_body", v.NoBody},
-				{"reset", v.Reset},
-			}
-		})
-		f := of(set)
-		hold := func(d time.Duration) {
-			select {
-			case <-time.After(d):
-			case <-r.Context().Done():
-			case <-stop:
-			}
-		}
+		kind, set := t.draw(name)
+		f := set.vendor(name)
 		if f.DelayMS > 0 {
-			hold(time.Duration(f.DelayMS) * time.Millisecond)
+			pause(r.Context(), time.Duration(f.DelayMS)*time.Millisecond)
 		}
 		unseen := httptest.NewRecorder() // of an answer that the caller does not get to see
 		switch kind {
@@ -145,7 +140,7 @@ func (t *troublemaker) vendor(name string, stop <-chan struct{}, h http.HandlerF
 			refuse(w, http.StatusTooManyRequests, 20429, "Too Many Requests")
 		case "timeout":
 			h(unseen, r)
-			hold(cmp.Or(time.Duration(max(f.HoldMS, 0))*time.Millisecond, holdDefault))
+			pause(r.Context(), cmp.Or(time.Duration(max(f.HoldMS, 0))*time.Millisecond, holdDefault))
 			panic(http.ErrAbortHandler) // ends the connection
 		case "no_body":
 			h(unseen, r)
@@ -172,10 +167,7 @@ func reset(w http.ResponseWriter) {
 
 // callback sends a callback as the faults let it through.
 func (s *Sandbox) callback(r *http.Request) (*http.Response, error) {
-	kind, set := s.faults.draw(3, "callbacks", func(f Faults) []chance {
-		c := f.Callbacks
-		return []chance{{"lost", c.Lost}, {"repeated", c.Repeated}, {"late", c.Late}}
-	})
+	kind, set := s.faults.draw("callbacks")
 	taken := &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}
 	switch kind {
 	case "lost":
@@ -185,7 +177,7 @@ func (s *Sandbox) callback(r *http.Request) (*http.Response, error) {
 	case "late":
 		most := cmp.Or(time.Duration(max(set.Callbacks.DelayMS, 0))*time.Millisecond, delayDefault)
 		s.lives.Go(func() {
-			if s.pause(rand.N(most)) {
+			if pause(s.ctx, rand.N(most)) {
 				s.sendAgain(r)
 			}
 		})
@@ -226,14 +218,9 @@ func (s *Sandbox) apiFaults(w http.ResponseWriter, r *http.Request) {
 		s.faults.use(Faults{})
 	}
 	s.faults.mu.Lock()
-	struck := map[string]map[string]int{}
-	for of, kinds := range s.faults.count {
-		struck[of] = maps.Clone(kinds)
-	}
-	set := s.faults.set
-	s.faults.mu.Unlock()
+	defer s.faults.mu.Unlock()
 	writeJSON(w, http.StatusOK, struct {
 		Faults
 		Struck map[string]map[string]int `json:"struck"`
-	}{set, struck})
+	}{s.faults.set, s.faults.count})
 }

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"context"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -28,7 +29,7 @@ func (s *Sandbox) live(id string) {
 			s.store.update(id, func(kept *message) { kept.Told = m.Status })
 		}
 		next := m.next()
-		if next == "" || !s.pause(m.takes(next)) {
+		if next == "" || !pause(s.ctx, m.takes(next)) {
 			return
 		}
 		s.store.update(id, func(kept *message) { kept.become(next, time.Now().UTC()) })
@@ -108,12 +109,12 @@ func (m *message) become(status string, at time.Time) {
 	}
 }
 
-// pause waits; false when the sandbox stops.
-func (s *Sandbox) pause(d time.Duration) bool {
+// pause waits; false when ctx ends first.
+func pause(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-time.After(d):
 		return true
-	case <-s.ctx.Done():
+	case <-ctx.Done():
 		return false
 	}
 }

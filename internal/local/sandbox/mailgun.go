@@ -67,14 +67,13 @@ func (s *Sandbox) sendMail(w http.ResponseWriter, r *http.Request) {
 		Status: "accepted", Told: "accepted", CreatedAt: now,
 		Fate: mailFate(to.Address),
 	}
-	if earlier := s.suppressed(m); earlier != "" {
-		m.Fate = earlier
-	}
+	m.Fate = cmp.Or(s.suppressed(m), m.Fate)
 	s.take(m) //nolint:contextcheck // a message outlives the request that made it
 	writeJSON(w, http.StatusOK, map[string]string{"id": "<" + m.ID + ">", "message": "Queued. Thank you."})
 }
 
-// prefixed are the form's fields with a prefix, without it.
+// prefixed are the form's fields with a prefix, without it; of a field with
+// several values the first.
 func prefixed(f url.Values, prefix string) map[string]string {
 	out := map[string]string{}
 	for k := range f {
@@ -89,7 +88,7 @@ func prefixed(f url.Values, prefix string) map[string]string {
 // earlier mail.
 func (s *Sandbox) suppressed(m message) string {
 	reasons := map[string]string{"bounce": "suppress-bounce", "complained": "suppress-complaint", "unsubscribed": "suppress-unsubscribe"}
-	if m.Fate == "" || reasons[m.Fate] == "" {
+	if reasons[m.Fate] == "" {
 		return "" // only the addresses that misbehave are ever suppressed
 	}
 	earlier := s.store.newest(1, func(e *message) bool {
@@ -119,7 +118,7 @@ func (s *Sandbox) listEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	begin, hasBegin := mailgunTime(q.Get("begin"))
 	end, hasEnd := mailgunTime(q.Get("end"))
-	items := []map[string]any{}
+	var events []event
 	for _, m := range s.store.newest(s.store.keep, func(m *message) bool {
 		return m.Vendor == "mailgun" && domainOf(m.ID) == domain && (q.Get("recipient") == "" || strings.EqualFold(q.Get("recipient"), m.To)) &&
 			(q.Get("message-id") == "" || q.Get("message-id") == m.ID)
@@ -128,19 +127,14 @@ func (s *Sandbox) listEvents(w http.ResponseWriter, r *http.Request) {
 			if (hasBegin && at.Before(begin)) || (hasEnd && at.After(end)) {
 				continue
 			}
-			if e := happened(m, status); q.Get("event") == "" || q.Get("event") == e["event"] {
-				items = append(items, e)
+			if e := (event{m, status, at}); q.Get("event") == "" || q.Get("event") == e.Name() {
+				events = append(events, e)
 			}
 		}
 	}
-	older := func(a, b map[string]any) int {
-		x, _ := a["timestamp"].(float64)
-		y, _ := b["timestamp"].(float64)
-		return cmp.Compare(x, y)
-	}
-	slices.SortStableFunc(items, older)
+	slices.SortStableFunc(events, func(a, b event) int { return a.At.Compare(b.At) })
 	if q.Get("ascending") != "yes" && (!hasBegin || hasEnd) {
-		slices.Reverse(items)
+		slices.Reverse(events)
 	}
 	limit, err := strconv.Atoi(q.Get("limit"))
 	if err != nil || limit <= 0 {
@@ -148,16 +142,16 @@ func (s *Sandbox) listEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	limit = min(limit, eventsMost)
 	offset, _ := strconv.Atoi(q.Get("offset"))
-	offset = min(max(offset, 0), len(items))
-	last := min(offset+limit, len(items))
+	offset = min(max(offset, 0), len(events))
+	last := min(offset+limit, len(events))
 	link := func(offset int) string {
 		q.Set("offset", strconv.Itoa(offset))
 		return s.MailgunURL() + "/" + domain + "/events/" + base64.RawURLEncoding.EncodeToString([]byte(q.Encode()))
 	}
 	writeJSON(w, http.StatusOK, map[string]any{
-		"items": items[offset:last],
+		"items": each(events[offset:last], func(e event) any { return shape("mailgun-event", e) }),
 		"paging": map[string]string{
-			"next": link(last), "previous": link(max(offset-limit, 0)), "first": link(0), "last": link(max(len(items)-limit, 0)),
+			"next": link(last), "previous": link(max(offset-limit, 0)), "first": link(0), "last": link(max(len(events)-limit, 0)),
 		},
 	})
 }
@@ -190,35 +184,29 @@ func (m message) reached() map[string]time.Time {
 	return out
 }
 
-// happened is the event of a mail's status as Mailgun writes it.
-func happened(m message, status string) map[string]any {
-	at := m.reached()[status]
-	id := sha256.Sum256([]byte(m.ID + "\x00" + status))
-	var variables any = m.IDs
-	if len(m.IDs) == 0 {
-		variables = []string{} // as Mailgun does
-	}
-	e := map[string]any{
-		"event": status, "id": hex.EncodeToString(id[:11]), "timestamp": float64(at.UnixMicro()) / 1e6,
-		"log-level": "info", "recipient": m.To, "recipient-domain": domainOf(m.To), "tags": m.Tags,
-		"campaigns": []string{}, "user-variables": variables, "flags": map[string]any{"is-test-mode": false},
-		"message": map[string]any{
-			"headers":     map[string]string{"to": m.To, "from": m.From, "subject": m.Subject, "message-id": m.ID},
-			"attachments": []string{}, "size": len(m.Text) + len(m.HTML),
-		},
-	}
-	switch status {
-	case "accepted":
-		e["method"] = "HTTP"
-	case "delivered":
-		e["delivery-status"] = map[string]any{"code": 250, "message": "OK", "attempt-no": 1, "tls": true, "mx-host": "mx." + domainOf(m.To)}
-	case "failed":
-		f := numbers.Failures[m.Fate]
-		e["log-level"], e["severity"], e["reason"] = "error", "permanent", m.Fate
-		e["delivery-status"] = map[string]any{"code": f.Code, "message": f.Message, "attempt-no": 1}
-	case "temporary_fail":
-		e["event"], e["log-level"], e["severity"], e["reason"] = "failed", "warn", "temporary", "generic"
-		e["delivery-status"] = map[string]any{"code": 452, "enhanced-code": "4.2.2", "message": "4.2.2 mailbox full", "attempt-no": 1, "retry-seconds": 600}
-	}
-	return e
+// event is what happened to a mail.
+type event struct {
+	message
+	Status string
+	At     time.Time
 }
+
+// Name is what Mailgun calls the event.
+func (e event) Name() string {
+	if e.Status == "temporary_fail" {
+		return "failed"
+	}
+	return e.Status
+}
+
+// EventID is the event's id.
+func (e event) EventID() string {
+	id := sha256.Sum256([]byte(e.ID + "\x00" + e.Status))
+	return hex.EncodeToString(id[:11])
+}
+
+// Timestamp is when it happened, in Unix seconds.
+func (e event) Timestamp() float64 { return float64(e.At.UnixMicro()) / 1e6 }
+
+// Size is that of the mail.
+func (e event) Size() int { return len(e.Text) + len(e.HTML) }

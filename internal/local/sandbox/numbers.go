@@ -31,14 +31,15 @@ var numbers = text.Shipped[struct {
 
 const silent = "63033" // WhatsApp does not tell that a recipient blocked us
 
-// unreachable finds the trouble that a number's last five digits ask for.
-func unreachable(list []trouble, channel, number string) (string, bool) {
+// unreachable is the code that a number's last five digits ask for; empty for
+// none.
+func unreachable(list []trouble, channel, number string) string {
 	for _, t := range list {
 		if t.Channel == channel && strings.HasSuffix(number, t.Code) {
-			return t.Code, true
+			return t.Code
 		}
 	}
-	return "", false
+	return ""
 }
 
 func mailFate(address string) string {

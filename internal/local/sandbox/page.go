@@ -123,15 +123,13 @@ func (s *Sandbox) stream(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		name, rev = "change", now
-		if !s.pause(beat) {
+		if !pause(r.Context(), beat) {
 			return
 		}
 		select {
 		case <-next:
 		case <-tick.C:
 		case <-r.Context().Done():
-			return
-		case <-s.ctx.Done():
 			return
 		}
 	}

@@ -139,7 +139,7 @@ func (s *Sandbox) statusCallback(m message) bool {
 		if !rules.repeats(status, err) || time.Until(end) < wait {
 			break
 		}
-		if !s.pause(wait) {
+		if !pause(s.ctx, wait) {
 			return false
 		}
 	}
@@ -155,7 +155,7 @@ func (s *Sandbox) dropped(m message) {
 func (s *Sandbox) callbackForm(m message) url.Values {
 	f := url.Values{
 		"SmsSid": {m.ID}, "MessageSid": {m.ID}, "SmsStatus": {m.Status}, "MessageStatus": {m.Status},
-		"To": {addressed(&m, m.To)}, "From": {addressed(&m, m.From)},
+		"To": {m.Address(m.To)}, "From": {m.Address(m.From)},
 		"AccountSid": {s.o.AccountSID}, "ApiVersion": {"2010-04-01"},
 	}
 	if m.ErrorCode != "" {
@@ -192,7 +192,7 @@ func (s *Sandbox) webhook(m message) bool {
 	if s.o.EdgeURL == "" {
 		return true
 	}
-	body, err := json.Marshal(map[string]any{"signature": s.mailgunSignature(), "event-data": happened(m, m.Status)})
+	body, err := json.Marshal(map[string]any{"signature": s.mailgunSignature(), "event-data": shape("mailgun-event", event{m, m.Status, m.reached()[m.Status]})})
 	if err != nil {
 		s.dropped(m)
 		return true
@@ -209,7 +209,7 @@ func (s *Sandbox) webhook(m message) bool {
 			s.dropped(m)
 			return true
 		}
-		if !s.pause(mailgunRetries[try]) {
+		if !pause(s.ctx, mailgunRetries[try]) {
 			return false
 		}
 	}

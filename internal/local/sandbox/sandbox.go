@@ -89,6 +89,7 @@ func Start(o Options) (*Sandbox, error) {
 	s := &Sandbox{
 		o: o, url: "http://" + l.Addr().String(), store: kept,
 		served:   make(chan error, 1),
+		faults:   troublemaker{count: map[string]map[string]int{}},
 		requests: map[string]map[string]int{"twilio": {}, "mailgun": {}, "elevenlabs": {}},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -99,6 +100,7 @@ func Start(o Options) (*Sandbox, error) {
 	}
 	s.server = &http.Server{
 		Handler: s.routes(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+		BaseContext: func(net.Listener) context.Context { return s.ctx }, // a held answer ends with the sandbox
 	}
 	go func() { s.served <- s.server.Serve(l) }()
 	for _, m := range kept.newest(kept.keep, func(m *message) bool { return m.Told != m.Status || m.next() != "" }) {
@@ -163,7 +165,7 @@ func (s *Sandbox) routes() http.Handler {
 // vendor passes here.
 func (s *Sandbox) vendor(mux *http.ServeMux, name string, knows func(http.ResponseWriter, *http.Request) bool) func(route string, h http.HandlerFunc) {
 	return func(route string, h http.HandlerFunc) {
-		answer := s.faults.vendor(name, s.ctx.Done(), func(w http.ResponseWriter, r *http.Request) {
+		answer := s.faults.vendor(name, func(w http.ResponseWriter, r *http.Request) {
 			if knows(w, r) {
 				h(w, r)
 			}
@@ -189,10 +191,10 @@ func newToken() string {
 
 func newSID(prefix string) string { return prefix + newToken()[:32] }
 
-// each is a list of the messages, each as show makes it.
-func each[T any](messages []message, show func(message) T) []T {
-	list := make([]T, 0, len(messages))
-	for _, m := range messages {
+// each is the list with each of its parts as show makes it.
+func each[M, T any](all []M, show func(M) T) []T {
+	list := make([]T, 0, len(all))
+	for _, m := range all {
 		list = append(list, show(m))
 	}
 	return list

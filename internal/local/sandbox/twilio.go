@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -96,7 +97,7 @@ func (s *Sandbox) compose(f url.Values) (message, *twilioError) {
 		Callback: f.Get("StatusCallback"),
 	}
 	if u, err := url.Parse(m.Callback); err == nil {
-		m.IDs = firstValues(u.Query())
+		m.IDs = prefixed(u.Query(), "")
 	}
 	if toWhatsApp {
 		m.Channel = "whatsapp"
@@ -116,22 +117,13 @@ func (s *Sandbox) compose(f url.Values) (message, *twilioError) {
 		m.ID, m.ContentSID = newSID("MM"), sid
 		m.Text, m.Fate = render(template, values)
 	}
-	if code, ok := unreachable(numbers.Failing, m.Channel, to); ok {
-		m.Fate = code
-	}
+	m.Fate = cmp.Or(unreachable(numbers.Failing, m.Channel, to), m.Fate)
 	return m, nil
 }
 
 // refusalOf is the code with which Twilio refuses an SMS between two numbers.
 func refusalOf(from, to string) (int, bool) {
-	code := numbers.From[from]
-	if code == "" {
-		code = numbers.To[to]
-	}
-	if code == "" {
-		code, _ = unreachable(numbers.Refused, "sms", to)
-	}
-	n, err := strconv.Atoi(code)
+	n, err := strconv.Atoi(cmp.Or(numbers.From[from], numbers.To[to], unreachable(numbers.Refused, "sms", to)))
 	return n, err == nil
 }
 
@@ -166,15 +158,15 @@ func validCallback(address string) bool {
 // listMessages is GET …/Messages.json, newest first.
 func (s *Sandbox) listMessages(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	s.twilioList(w, r, "messages", s.resource, func(m *message) bool {
+	s.twilioList(w, r, "messages", func(m *message) bool {
 		return m.Vendor == "twilio" &&
-			(q.Get("To") == "" || q.Get("To") == addressed(m, m.To)) &&
-			(q.Get("From") == "" || q.Get("From") == addressed(m, m.From))
+			(q.Get("To") == "" || q.Get("To") == m.Address(m.To)) &&
+			(q.Get("From") == "" || q.Get("From") == m.Address(m.From))
 	})
 }
 
 // twilioList answers a list in Twilio's manner, newest first.
-func (s *Sandbox) twilioList(w http.ResponseWriter, r *http.Request, name string, show func(message) map[string]any, ok func(*message) bool) {
+func (s *Sandbox) twilioList(w http.ResponseWriter, r *http.Request, name string, ok func(*message) bool) {
 	q := r.URL.Query()
 	size, _ := strconv.Atoi(q.Get("PageSize"))
 	if size <= 0 {
@@ -195,7 +187,7 @@ func (s *Sandbox) twilioList(w http.ResponseWriter, r *http.Request, name string
 		q.Set("PageToken", "PA"+matches[end-1].ID)
 		answer["next_page_uri"] = r.URL.Path + "?" + q.Encode()
 	}
-	answer[name] = each(matches[start:end], show)
+	answer[name] = each(matches[start:end], s.resource)
 	writeJSON(w, http.StatusOK, answer)
 }
 
@@ -209,48 +201,22 @@ func (s *Sandbox) fetchMessage(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, s.resource(m))
 }
 
-// resource is a message as Twilio's API shows it.
-func (s *Sandbox) resource(m message) map[string]any {
-	stamp := func(t time.Time) any {
-		if t.IsZero() {
-			return nil
-		}
-		return t.Format(time.RFC1123Z)
+// resource is a message or a call as Twilio's API shows it.
+func (s *Sandbox) resource(m message) json.RawMessage {
+	name := "twilio-message"
+	if m.Call != nil {
+		name = "twilio-call"
 	}
-	orNull := func(v string) any {
-		if v == "" {
-			return nil
-		}
-		return v
-	}
-	var code any
-	if n, err := strconv.Atoi(m.ErrorCode); err == nil {
-		code = n
-	}
-	path := "/2010-04-01/Accounts/" + s.o.AccountSID + "/Messages/" + m.ID
-	return map[string]any{
-		"account_sid": s.o.AccountSID, "api_version": "2010-04-01", "body": m.Text,
-		"date_created": stamp(m.CreatedAt), "date_sent": stamp(m.SentAt), "date_updated": stamp(m.CreatedAt),
-		"direction": "outbound-api", "error_code": code, "error_message": orNull(m.Error),
-		"from": addressed(&m, m.From), "messaging_service_sid": nil, "num_media": "0", "num_segments": "1",
-		"price": nil, "price_unit": "USD", "sid": m.ID, "status": m.Status,
-		"subresource_uris": map[string]string{"media": path + "/Media.json"},
-		"to":               addressed(&m, m.To), "uri": path + ".json",
-	}
+	return shape(name, struct {
+		message
+		Account string
+	}{m, s.o.AccountSID})
 }
 
-// addressed is a number as the API writes it.
-func addressed(m *message, number string) string {
+// Address is a number as the API writes it.
+func (m message) Address(number string) string {
 	if m.Channel == "whatsapp" {
 		return whatsAppPrefix + number
 	}
 	return number
-}
-
-func firstValues(q url.Values) map[string]string {
-	out := make(map[string]string, len(q))
-	for k := range q {
-		out[k] = q.Get(k)
-	}
-	return out
 }
