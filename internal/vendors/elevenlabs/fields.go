@@ -46,25 +46,11 @@ func (o object) objects(key string) []object {
 	return out
 }
 
-// text is the first of the fields that holds text, a number or a boolean.
-func (o object) text(keys ...string) string {
-	for _, k := range keys {
-		switch o[k].(type) {
-		case string, json.Number, bool:
-			if s := asText(o[k]); s != "" {
-				return s
-			}
-		}
-	}
-	return ""
-}
-
-// any is the first of the fields that holds anything, as text.
-func (o object) any(keys ...string) string {
-	for _, k := range keys {
-		if s := asText(o[k]); s != "" {
-			return s
-		}
+// text is a field that holds text, a number or a boolean.
+func (o object) text(key string) string {
+	switch v := o[key].(type) {
+	case string, json.Number, bool:
+		return asText(v)
 	}
 	return ""
 }
