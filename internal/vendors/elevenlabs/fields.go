@@ -108,20 +108,16 @@ func asText(v any) string {
 		return v.String()
 	case bool:
 		return strconv.FormatBool(v)
-	case map[string]any:
-		if len(v) == 0 {
-			return ""
-		}
-	case []any:
-		if len(v) == 0 {
-			return ""
-		}
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	_ = enc.Encode(v) // what was decoded encodes
-	return strings.TrimSpace(b.String())
+	s := strings.TrimSpace(b.String())
+	if s == "{}" || s == "[]" {
+		return ""
+	}
+	return s
 }
 
 // asJSON is a text that should hold JSON; one that does not becomes a JSON
