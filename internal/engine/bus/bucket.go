@@ -104,27 +104,16 @@ func (b *Bucket) Purge(ctx context.Context, key string, revision uint64) error {
 
 // All reads every key.
 func (b *Bucket) All(ctx context.Context) ([]event.Entry, error) {
-	w, discard, err := b.open(ctx)
-	if err != nil {
-		return nil, b.wrap("read all", err)
+	var all []event.Entry
+	whole := false
+	err := b.watch(ctx, func(e event.Entry) { all = append(all, e) }, false, nil, func() (goOn bool) {
+		whole = true
+		return false
+	})
+	if !whole {
+		return nil, b.wrap("read all", errors.Join(ctx.Err(), err))
 	}
-	defer discard()
-	for all := []event.Entry(nil); ; {
-		select {
-		case e, ok := <-w.Updates():
-			if !ok {
-				return nil, b.wrap("read all", errors.Join(ctx.Err(), errWatchLost))
-			}
-			if e == nil {
-				return all, nil
-			}
-			if e.Operation() == jetstream.KeyValuePut {
-				all = append(all, entry(e))
-			}
-		case <-ctx.Done():
-			return nil, b.wrap("read all", ctx.Err())
-		}
-	}
+	return all, nil
 }
 
 var errWatchLost = errors.New("the watch was lost")
@@ -137,11 +126,12 @@ func (b *Bucket) Watch(ctx context.Context, f func(event.Entry), ready func()) e
 	back := b.c.nc.StatusChanged(nats.CONNECTED)
 	defer b.c.nc.RemoveStatusListener(back)
 	for warned, deletes := false, false; ; {
-		err := b.watch(ctx, f, deletes, back, func() {
+		err := b.watch(ctx, f, deletes, back, func() (goOn bool) {
 			if !deletes {
 				ready()
 			}
 			warned, deletes = false, true
+			return true
 		})
 		switch {
 		case ctx.Err() != nil:
@@ -158,12 +148,12 @@ func (b *Bucket) Watch(ctx context.Context, f func(event.Entry), ready func()) e
 	}
 }
 
-// watch watches until the connection was away, which is no error, or the watch
-// is lost.
-func (b *Bucket) watch(ctx context.Context, f func(event.Entry), deletes bool, back <-chan nats.Status, ready func()) error {
+// watch watches until the connection was away or ready says so, which is no
+// error, or the watch is lost.
+func (b *Bucket) watch(ctx context.Context, f func(event.Entry), deletes bool, back <-chan nats.Status, ready func() (goOn bool)) error {
 	w, discard, err := b.open(ctx)
 	if err != nil {
-		return b.wrap("watch", err)
+		return err
 	}
 	defer discard()
 	for {
@@ -177,10 +167,12 @@ func (b *Bucket) watch(ctx context.Context, f func(event.Entry), deletes bool, b
 		case e, ok := <-w.Updates():
 			switch {
 			case !ok:
-				return b.wrap("watch", errWatchLost)
+				return errWatchLost
 			case e == nil:
 				deletes = true
-				ready()
+				if !ready() {
+					return nil
+				}
 			case e.Operation() == jetstream.KeyValuePut || deletes:
 				f(entry(e))
 			}

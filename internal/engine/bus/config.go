@@ -6,12 +6,14 @@ package bus
 
 import (
 	"bytes"
+	_ "embed"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"text/template"
 
 	"github.com/nats-io/nkeys"
 
@@ -104,128 +106,28 @@ func makeSeed(file string) error {
 // per market makes the other markets unreachable rather than forbidden, and
 // takes no stream without a size, so that none can fill the disk of all.
 func ConfigText(markets []string, keys map[string]string) string {
-	markets = slices.Sorted(slices.Values(markets))
 	var b strings.Builder
-	b.WriteString("# Rendered by 'leadbus nats-config'; do not edit.\naccounts {\n")
-	b.WriteString("  SYS { users = [ { nkey: " + keys["sys"] + " } ] }\n")
-	b.WriteString("  EDGE {\n    users = [ { nkey: " + keys[subjects.Edge] + ", permissions: {\n")
-	fmt.Fprintf(&b, "      publish: %s\n      subscribe: %s\n    } } ]\n    imports = [\n",
-		list(published("", subjects.EdgeRole)...), list(inbox(subjects.Edge)+".>"))
-	for _, m := range markets {
-		fmt.Fprintf(&b, "      { service: { account: %s, subject: %q } }\n", account(m), subjects.Market(m))
+	err := accounts.Execute(&b, map[string]any{
+		"Markets": slices.Sorted(slices.Values(markets)), "Keys": keys, "Edge": subjects.EdgeRole,
+		"Roles": subjects.Roles, "OneLead": subjects.OneLead, "History": subjects.History,
+	})
+	if err != nil {
+		panic(err) // the template is ours
 	}
-	b.WriteString("    ]\n  }\n")
-	for _, m := range markets {
-		fmt.Fprintf(&b, "  %s {\n", account(m))
-		b.WriteString("    jetstream { max_streams: 32, max_consumers: 256, max_bytes: true }\n")
-		fmt.Fprintf(&b, "    exports = [ { service: %q, accounts: [EDGE] } ]\n    users = [\n", subjects.Market(m))
-		fmt.Fprintf(&b, "      { nkey: %s }\n", keys[m+"-operator"])
-		for _, role := range subjects.Roles {
-			user := m + "-" + role.Name
-			allowed := list(rights(m, role)...)
-			if role.Events == subjects.History {
-				allowed = "{ allow: " + allowed + ", deny: " + list(notItsOwn(role.Name)...) + " }"
-			}
-			fmt.Fprintf(&b, "      { nkey: %s, permissions: {\n        publish: %s\n        subscribe: %s\n      } }\n",
-				keys[user], allowed, list(inbox(user)+".>"))
-		}
-		b.WriteString("    ]\n  }\n")
-	}
-	b.WriteString("}\nsystem_account: SYS\n")
 	return b.String()
 }
 
-// published are the subjects of the events that a role publishes; an empty
-// market stands for all.
-func published(market string, role subjects.Role) (p []string) {
-	for _, kind := range role.Publishes {
-		p = append(p, subjects.Filter(subjects.Lead{Market: market, Event: kind}))
-	}
-	return p
-}
+//go:embed accounts.conf.tmpl
+var accountsText string
 
-// rights lists what a role may publish to, the JetStream API included.
-func rights(market string, role subjects.Role) []string {
-	p := append(durableRights(subjects.StreamLeads, role.Name), durableRights(subjects.StreamLeads, subjects.Replay(role.Name))...)
-	p = append(append(p, subjects.DeadLetter(market, role.Name)), published(market, role)...)
-	switch role.Events {
-	case subjects.OneLead:
-		p = append(p, leadRights...)
-	case subjects.History:
-		p = append(p, readRights(subjects.StreamLeads)...)
-		p = append(p, "$JS.API.CONSUMER.MSG.NEXT.LEADS.*")       // of consumers made to read the past
-		p = append(p, "$JS.API.STREAM.INFO."+subjects.StreamDLQ) // which counts what is left
-	}
-	for _, bucket := range role.Writes {
-		p = append(p, bucketRights(bucket)...)
-	}
-	for _, bucket := range role.Reads {
-		p = append(p, bucketReadRights(bucket)...)
-	}
-	if role.DeadLetters {
-		p = append(p, "$JS.API.STREAM.INFO."+subjects.StreamDLQ)
-		p = append(p, durableRights(subjects.StreamDLQ, role.Name)...)
-	}
-	return p
-}
-
-// leadRights are those to read the events of one lead.
-var leadRights = []string{"$JS.API.STREAM.INFO.LEADS", "$JS.API.DIRECT.GET.LEADS", "$JS.API.DIRECT.GET.LEADS.lead.>"}
-
-// notItsOwn are the durables that a role which makes consumers of its own, to
-// read the past, must neither take deliveries from nor change.
-func notItsOwn(role string) []string {
-	var out []string
-	for _, other := range subjects.RoleNames() {
-		for _, durable := range []string{other, subjects.Replay(other)} {
-			at := "LEADS." + durable
-			out = append(out, "$JS.API.CONSUMER.CREATE."+at, "$JS.API.CONSUMER.CREATE."+at+".>", "$JS.API.CONSUMER.DELETE."+at)
-			if other != role {
-				out = append(out, "$JS.API.CONSUMER.MSG.NEXT."+at)
-			}
-		}
-	}
-	return out
-}
-
-func durableRights(stream, durable string) []string {
-	at := stream + "." + durable
-	return []string{
-		"$JS.API.CONSUMER.INFO." + at,
-		"$JS.API.CONSUMER.MSG.NEXT." + at,
-		// Both forms of the ack subject: the server may switch to the second.
-		"$JS.ACK." + at + ".>",
-		"$JS.ACK.*.*." + at + ".>",
-	}
-}
-
-func bucketRights(bucket string) []string {
-	return append(bucketReadRights(bucket), "$KV."+bucket+".>")
-}
-
-// bucketReadRights cover get and watch.
-func bucketReadRights(bucket string) []string { return readRights(bucketStream(bucket)) }
-
-// readRights cover get and ordered consumers, which are made for one reader.
-func readRights(s string) []string {
-	return []string{
-		"$JS.API.STREAM.INFO." + s,
-		"$JS.API.DIRECT.GET." + s, "$JS.API.DIRECT.GET." + s + ".>",
-		"$JS.API.CONSUMER.CREATE." + s, "$JS.API.CONSUMER.CREATE." + s + ".>",
-		"$JS.API.CONSUMER.DELETE." + s + ".>", "$JS.API.CONSUMER.INFO." + s + ".>",
-		"$JS.FC." + s + ".>", "$JS.FC.*.*." + s + ".>",
-	}
-}
+var accounts = template.Must(template.New("accounts").Funcs(template.FuncMap{
+	"account": account, "inbox": inbox, "market": subjects.Market, "stream": bucketStream, "deadLetter": subjects.DeadLetter,
+	// event covers the events of a kind; an empty market stands for all.
+	"event":    func(market, kind string) string { return subjects.Filter(subjects.Lead{Market: market, Event: kind}) },
+	"durables": func(r subjects.Role) []string { return []string{r.Name, subjects.Replay(r.Name)} },
+}).Parse(accountsText))
 
 func account(market string) string { return "M_" + strings.ReplaceAll(market, "-", "_") }
 
 // inbox is the reply subject prefix of a user; nobody else may listen on it.
 func inbox(user string) string { return "_INBOX_" + user }
-
-func list(items ...string) string {
-	quoted := make([]string, len(items))
-	for i, s := range items {
-		quoted[i] = fmt.Sprintf("%q", s)
-	}
-	return "[" + strings.Join(quoted, ", ") + "]"
-}

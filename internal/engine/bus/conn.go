@@ -14,6 +14,7 @@ import (
 
 const (
 	drainTime   = 10 * time.Second // for acks on their way out
+	connectTime = 2 * time.Second  // one attempt
 	connectWait = 500 * time.Millisecond
 	// pingTime finds a connection that was cut without a word within three
 	// of it.
@@ -67,7 +68,7 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 		// With the default buffer a publish that reported an error would go
 		// out later all the same.
 		nats.ReconnectBufSize(-1),
-		nats.DrainTimeout(drainTime), nats.Timeout(2 * time.Second), nats.PingInterval(pingTime),
+		nats.DrainTimeout(drainTime), nats.Timeout(connectTime), nats.PingInterval(pingTime),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			c.linkDown()
 			if err != nil {
@@ -101,17 +102,12 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 	if o.Server != nil {
 		opts = append(opts, nats.InProcessServer(o.Server.s))
 	}
-	var err error
-	for warned := false; ; warned = true {
-		if c.nc, err = nats.Connect(o.URL, opts...); err == nil {
-			break
-		}
-		if !warned {
-			o.Log.Warn().Err(err).Msg("waiting for the bus")
-		}
-		if !pause(ctx, connectWait) {
-			return nil, fmt.Errorf("connect to the bus as %s: %w", o.User, errors.Join(ctx.Err(), err))
-		}
+	err := c.retry(ctx, "waiting for the bus", connectTime, always, func(context.Context) (err error) {
+		c.nc, err = nats.Connect(o.URL, opts...)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("connect to the bus as %s: %w", o.User, err)
 	}
 	if c.js, err = jetstream.New(c.nc, jetstream.WithDefaultTimeout(requestTime), jetstream.WithPublishAsyncTimeout(requestTime)); err != nil {
 		c.nc.Close()
@@ -132,23 +128,32 @@ func (c *Conn) Close() {
 	c.lanesBusy.Wait()
 }
 
-// insist looks something up until it is provisioned or ctx ends, and warns once.
+// insist looks something up until it is provisioned or ctx ends.
 func (c *Conn) insist(ctx context.Context, what string, look func(context.Context) error) error {
+	return c.retry(ctx, "waiting for the "+what+"; 'leadbus provision' makes it", requestTime, always, look)
+}
+
+// retry repeats a step while its error passes by itself and until ctx ends, and
+// says once that it waits. Each attempt takes no longer than most.
+func (c *Conn) retry(ctx context.Context, says string, most time.Duration, passes func(error) bool, step func(context.Context) error) error {
 	for warned := false; ; warned = true {
-		bounded, cancel := context.WithTimeout(ctx, requestTime)
-		err := look(bounded)
+		attempt, cancel := context.WithTimeout(ctx, most)
+		err := step(attempt)
 		cancel()
-		if err == nil {
-			return nil
+		if err == nil || !passes(err) {
+			return err
 		}
 		if !warned && ctx.Err() == nil {
-			c.log.Warn().Err(err).Msg("waiting for the " + what + "; 'leadbus provision' makes it")
+			c.log.Warn().Err(err).Msg(says)
 		}
 		if !pause(ctx, connectWait) {
 			return errors.Join(ctx.Err(), err)
 		}
 	}
 }
+
+// always is for what no error ends.
+func always(error) bool { return true }
 
 // pause waits for d; it reports false when ctx ended first.
 func pause(ctx context.Context, d time.Duration) bool {

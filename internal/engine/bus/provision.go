@@ -122,22 +122,13 @@ func (c *Conn) durable(ctx context.Context, stream string, config jetstream.Cons
 // settled repeats a step while the cluster elects; everything else that goes
 // wrong is the step's result.
 func (c *Conn) settled(ctx context.Context, step func(context.Context) error) error {
-	for warned := false; ; warned = true {
-		attempt, cancel := context.WithTimeout(ctx, stepTime)
-		err := step(attempt)
-		cancel()
+	return c.retry(ctx, "waiting for JetStream to take its configuration", stepTime, func(err error) bool {
 		var api *jetstream.APIError
-		if err == nil || errors.As(err, &api) && api.ErrorCode != clusterNotAvailable ||
-			api == nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrReconnectBufExceeded) {
-			return err
+		if errors.As(err, &api) {
+			return api.ErrorCode == clusterNotAvailable
 		}
-		if !warned {
-			c.log.Warn().Err(err).Msg("waiting for JetStream to take its configuration")
-		}
-		if !pause(ctx, connectWait) {
-			return errors.Join(ctx.Err(), err)
-		}
-	}
+		return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrReconnectBufExceeded)
+	}, step)
 }
 
 // bucketStream is the stream behind a bucket.

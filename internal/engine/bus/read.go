@@ -82,25 +82,7 @@ func (c *Conn) Follow(ctx context.Context, filter subjects.Lead, from time.Time,
 	if err != nil {
 		return fmt.Errorf("follow events: %w", err)
 	}
-	it, err := o.Messages()
-	if err != nil {
-		return fmt.Errorf("follow events: %w", err)
-	}
-	// Next waits for a lost server without a look at ctx.
-	defer context.AfterFunc(ctx, it.Stop)()
-	defer it.Stop()
-	for {
-		m, err := it.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return fmt.Errorf("follow events: %w", err)
-		}
-		if err := c.pass(m, f); err != nil {
-			return err
-		}
-	}
+	return c.handOver(ctx, o, false, f)
 }
 
 // ordered makes a consumer for one reader, of the events from a time on (the
@@ -115,14 +97,37 @@ func (c *Conn) ordered(ctx context.Context, filter subjects.Lead, from time.Time
 	return c.js.OrderedConsumer(ctx, subjects.StreamLeads, cfg)
 }
 
-// pass hands an event over, unless it cannot be read.
-func (c *Conn) pass(m jetstream.Msg, f func(event.Event) error) error {
-	d, err := decode(m)
+// handOver passes on the consumer's events, save those that cannot be read, until
+// f returns an error. History ends with the last event that is stored; without
+// it the end of ctx is no error.
+func (c *Conn) handOver(ctx context.Context, o jetstream.Consumer, history bool, f func(event.Event) error) error {
+	it, err := o.Messages()
 	if err != nil {
-		c.log.Warn().Err(err).Uint64("seq", d.Seq).Msg("unreadable event passed over")
-		return nil
+		return fmt.Errorf("read events: %w", err)
 	}
-	return f(d.Event)
+	// Next waits for a lost server without a look at ctx.
+	defer context.AfterFunc(ctx, it.Stop)()
+	defer it.Stop()
+	next := jetstream.NextContext(ctx)
+	if history {
+		next = jetstream.NextMaxWait(historyTime)
+	}
+	for {
+		m, err := it.Next(next)
+		if err != nil && ctx.Err() != nil && !history {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("read events: %w", err)
+		}
+		if d, err := decode(m); err != nil {
+			c.log.Warn().Err(err).Uint64("seq", d.Seq).Msg("unreadable event passed over")
+		} else if err := f(d.Event); err != nil {
+			return err
+		}
+		if meta, err := m.Metadata(); history && err == nil && meta.NumPending == 0 {
+			return nil
+		}
+	}
 }
 
 // historyTime is how long an event that is stored may take to come.
@@ -149,24 +154,7 @@ func (c *Conn) History(ctx context.Context, filter subjects.Lead, from time.Time
 	if info.NumPending == 0 {
 		return nil
 	}
-	it, err := o.Messages()
-	if err != nil {
-		return fmt.Errorf("read events: %w", err)
-	}
-	defer it.Stop()
-	defer context.AfterFunc(ctx, it.Stop)()
-	for {
-		m, err := it.Next(jetstream.NextMaxWait(historyTime))
-		if err != nil {
-			return fmt.Errorf("read events: %w", err)
-		}
-		if err := c.pass(m, f); err != nil {
-			return err
-		}
-		if meta, err := m.Metadata(); err == nil && meta.NumPending == 0 {
-			return nil
-		}
-	}
+	return c.handOver(ctx, o, true, f)
 }
 
 // decode reads a delivery; one that cannot be read keeps its sequence and

@@ -3,7 +3,6 @@ package bus
 import (
 	"fmt"
 	"net"
-	"strconv"
 	"strings"
 	"time"
 
@@ -74,23 +73,16 @@ func listenOn(opts *server.Options, addr string) error {
 	if addr == "" {
 		return nil
 	}
+	l, err := net.Listen("tcp", addr) //nolint:noctx // closed at once: it says what is wrong with the address
+	if err != nil {
+		return fmt.Errorf("nats: listen on address %s: %w; choose another LEADBUS_NATS_ADDR (port 0 picks a free one)", addr, err)
+	}
+	_ = l.Close()
 	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return fmt.Errorf("nats: address %s: %w", addr, err)
+	if opts.Host, opts.Port = host, l.Addr().(*net.TCPAddr).Port; port == "0" {
+		opts.Port = server.RANDOM_PORT // that one may be taken by now
 	}
-	n, err := strconv.Atoi(port)
-	if err != nil {
-		return fmt.Errorf("nats: address %s: %w", addr, err)
-	}
-	if n == 0 {
-		n = server.RANDOM_PORT
-	} else if l, err := net.Listen("tcp", addr); err != nil { //nolint:noctx // closed at once
-		return fmt.Errorf("nats: listen on %s: %w; choose another LEADBUS_NATS_ADDR (port 0 picks a free one)", addr, err)
-	} else {
-		_ = l.Close()
-	}
-	opts.Host, opts.Port = host, n
-	return nil
+	return err
 }
 
 // startTime is enough to recover a full store.

@@ -69,17 +69,15 @@ func find(ctx context.Context, u *user, dir string, data []int) (binaries, error
 	} else if len(found) == 0 {
 		return binaries{}, errNone
 	}
-	slices.SortStableFunc(found, func(a, b binaries) int { return b.major - a.major })
+	best := slices.MaxFunc(found, func(a, b binaries) int { return a.major - b.major })
 	if len(data) == 0 {
-		return found[0], nil
+		return best, nil
 	}
 	newest := slices.Max(data)
-	for _, b := range found {
-		if b.major == newest {
-			return b, nil
-		}
+	if i := slices.IndexFunc(found, func(b binaries) bool { return b.major == newest }); i >= 0 {
+		return found[i], nil
 	}
-	return binaries{}, fmt.Errorf("the data is of Postgres %d and this machine has Postgres %d: install %d, or move %s away", newest, found[0].major, newest, dir)
+	return binaries{}, fmt.Errorf("the data is of Postgres %d and this machine has Postgres %d: install %d, or move %s away", newest, best.major, newest, dir)
 }
 
 func candidates() []string {

@@ -53,7 +53,8 @@ type Cluster struct {
 	logFile  string
 	settings []string
 	log      zerolog.Logger
-	server   *server
+	end      context.CancelFunc // asks the server to stop
+	ended    chan struct{}      // closed when its last process is gone
 }
 
 // Start makes the cluster if there is none, starts it, and answers when it
@@ -65,7 +66,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("local Postgres: %w", err)
 	}
-	if c.server, err = c.start(ctx); err != nil {
+	if err := c.start(ctx); err != nil {
 		return nil, fmt.Errorf("start local Postgres: %w", err)
 	}
 	if err := c.createDatabase(ctx); err != nil {
@@ -86,7 +87,15 @@ func (c *Cluster) url(database string) string {
 
 // Stop ends the cluster: open transactions are rolled back, what was committed
 // is on disk. A second call does nothing.
-func (c *Cluster) Stop() error { return c.server.stop() }
+func (c *Cluster) Stop() error {
+	c.end()
+	select {
+	case <-c.ended:
+		return nil
+	case <-time.After(fastStop + 2*hardStop):
+		return errors.New("local Postgres does not stop")
+	}
+}
 
 func prepare(ctx context.Context, o Options) (*Cluster, error) {
 	dir, err := filepath.Abs(o.Dir)

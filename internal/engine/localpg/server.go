@@ -2,14 +2,12 @@ package localpg
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -25,50 +23,31 @@ const (
 	hardStop  = 5 * time.Second
 )
 
-// server is the running postgres, restarted when it ends unasked.
-type server struct {
-	c    *Cluster
-	once sync.Once
-	quit chan struct{} // closed by stop
-	done chan struct{} // closed when the last process is gone
-
-	mu  sync.Mutex
-	cmd *exec.Cmd
-}
-
 // start waits until the first process takes connections and hands it to a
 // keeper.
-func (c *Cluster) start(ctx context.Context) (*server, error) {
+func (c *Cluster) start(ctx context.Context) error {
 	if err := c.stopStray(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	s := &server{c: c, quit: make(chan struct{}), done: make(chan struct{})}
-	deadline := time.Now().Add(remains)
-	outlive := context.WithoutCancel(ctx)
-	for {
-		ended, err := s.launch(outlive)
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	c.end, c.ended = end, make(chan struct{})
+	for deadline := time.Now().Add(remains); ; time.Sleep(pause) {
+		gone, err := c.launch(life)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		err = c.awaitReady(ctx, ended)
-		if err == nil {
-			go s.keep(outlive, ended)
-			return s, nil
-		}
-		select {
-		case <-ended:
-		default:
-			s.signal(syscall.SIGQUIT)
-			<-ended
-			return nil, err
+		if err = c.awaitReady(ctx, gone); err == nil {
+			go c.keep(life, gone)
+			return nil
 		}
 		// A server that was killed leaves backends behind for some
 		// milliseconds, and they hold its shared memory.
 		passing := strings.Contains(err.Error(), "is still in use") || strings.Contains(err.Error(), "lock file")
 		if !passing || time.Now().After(deadline) || ctx.Err() != nil {
-			return nil, err
+			end()
+			<-gone
+			return err
 		}
-		time.Sleep(pause)
 	}
 }
 
@@ -93,45 +72,47 @@ func (c *Cluster) stopStray(ctx context.Context) error {
 
 // launch starts a process. The system ends it when the thread that started it
 // ends, so that thread is kept for as long as the process lives. The end of
-// ctx kills it.
-func (s *server) launch(ctx context.Context) (ended <-chan struct{}, err error) {
-	started, gone := make(chan error), make(chan struct{})
+// ctx stops it.
+func (c *Cluster) launch(ctx context.Context) (gone <-chan struct{}, err error) {
+	out, err := os.OpenFile(c.logFile, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	started, exited := make(chan error), make(chan struct{})
 	go func() {
 		runtime.LockOSThread()
-		defer close(gone)
-		cmd := s.command(ctx)
-		out, err := os.OpenFile(s.c.logFile, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-		if err != nil {
-			started <- err
-			return
-		}
+		defer close(exited)
 		defer func() { _ = out.Close() }()
+		cmd := c.command(ctx)
 		cmd.Stdout, cmd.Stderr = out, out
-		if err = cmd.Start(); err == nil {
-			s.mu.Lock()
-			s.cmd = cmd
-			s.mu.Unlock()
-		}
+		err := cmd.Start()
 		started <- err
 		if err == nil {
 			_ = cmd.Wait() // how it ended stands in its log
 		}
 	}()
-	return gone, <-started
+	return exited, <-started
 }
 
-func (s *server) command(ctx context.Context) *exec.Cmd {
-	args := []string{"-D", s.c.data}
-	for _, set := range s.c.settings {
+// command is the server. The end of ctx asks it for an orderly stop, then for a
+// hard one, and then kills it.
+func (c *Cluster) command(ctx context.Context) *exec.Cmd {
+	args := []string{"-D", c.data}
+	for _, set := range c.settings {
 		args = append(args, "-c", set)
 	}
-	cmd := s.c.bin.command(ctx, "postgres", args...)
-	s.c.user.become(cmd)
+	cmd := c.bin.command(ctx, "postgres", args...)
+	c.user.become(cmd)
 	endWithParent(cmd.SysProcAttr)
+	cmd.Cancel = func() error {
+		time.AfterFunc(fastStop, func() { _ = cmd.Process.Signal(syscall.SIGQUIT) }) // it may be gone already
+		return cmd.Process.Signal(syscall.SIGINT)
+	}
+	cmd.WaitDelay = fastStop + hardStop
 	return cmd
 }
 
-func (c *Cluster) awaitReady(ctx context.Context, ended <-chan struct{}) error {
+func (c *Cluster) awaitReady(ctx context.Context, gone <-chan struct{}) error {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	for {
@@ -140,7 +121,7 @@ func (c *Cluster) awaitReady(ctx context.Context, ended <-chan struct{}) error {
 			return conn.Close(ctx)
 		}
 		select {
-		case <-ended:
+		case <-gone:
 			return fmt.Errorf("it ended at once: %s", c.logTail())
 		case <-ctx.Done():
 			return fmt.Errorf("it does not take connections: %w: %s", ctx.Err(), c.logTail())
@@ -158,51 +139,23 @@ func (c *Cluster) logTail() string {
 }
 
 // keep restarts the server until it is stopped.
-func (s *server) keep(ctx context.Context, ended <-chan struct{}) {
-	defer close(s.done)
+func (c *Cluster) keep(ctx context.Context, gone <-chan struct{}) {
+	defer close(c.ended)
 	for {
-		select {
-		case <-s.quit:
-			s.signal(syscall.SIGINT) // it may be newer than the one stop knew
-			<-ended
+		<-gone
+		if ctx.Err() != nil {
 			return
-		case <-ended:
 		}
-		s.c.log.Warn().Str("log", s.c.logTail()).Msg("local Postgres ended unasked; starting it again")
-		for {
-			select {
-			case <-s.quit:
-				return
-			case <-time.After(calm):
-			}
-			again, err := s.launch(ctx)
-			if err == nil {
-				ended = again
-				break
-			}
-			s.c.log.Error().Err(err).Msg("local Postgres did not start")
-		}
-	}
-}
-
-func (s *server) stop() error {
-	s.once.Do(func() { close(s.quit) })
-	for _, step := range []struct {
-		signal syscall.Signal
-		within time.Duration
-	}{{syscall.SIGINT, fastStop}, {syscall.SIGQUIT, hardStop}, {syscall.SIGKILL, hardStop}} {
-		s.signal(step.signal)
+		c.log.Warn().Str("log", c.logTail()).Msg("local Postgres ended unasked; starting it again")
 		select {
-		case <-s.done:
-			return nil
-		case <-time.After(step.within):
+		case <-ctx.Done():
+			return
+		case <-time.After(calm):
+		}
+		if again, err := c.launch(ctx); err == nil {
+			gone = again
+		} else {
+			c.log.Error().Err(err).Msg("local Postgres did not start")
 		}
 	}
-	return errors.New("local Postgres does not stop")
-}
-
-func (s *server) signal(sig syscall.Signal) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_ = s.cmd.Process.Signal(sig) // it may be gone already
 }

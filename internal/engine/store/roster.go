@@ -23,9 +23,7 @@ var providers = newTable[provider]("provider", "id")
 // Roster reads a market's providers, sorted by id.
 func (s *Store) Roster(ctx context.Context, market string) ([]roster.Provider, error) {
 	all := []roster.Provider{}
-	err := s.within(ctx, func(conn *pgx.Conn) error {
-		q := &pgx.Batch{}
-		become(q, market)
+	err := s.batch(ctx, market, func(q *pgx.Batch) {
 		q.Queue(providers.all, market).Query(func(rows pgx.Rows) error {
 			found, err := pgx.CollectRows(rows, pgx.RowToStructByName[provider])
 			for _, r := range found {
@@ -34,8 +32,6 @@ func (s *Store) Roster(ctx context.Context, market string) ([]roster.Provider, e
 			}
 			return err
 		})
-		q.Queue("commit")
-		return conn.SendBatch(ctx, q).Close()
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read roster: %w", err)
@@ -46,14 +42,10 @@ func (s *Store) Roster(ctx context.Context, market string) ([]roster.Provider, e
 // RosterVersion is a number that moves with every change of a market's roster;
 // 0 means that this database has never had one.
 func (s *Store) RosterVersion(ctx context.Context, market string) (version int64, err error) {
-	err = s.within(ctx, func(conn *pgx.Conn) error {
-		q := &pgx.Batch{}
-		become(q, market)
+	err = s.batch(ctx, market, func(q *pgx.Batch) {
 		q.Queue("select coalesce(max(version), 0) from leadbus.roster_version where market = $1", market).QueryRow(func(row pgx.Row) error {
 			return row.Scan(&version)
 		})
-		q.Queue("commit")
-		return conn.SendBatch(ctx, q).Close()
 	})
 	if err != nil {
 		return 0, fmt.Errorf("read roster version: %w", err)

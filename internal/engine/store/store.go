@@ -89,7 +89,7 @@ func (s *Store) persist(ctx context.Context, f func(context.Context) error) erro
 func away(err error) bool {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
-		return slices.ContainsFunc([]string{"08", "25006", "40", "53", "57P"}, func(class string) bool { return strings.HasPrefix(pg.Code, class) })
+		return isOf(pg.Code, "08", "25006", "40", "53", "57P")
 	}
 	var connect *pgconn.ConnectError
 	var network net.Error
@@ -146,6 +146,17 @@ func become(b *pgx.Batch, market string) {
 	b.Queue("select set_config('role', 'leadbus_recorder', true), set_config('leadbus.market', $1, true), set_config('plan_cache_mode', 'force_custom_plan', true)", market)
 }
 
+// batch runs the statements that queue adds, in one transaction of the market.
+func (s *Store) batch(ctx context.Context, market string, queue func(*pgx.Batch)) error {
+	return s.within(ctx, func(conn *pgx.Conn) error {
+		q := &pgx.Batch{}
+		become(q, market)
+		queue(q)
+		q.Queue("commit")
+		return conn.SendBatch(ctx, q).Close()
+	})
+}
+
 // within runs f in one transaction on one connection. f sends the batches
 // itself, the last of which ends with commit; when it fails, what it did is
 // rolled back.
@@ -168,20 +179,14 @@ func plain(err error) error {
 	switch {
 	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), !errors.As(err, &pg):
 		return err
-	case refused(pg.Code):
+	case isOf(pg.Code, "22", "23", "54"): // data exception, integrity constraint violation, program limit exceeded
 		return event.Permanent(fmt.Errorf("postgres refuses the row: %s %s %s %s", pg.Code, pg.TableName, pg.ColumnName, pg.ConstraintName))
 	default:
 		return fmt.Errorf("postgres: %s: %s", pg.Code, pg.Message)
 	}
 }
 
-// refused tells the classes of error that lie in the row itself: data
-// exception, integrity constraint violation, program limit exceeded.
-func refused(code string) bool {
-	for _, class := range []string{"22", "23", "54"} {
-		if strings.HasPrefix(code, class) {
-			return true
-		}
-	}
-	return false
+// isOf reports whether an error code of Postgres is of one of the classes.
+func isOf(code string, classes ...string) bool {
+	return slices.ContainsFunc(classes, func(class string) bool { return strings.HasPrefix(code, class) })
 }

@@ -34,7 +34,8 @@ const patience = time.Minute
 
 func TestMain(m *testing.M) {
 	// The cluster of all tests lives until the test binary ends.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("leadbus/internal/engine/localpg.(*server).launch.func1"), goleak.IgnoreAnyFunction("leadbus/internal/engine/localpg.(*server).keep"))
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("leadbus/internal/engine/localpg.(*Cluster).launch.func1"), goleak.IgnoreAnyFunction("leadbus/internal/engine/localpg.(*Cluster).keep"),
+		goleak.IgnoreTopFunction("os/exec.(*Cmd).watchCtx"))
 }
 
 var start = time.Date(2024, 11, 23, 8, 0, 0, 0, time.UTC)

@@ -69,26 +69,23 @@ func newTable[T any](name string, key ...string) table[T] {
 	return t
 }
 
+// casts are those of the types that are no JSON.
+var casts = map[reflect.Type]string{
+	reflect.TypeFor[string]():    "",
+	reflect.TypeFor[bool]():      "::boolean",
+	reflect.TypeFor[*bool]():     "::boolean",
+	reflect.TypeFor[uint64]():    "::bigint",
+	reflect.TypeFor[int]():       "::bigint",
+	reflect.TypeFor[float64]():   "::float8",
+	reflect.TypeFor[time.Time](): "::timestamptz",
+	reflect.TypeFor[[]string]():  "::text[]",
+}
+
 func cast(t reflect.Type) string {
-	if t.Kind() == reflect.Pointer {
-		t = t.Elem()
+	if c, ok := casts[t]; ok {
+		return c
 	}
-	switch t {
-	case reflect.TypeFor[string]():
-		return ""
-	case reflect.TypeFor[bool]():
-		return "::boolean"
-	case reflect.TypeFor[uint64](), reflect.TypeFor[int]():
-		return "::bigint"
-	case reflect.TypeFor[float64]():
-		return "::float8"
-	case reflect.TypeFor[time.Time]():
-		return "::timestamptz"
-	case reflect.TypeFor[[]string]():
-		return "::text[]"
-	default:
-		return "::jsonb"
-	}
+	return "::jsonb"
 }
 
 // write queues the upsert of rows; none of them may have the key of another.

@@ -8,5 +8,6 @@ import (
 
 // The Postgres that the tests share runs on until the process ends.
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("leadbus/internal/engine/localpg.(*server).launch.func1"), goleak.IgnoreAnyFunction("leadbus/internal/engine/localpg.(*server).keep"))
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("leadbus/internal/engine/localpg.(*Cluster).launch.func1"), goleak.IgnoreAnyFunction("leadbus/internal/engine/localpg.(*Cluster).keep"),
+		goleak.IgnoreTopFunction("os/exec.(*Cmd).watchCtx"))
 }

@@ -58,7 +58,11 @@ func (c *Client) List(ctx context.Context, agentID string, from, to time.Time) (
 	var out []call.Conversation
 	seen := map[string]bool{} // cursors
 	for {
-		page, err := c.page(ctx, q)
+		var page object
+		body, err := c.get(ctx, "/v1/convai/conversations?"+q.Encode())
+		if err == nil {
+			page, err = parse(body)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("list conversations: %w", err)
 		}
@@ -81,14 +85,6 @@ func (c *Client) List(ctx context.Context, agentID string, from, to time.Time) (
 		seen[cursor] = true
 		q.Set("cursor", cursor)
 	}
-}
-
-func (c *Client) page(ctx context.Context, q url.Values) (object, error) {
-	body, err := c.get(ctx, "/v1/convai/conversations?"+q.Encode())
-	if err != nil {
-		return nil, err
-	}
-	return parse(body)
 }
 
 // Fetch reads one conversation, and answers it as it came too. The error is as

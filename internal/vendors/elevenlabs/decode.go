@@ -35,11 +35,11 @@ func Decode(body []byte) (Hook, error) {
 		b := data.object("metadata").object("body")
 		h.Call = &call.Call{
 			ID: h.ConversationID, AgentID: h.AgentID, StartedAt: h.At, Direction: "outbound",
-			Status: "failed", Error: data.text("failure_reason"), CallSID: b.text("CallSid", "call_sid"),
-			Called: b.text("From", "from_number"), CallerID: b.text("To", "to_number"),
+			Status: "failed", Error: data.text("failure_reason"), CallSID: cmp.Or(b.text("CallSid"), b.text("call_sid")),
+			Called: cmp.Or(b.text("From"), b.text("from_number")), CallerID: cmp.Or(b.text("To"), b.text("to_number")),
 		}
 	case voiceGoes, voiceGone:
-		h.Voice = &call.Voice{ID: data.text("voice_id"), Name: data.text("voice_name", "name")}
+		h.Voice = &call.Voice{ID: data.text("voice_id"), Name: cmp.Or(data.text("voice_name"), data.text("name"))}
 		// The vendor does not document the field with the day.
 		for key := range data {
 			if t := data.time(key); t.After(h.Voice.Goes) && key != "event_timestamp" {
@@ -89,7 +89,8 @@ func conversation(o object) call.Call {
 		Language: language(meta.text("main_language")), Cost: meta.number("cost_fiat", dearest),
 
 		Summary: analysis.text("transcript_summary"), Successful: analysis.text("call_successful"),
-		Criteria: criteria(analysis), Collected: collected(analysis),
+		Criteria:  results(analysis, "evaluation_criteria_results", "criteria_id", criterion),
+		Collected: results(analysis, "data_collection_results", "data_collection_id", value),
 	}
 	c.CallerID, c.Called = phone.text("external_number"), phone.text("agent_number")
 	if c.Direction == "outbound" {
@@ -122,50 +123,43 @@ func language(tag string) string {
 	return tag
 }
 
-// results are an analysis's results by id, from the map or else the list.
-func results(analysis object, name, id string) map[string]any {
-	if m := analysis.object(name); len(m) > 0 {
-		return m
+// results reads an analysis's results by id, from the map or else the list. What
+// reads as nothing is left out.
+func results[T comparable](analysis object, name, id string, read func(any) T) map[string]T {
+	all := analysis.object(name)
+	if len(all) == 0 {
+		all = object{}
+		for _, r := range analysis.objects(name + "_list") {
+			all[r.text(id)] = map[string]any(r)
+		}
+		delete(all, "")
 	}
-	out := map[string]any{}
-	for _, r := range analysis.objects(name + "_list") {
-		if key := r.text(id); key != "" {
-			out[key] = map[string]any(r)
+	var none T
+	found := map[string]T{}
+	for key, v := range all {
+		if result := read(v); result != none {
+			found[strings.ReplaceAll(key, "\x00", "")] = result
 		}
 	}
-	return out
+	if len(found) == 0 {
+		return nil
+	}
+	return found
 }
 
-func criteria(analysis object) map[string]call.Criterion {
-	var out map[string]call.Criterion
-	for id, v := range results(analysis, "evaluation_criteria_results", "criteria_id") {
-		r, _ := v.(map[string]any)
-		c := call.Criterion{Result: object(r).text("result"), Rationale: object(r).text("rationale")}
-		if c.Result == "" {
-			continue
-		}
-		if out == nil {
-			out = map[string]call.Criterion{}
-		}
-		out[strings.ReplaceAll(id, "\x00", "")] = c
+// criterion has no rationale without a result.
+func criterion(v any) call.Criterion {
+	r, _ := v.(map[string]any)
+	if object(r).text("result") == "" {
+		return call.Criterion{}
 	}
-	return out
+	return call.Criterion{Result: object(r).text("result"), Rationale: object(r).text("rationale")}
 }
 
-func collected(analysis object) map[string]string {
-	var out map[string]string
-	for id, v := range results(analysis, "data_collection_results", "data_collection_id") {
-		if r, ok := v.(map[string]any); ok {
-			v = r["value"]
-		}
-		s := asText(v)
-		if s == "" {
-			continue
-		}
-		if out == nil {
-			out = map[string]string{}
-		}
-		out[strings.ReplaceAll(id, "\x00", "")] = s
+// value is what was collected, which may stand bare.
+func value(v any) string {
+	if r, ok := v.(map[string]any); ok {
+		v = r["value"]
 	}
-	return out
+	return asText(v)
 }

@@ -46,25 +46,11 @@ func (o object) objects(key string) []object {
 	return out
 }
 
-// text is the first of the fields that holds text, a number or a boolean.
-func (o object) text(keys ...string) string {
-	for _, k := range keys {
-		switch o[k].(type) {
-		case string, json.Number, bool:
-			if s := asText(o[k]); s != "" {
-				return s
-			}
-		}
-	}
-	return ""
-}
-
-// any is the first of the fields that holds anything, as text.
-func (o object) any(keys ...string) string {
-	for _, k := range keys {
-		if s := asText(o[k]); s != "" {
-			return s
-		}
+// text is a field that holds text, a number or a boolean.
+func (o object) text(key string) string {
+	switch v := o[key].(type) {
+	case string, json.Number, bool:
+		return asText(v)
 	}
 	return ""
 }
@@ -122,20 +108,16 @@ func asText(v any) string {
 		return v.String()
 	case bool:
 		return strconv.FormatBool(v)
-	case map[string]any:
-		if len(v) == 0 {
-			return ""
-		}
-	case []any:
-		if len(v) == 0 {
-			return ""
-		}
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	_ = enc.Encode(v) // what was decoded encodes
-	return strings.TrimSpace(b.String())
+	s := strings.TrimSpace(b.String())
+	if s == "{}" || s == "[]" {
+		return ""
+	}
+	return s
 }
 
 // asJSON is a text that should hold JSON; one that does not becomes a JSON

@@ -1,6 +1,10 @@
 package elevenlabs
 
-import "leadbus/internal/call"
+import (
+	"cmp"
+
+	"leadbus/internal/call"
+)
 
 // transcript takes apart what was said and what the agent's tools did. A tool
 // use normally stands in two turns without words, the request in one and the
@@ -64,8 +68,8 @@ func (t *tools) request(o object, at moment) {
 		u = t.add(o, at)
 	}
 	u.requested = true
-	u.Params = asJSON(o.any("params_as_json"))
-	u.Body = o.object("tool_details").any("body")
+	u.Params = asJSON(asText(o["params_as_json"]))
+	u.Body = asText(o.object("tool_details")["body"])
 	u.ran(o)
 }
 
@@ -97,7 +101,7 @@ func (t *tools) result(o object, at moment) {
 	u.Failed = o.yes("is_error") || o.object("result").text("status") == "error" // as the vendor's own tools say it
 	u.ErrorType = o.text("error_type")
 	u.Latency = o.number("tool_latency_secs", longest)
-	u.Result = o.any("result_value", "raw_error_message", "result")
+	u.Result = cmp.Or(asText(o["result_value"]), asText(o["raw_error_message"]), asText(o["result"]))
 	u.denied = u.denied || o.yes("is_blocked")
 	u.ran(o)
 }

@@ -11,7 +11,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"maps"
 	"net/mail"
 	"strconv"
 	"strings"
@@ -67,9 +66,7 @@ func (c *Client) Send(ctx context.Context, m lead.Message, attempt string) (lead
 	// A recipient can read the variables, so they are ids only. Neither call
 	// fails on a first tag and on strings.
 	err := out.AddTag(m.Recipient)
-	variables := m.Label().Fields()
-	maps.Copy(variables, map[string]string{"market": m.Market, "site": m.Site, "lead": m.Lead, "message": m.ID, "attempt": attempt})
-	for k, v := range variables {
+	for k, v := range exchange.Fields(m, attempt) {
 		err = errors.Join(err, out.AddVariable(k, v))
 	}
 	if err != nil {
@@ -103,9 +100,9 @@ func refusal(x *exchange.Exchange, err error) *lead.Failure {
 	if json.Unmarshal(e.Data, &answer) != nil {
 		answer.Message = string(e.Data)
 	}
-	for _, r := range refusals {
-		if r.status == e.Actual && strings.Contains(answer.Message, r.says) {
-			f.Class, f.Reason = r.class, r.reason
+	for _, r := range codes.Refusals {
+		if r.Status == e.Actual && strings.Contains(answer.Message, r.Says) {
+			f.Class, f.Reason = r.Class, r.Reason
 			break
 		}
 	}

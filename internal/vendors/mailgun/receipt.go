@@ -2,6 +2,7 @@ package mailgun
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/subjects"
+	"leadbus/internal/vendors/exchange"
 )
 
 // Mailgun repeats a webhook for some eight hours (except "delivered", which it
@@ -71,18 +73,14 @@ func (c *Client) Receipt(_ *http.Request, body []byte) (subjects.Lead, lead.Rece
 	if decode(hook.Data, &h) != nil {
 		return subjects.Lead{}, lead.Receipt{}, errors.New("mailgun receipt: event-data is missing")
 	}
-	v := h.UserVariables
-	to := subjects.Lead{Market: v["market"], Site: v["site"], Event: subjects.ReceiptReceived, Lead: v["lead"]}
-	if to.Validate() != nil || !subjects.ValidToken(v["message"]) || !subjects.ValidToken(v["attempt"]) {
-		return subjects.Lead{}, lead.Receipt{}, fmt.Errorf("mailgun receipt: the variables name no message of ours: %w", event.ErrNotFound)
+	to, r, err := exchange.Receipt(vendor, func(name string) string { return h.UserVariables[name] })
+	if err != nil {
+		return to, r, err
 	}
 	if h.Event == "" {
 		return subjects.Lead{}, lead.Receipt{}, errors.New("mailgun receipt: the event has no name")
 	}
-	r := lead.Receipt{
-		Label: lead.ReadLabel(func(name string) string { return v[name] }), Message: v["message"], Vendor: vendor, VendorID: string(h.Message.Headers.MessageID),
-		Status: string(h.Event), Attempt: v["attempt"], At: h.at(c.now()),
-	}
+	r.VendorID, r.At = string(h.Message.Headers.MessageID), h.at(c.now())
 	r.Status, r.State, r.Failure = h.meaning()
 	return to, r, nil
 }
@@ -103,37 +101,29 @@ func (c *Client) authentic(s mailgun.Signature) error {
 	return nil
 }
 
+// states is the state of a mail after an event; one that is not here changes
+// nothing.
+var states = map[string]lead.MessageState{"delivered": lead.MessageDelivered, "rejected": lead.MessageFailed}
+
 // meaning maps an event to its name among Mailgun's webhooks, to the state of
 // the mail, and to the failure it tells of. Openings and clicks are no proof
 // of a person and change nothing.
 func (h happening) meaning() (status string, state lead.MessageState, f *lead.Failure) {
-	switch h.Event {
-	case "delivered":
-		return "delivered", lead.MessageDelivered, nil
-	case "failed":
-		if h.Severity == "temporary" {
-			return "temporary_fail", "", nil
+	name := string(h.Event)
+	switch {
+	case name != "failed":
+		f := &lead.Failure{Vendor: vendor, Code: name}
+		if !codes.Events.Explain(f, name) {
+			f = nil
 		}
-		f := &lead.Failure{Vendor: vendor, Code: string(h.Reason), Class: lead.Transient, Reason: "not delivered; the reason is not in our table"}
-		if f.Code == "" {
-			f.Code = string(h.Event)
-		}
-		if known, ok := reasons[f.Code]; ok {
-			f.Class, f.Reason = known.class, known.meaning
-		}
-		return "permanent_fail", lead.MessageFailed, f
-	case "rejected":
-		f := rejected
-		return "rejected", lead.MessageFailed, &f
-	case "complained":
-		f := complained
-		return "complained", "", &f
-	case "unsubscribed":
-		f := unsubscribed
-		return "unsubscribed", "", &f
-	default:
-		return string(h.Event), "", nil
+		return name, states[name], f
+	case h.Severity == "temporary":
+		return "temporary_fail", "", nil
 	}
+	code := cmp.Or(string(h.Reason), name)
+	f = &lead.Failure{Vendor: vendor, Code: code, Class: lead.Transient, Reason: "not delivered; the reason is not in our table"}
+	codes.Reasons.Explain(f, code)
+	return "permanent_fail", lead.MessageFailed, f
 }
 
 // at is when it happened, or now where the event does not say.

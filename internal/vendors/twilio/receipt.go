@@ -1,6 +1,7 @@
 package twilio
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/subjects"
+	"leadbus/internal/vendors/exchange"
 )
 
 // states is what Twilio's statuses mean; a status that is not here changes
@@ -36,26 +38,18 @@ func (c *Client) Receipt(r *http.Request, body []byte) (subjects.Lead, lead.Rece
 	if err != nil {
 		return subjects.Lead{}, lead.Receipt{}, err
 	}
-	query := r.URL.Query()
-	to := subjects.Lead{
-		Market: query.Get("market"), Site: query.Get("site"),
-		Event: subjects.ReceiptReceived, Lead: query.Get("lead"),
+	to, receipt, err := exchange.Receipt(vendor, r.URL.Query().Get)
+	if err != nil {
+		return to, receipt, err
 	}
-	message, attempt := query.Get("message"), query.Get("attempt")
-	if to.Validate() != nil || !subjects.ValidToken(message) || !subjects.ValidToken(attempt) {
-		return subjects.Lead{}, lead.Receipt{}, fmt.Errorf("twilio receipt: the address names no message of ours: %w", event.ErrNotFound)
-	}
-	id := first(form, "MessageSid", "SmsSid")
-	status := strings.ToLower(first(form, "MessageStatus", "SmsStatus"))
-	if id == "" || status == "" {
+	receipt.VendorID = cmp.Or(form.Get("MessageSid"), form.Get("SmsSid"))
+	receipt.Status = strings.ToLower(cmp.Or(form.Get("MessageStatus"), form.Get("SmsStatus")))
+	if receipt.VendorID == "" || receipt.Status == "" {
 		return subjects.Lead{}, lead.Receipt{}, errors.New("twilio receipt: MessageSid or MessageStatus is missing")
 	}
-	receipt := lead.Receipt{
-		Label: lead.ReadLabel(query.Get), Message: message, Vendor: vendor, VendorID: id, Status: status,
-		State: states[status], Attempt: attempt, At: time.Now().UTC(),
-	}
+	receipt.State, receipt.At = states[receipt.Status], time.Now().UTC()
 	if receipt.State == lead.MessageFailed {
-		receipt.Failure = later(status, form.Get("ErrorCode"))
+		receipt.Failure = later(receipt.Status, form.Get("ErrorCode"))
 	}
 	return to, receipt, nil
 }
@@ -98,20 +92,9 @@ func later(status, code string) *lead.Failure {
 	if status == "canceled" {
 		f.Class, f.Reason = lead.OurFault, "cancelled in the Twilio account"
 	}
-	if n, err := strconv.Atoi(code); err == nil {
+	if _, err := strconv.Atoi(code); err == nil {
 		f.Code, f.Reason = code, "not delivered; the code is not in our table"
-		if known, ok := codes[n]; ok {
-			f.Class, f.Reason = known.class, known.meaning
-		}
+		codes.Explain(f, code)
 	}
 	return f
-}
-
-func first(form url.Values, keys ...string) string {
-	for _, k := range keys {
-		if v := form.Get(k); v != "" {
-			return v
-		}
-	}
-	return ""
 }

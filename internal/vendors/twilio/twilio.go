@@ -129,11 +129,8 @@ func (c *Client) create(m lead.Message, attempt string) *api.CreateMessageParams
 // of what Twilio signs, so the ids in it can be trusted when they come back,
 // even for a message whose create was never answered.
 func (c *Client) callback(m lead.Message, attempt string) string {
-	q := url.Values{
-		"market": {m.Market}, "site": {m.Site}, "lead": {m.Lead},
-		"message": {m.ID}, "attempt": {attempt},
-	}
-	for name, value := range m.Label().Fields() {
+	q := url.Values{}
+	for name, value := range exchange.Fields(m, attempt) {
 		q.Set(name, value)
 	}
 	return c.publicURL + statusPath + "?" + q.Encode() + "#" + callbackRules
@@ -198,9 +195,7 @@ func refusal(x *exchange.Exchange, err error) *lead.Failure {
 		return f
 	}
 	f.Code = strconv.Itoa(e.Code)
-	if known, ok := codes[e.Code]; ok {
-		f.Class, f.Reason = known.class, known.meaning
-	} else if f.Class == lead.OurFault {
+	if !codes.Explain(f, f.Code) && f.Class == lead.OurFault {
 		f.Reason = "refused; the code is not in our table"
 	}
 	return f
