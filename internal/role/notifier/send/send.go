@@ -135,7 +135,7 @@ func (s *Sender) attempt(ctx context.Context, d event.Delivery, m lead.Message, 
 	rev, err = s.ledger.put(claim, m.ID, e, rev)
 	cancel()
 	if errors.Is(err, event.ErrConflict) {
-		s.Journal.end(e.Attempt)
+		_ = s.Journal.leave(e.Attempt) // else the ledger says that another has it
 		return conflictSoon(err)
 	} else if err != nil {
 		return err
@@ -166,11 +166,9 @@ func (s *Sender) attempt(ctx context.Context, d event.Delivery, m lead.Message, 
 	}
 	s.Log.WithLevel(level).Err(err).Str("lead", m.Lead).Str("message", m.ID).Str("attempt", e.Attempt).Str("channel", m.Channel).Str("recipient", m.Recipient).
 		Str("purpose", m.Purpose).Str("outcome", e.State).Int("repeats", e.Repeats).Dur("took_ms", time.Since(start)).Msg("send")
-	attempt := e.Attempt
 	if e, err = s.ledger.settle(ctx, m.ID, e, rev); err != nil {
 		return err
 	}
-	s.Journal.end(attempt)
 	return s.outcome(ctx, d, m.ID, e)
 }
 
