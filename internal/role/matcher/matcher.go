@@ -42,14 +42,6 @@ import (
 	"leadbus/internal/understand/place"
 )
 
-// Stream holds the market's events.
-type Stream interface {
-	event.Stream
-	// PublishFirst is Publish onto an empty subject, else event.ErrConflict; a
-	// repeat of the event that stands there is a success.
-	PublishFirst(ctx context.Context, e event.Event) error
-}
-
 // Roster is the market's bucket of providers.
 type Roster interface {
 	// Watch hands over what is there, calls ready, and hands over every change
@@ -67,7 +59,7 @@ type Load interface {
 type Options struct {
 	Catalog *site.Catalog
 	Market  string // one of the catalog's
-	Stream  Stream
+	Stream  event.FirstStream
 	Roster  Roster
 	Load    Load
 	Now     func() time.Time

@@ -27,11 +27,9 @@ import (
 
 // Stream holds the market's events.
 type Stream interface {
-	event.Stream
+	event.FirstStream
 	// History are the stored events from a time on, in stream order.
 	History(ctx context.Context, filter subjects.Lead, from time.Time, f func(event.Event) error) error
-	// PublishFirst is Publish onto an empty subject, else event.ErrConflict.
-	PublishFirst(ctx context.Context, e event.Event) error
 }
 
 // Bucket is the market's bucket watch.
