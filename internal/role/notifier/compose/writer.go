@@ -17,13 +17,11 @@ import (
 // writer writes the messages of one event. What it writes depends on the event
 // and the configuration only.
 type writer struct {
-	catalog *site.Catalog
-	links   *link.Signer
-	public  string // URL of the edge
-	site    *site.Site
-	texts   map[string]*texts // of the site, by language
-	of      event.Decided
-	to      string // id of the lead, or of the alarm, that the messages belong to
+	*Composer
+	site  *site.Site
+	texts map[string]*texts // of the site, by language
+	of    event.Decided
+	to    string // id of the lead, or of the alarm, that the messages belong to
 
 	messages []lead.Message
 	err      error
@@ -48,6 +46,18 @@ func (w *writer) addMail(m lead.Message, content mail) {
 		w.err = fmt.Errorf("render mail: %w", err)
 	}
 	w.add(m)
+}
+
+// addSMS adds an SMS.
+func (w *writer) addSMS(m lead.Message, to, text string) {
+	m.Channel, m.From, m.To, m.Text = lead.SMS, w.site.Senders.SMS.From, to, text
+	w.add(m)
+}
+
+// language is the first of the wanted languages, and of the site's, in which
+// there are texts.
+func (w *writer) language(wanted ...string) string {
+	return language(w.texts, slices.Concat(wanted, w.site.Languages)...)
 }
 
 // link asks the owner about a lead or an alarm; empty when there are no links.
