@@ -14,7 +14,6 @@ package watch
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
@@ -70,14 +69,10 @@ type Watch struct {
 // New makes a watch; Run does its periodic work.
 func New(o Options) *Watch {
 	w := &Watch{Options: o}
-	var own []string
 	for domain, site := range o.Catalog.Sites {
-		if site.Market == o.Market {
-			own = append(own, domain)
+		if site.Market == o.Market && (w.first == "" || domain < w.first) {
+			w.first = domain
 		}
-	}
-	if len(own) > 0 {
-		w.first = slices.Min(own)
 	}
 	return w
 }
