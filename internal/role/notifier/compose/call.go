@@ -83,7 +83,7 @@ func (w *writer) aboutCall(e event.Event, s event.Scanned) {
 		Title: says.Title.say(v), Intro: says.Next.say(v), Footer: t.say("owner_footer", v),
 		Sections: []section{
 			{Title: t.say("section_call", v), Facts: w.callFacts(t, v, s)},
-			{Title: t.say("section_noticed", v), Texts: t.findings(v, s.Scan.Findings)},
+			{Title: t.say("section_noticed", v), Texts: t.findings(s.Scan.Findings)},
 		},
 	}
 	add := func(one section, missing text) {
@@ -205,10 +205,10 @@ func listed[V any](of map[string]V) []string {
 }
 
 // findings show each with its second and sentence.
-func (t *texts) findings(v words, all []call.Finding) []quote {
+func (t *texts) findings(all []call.Finding) []quote {
 	var out []quote
 	for _, f := range all {
-		q := quote{Head: clock(f.Second) + " " + t.detector(v, f.Detector)}
+		q := quote{Head: clock(f.Second) + " " + strings.TrimSuffix(t.flag(f.Detector), ".")}
 		if s := line(f.Sentence, 2*maxLine); s != "" {
 			q.Lines = append(q.Lines, "“"+s+"”")
 		}
@@ -218,14 +218,6 @@ func (t *texts) findings(v words, all []call.Finding) []quote {
 		out = append(out, q)
 	}
 	return out
-}
-
-// detector is what a detector finds, in plain words.
-func (t *texts) detector(v words, name string) string {
-	if x, ok := t.Flags[name]; ok {
-		return strings.TrimSuffix(x.say(v), ".")
-	}
-	return line(strings.ReplaceAll(name, "_", " "), maxName)
 }
 
 // turns are what was said, and between it what became of the agent's tool.
