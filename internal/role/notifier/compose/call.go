@@ -81,10 +81,6 @@ func (w *writer) aboutCall(e event.Event, s event.Scanned) {
 	}
 	content := mail{
 		Title: says.Title.say(v), Intro: says.Next.say(v), Footer: t.say("owner_footer", v),
-		Sections: []section{
-			{Title: t.say("section_call", v), Facts: w.callFacts(t, v, s)},
-			{Title: t.say("section_noticed", v), Texts: t.findings(s.Scan.Findings)},
-		},
 	}
 	add := func(one section, missing text) {
 		if len(one.Facts)+len(one.Texts)+len(one.Turns) == 0 {
@@ -92,9 +88,8 @@ func (w *writer) aboutCall(e event.Event, s event.Scanned) {
 		}
 		content.Sections = append(content.Sections, one)
 	}
-	if len(s.Scan.Findings) == 0 {
-		content.Sections[1].Text = t.say("nothing_noticed", v)
-	}
+	add(section{Title: t.say("section_call", v), Facts: w.callFacts(t, v, s)}, t.of("not_reported"))
+	add(section{Title: t.say("section_noticed", v), Texts: t.findings(s.Scan.Findings)}, t.of("nothing_noticed"))
 	request := section{Title: t.say("section_request", v)}
 	if s.Lead != nil {
 		request.Facts = w.requestFacts(t, v)
