@@ -42,7 +42,7 @@ func (s *system) scanner(tb testing.TB, market string) *bus.Conn {
 	return c
 }
 
-func (s *system) canary(tb testing.TB, market string, c canary.Stream) *canary.Canary {
+func (s *system) canary(tb testing.TB, market string, c event.Reader) *canary.Canary {
 	tb.Helper()
 	one, err := canary.New(canary.Options{
 		Catalog: s.Catalog, Market: market, URL: s.EdgeURL, Secret: s.settings.SiteSecret, Stream: c, Now: time.Now, Lost: patience,
@@ -103,12 +103,12 @@ func TestATestLeadInDoubtAlarmsNoOwner(t *testing.T) {
 
 // matchedThen calls then when the lead looked at is matched.
 type matchedThen struct {
-	canary.Stream
+	event.Reader
 	then func()
 }
 
 func (m matchedThen) Events(ctx context.Context, filter subjects.Lead) ([]event.Event, error) {
-	events, err := m.Stream.Events(ctx, filter)
+	events, err := m.Reader.Events(ctx, filter)
 	if slices.ContainsFunc(events, func(e event.Event) bool { return e.Lead.Event == subjects.Matched }) {
 		m.then() // nothing more will come
 	}

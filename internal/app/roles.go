@@ -210,12 +210,11 @@ func (j *wiring) notifier(ctx context.Context, m member) error {
 	}
 	j.OnStop("journal "+m.market, func(context.Context) error { return journal.Close() })
 	alarms := watch.New(watch.Options{Catalog: j.catalog, Market: m.market, Stream: m, Bucket: m.bucket[subjects.BucketWatch], Now: time.Now, Log: m.log})
-	n, err := notifier.New(notifier.Options{
+	n, err := notifier.New(notifier.Options{PublishAll: m.PublishAll, Links: j.links, PublicURL: j.public, Options: send.Options{
 		Catalog: j.catalog, Market: m.market, Stream: m, Ledger: m.bucket[subjects.BucketLedger], Journal: journal, Raise: alarms.Raise,
-		Links: j.links, PublicURL: j.public,
 		Vendors: map[string]send.Vendor{lead.SMS: j.twilio, lead.WhatsApp: j.twilio, lead.Email: j.mailgun},
 		Now:     time.Now, Log: m.log,
-	})
+	}})
 	if err != nil {
 		return err
 	}

@@ -84,12 +84,11 @@ type Criterion struct {
 
 // Dispatched reports whether the call's tool ran and succeeded at least once.
 func (c Call) Dispatched() bool {
-	for _, t := range c.Tools {
-		if t.Name == Tool && t.Ran && t.Answered && !t.Failed {
-			return true
-		}
-	}
-	return false
+	return c.succeeded(Tool)
+}
+
+func (c Call) succeeded(tool string) bool {
+	return slices.ContainsFunc(c.Tools, func(t ToolUse) bool { return t.Name == tool && t.Ran && t.Answered && !t.Failed })
 }
 
 // Weight is how much a report tells of its call. Of several reports on a call
@@ -115,9 +114,7 @@ func (c Call) Phone() bool { return c.Direction != "" || c.CallSID != "" || c.Ca
 
 // Transferred reports whether the agent put the caller through to a person.
 func (c Call) Transferred() bool {
-	return slices.ContainsFunc(c.Tools, func(t ToolUse) bool {
-		return t.Name == "transfer_to_number" && t.Ran && t.Answered && !t.Failed
-	})
+	return c.succeeded("transfer_to_number")
 }
 
 // Report is what the voice vendor tells of its own accord. It may be neither of
@@ -156,10 +153,8 @@ type Scan struct {
 
 // Finding is what a detector found; ok is false when it found nothing.
 func (s Scan) Finding(detector string) (_ Finding, ok bool) {
-	for _, f := range s.Findings {
-		if f.Detector == detector {
-			return f, true
-		}
+	if i := slices.IndexFunc(s.Findings, func(f Finding) bool { return f.Detector == detector }); i >= 0 {
+		return s.Findings[i], true
 	}
 	return Finding{}, false
 }

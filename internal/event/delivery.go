@@ -134,6 +134,14 @@ type Bucket interface {
 	Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
 }
 
+// Write writes a value over a revision; revision 0 stands for no value.
+func Write(ctx context.Context, b Bucket, key string, value []byte, revision uint64) (uint64, error) {
+	if revision == 0 {
+		return b.Create(ctx, key, value)
+	}
+	return b.Update(ctx, key, value, revision)
+}
+
 // ErrUnchanged is what a change answers that has nothing to write.
 var ErrUnchanged = errors.New("nothing to change")
 
@@ -158,17 +166,10 @@ func Change[S any](ctx context.Context, b Bucket, key string, f func(S) (S, erro
 			return err
 		}
 		value, err := json.Marshal(next)
-		switch {
-		case err != nil:
+		if err != nil || string(value) == string(there.Value) {
 			return err
-		case string(value) == string(there.Value):
-			return nil
-		case there.Value == nil:
-			_, err = b.Create(ctx, key, value)
-		default:
-			_, err = b.Update(ctx, key, value, there.Revision)
 		}
-		if !errors.Is(err, ErrConflict) {
+		if _, err = Write(ctx, b, key, value, there.Revision); !errors.Is(err, ErrConflict) {
 			return err
 		}
 	}

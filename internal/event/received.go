@@ -24,13 +24,26 @@ func NewReceived(to subjects.Lead, l lead.Lead, said lead.Request, raw json.RawM
 	return Event{ID: id, At: at, Lead: to, Body: &Received{Lead: l, Raw: raw}}, err
 }
 
-// Stream holds a market's events.
-type Stream interface {
+// Reader reads a market's events.
+type Reader interface {
 	// Events are the stored events of a lead, or of one kind of them, in stream
 	// order.
 	Events(ctx context.Context, filter subjects.Lead) ([]Event, error)
+}
+
+// Stream holds a market's events.
+type Stream interface {
+	Reader
 	// Publish tries until ctx ends; a repeat of an id is a success.
 	Publish(ctx context.Context, e Event) error
+}
+
+// FirstStream is a Stream that takes an event for the first of its subject.
+type FirstStream interface {
+	Stream
+	// PublishFirst is Publish onto an empty subject, else ErrConflict; a repeat
+	// of the event that stands there is a success.
+	PublishFirst(ctx context.Context, e Event) error
 }
 
 // PublishOnce publishes an event unless it is stored already: the stream itself

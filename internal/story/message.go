@@ -2,6 +2,7 @@ package story
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"leadbus/internal/event"
@@ -78,15 +79,6 @@ func (m *Message) advance(e event.Event, to lead.MessageState, at time.Time, f *
 	}
 }
 
-// reached are the states of a message that a vendor took.
-func (m *Message) reached() bool {
-	switch lead.MessageState(m.State) {
-	case lead.MessageSent, lead.MessageDelivered, lead.MessageRead:
-		return true
-	}
-	return false
-}
-
 // follow lets offers and the lead follow the messages to the provider: an offer
 // stands where its best channel does, and a matched lead is notified as soon as
 // one of them was taken.
@@ -101,33 +93,32 @@ func (r *Record) follow(e event.Event) {
 	}
 }
 
-// reach is how far an offer has come on the channels it was sent on.
+// offerStates are where one message may put its offer, the best last.
+var offerStates = []lead.OfferState{lead.OfferUndeliverable, lead.OfferQueued, lead.OfferSent, lead.OfferDelivered}
+
+// reach is how far an offer has come: as far as the best of its messages.
 func (r *Record) reach(offer string) lead.OfferState {
-	sent, delivered, open, failed := false, false, false, false
+	best := -1
 	for i := range r.Messages {
-		m := &r.Messages[i]
-		if m.Offer != offer || m.Recipient != lead.ToProvider {
-			continue
-		}
-		switch state := lead.MessageState(m.State); {
-		case state == lead.MessageDelivered || state == lead.MessageRead:
-			delivered = true
-		case m.reached():
-			sent = true
-		case state.Final():
-			failed = true
-		default:
-			open = true
+		if m := &r.Messages[i]; m.Offer == offer && m.Recipient == lead.ToProvider {
+			best = max(best, slices.Index(offerStates, offerState(lead.MessageState(m.State))))
 		}
 	}
-	switch {
-	case delivered:
-		return lead.OfferDelivered
-	case sent:
-		return lead.OfferSent
-	case failed && !open:
-		return lead.OfferUndeliverable
-	default:
+	if best < 0 {
 		return lead.OfferQueued
 	}
+	return offerStates[best]
+}
+
+// offerState is where an offer stands by one of its messages alone.
+func offerState(s lead.MessageState) lead.OfferState {
+	switch {
+	case s == lead.MessageDelivered || s == lead.MessageRead:
+		return lead.OfferDelivered
+	case s == lead.MessageSent:
+		return lead.OfferSent
+	case s.Final():
+		return lead.OfferUndeliverable
+	}
+	return lead.OfferQueued
 }

@@ -46,14 +46,11 @@ func (e *edge) serve(route string, h func(http.ResponseWriter, *http.Request, *a
 		if sw.status >= http.StatusInternalServerError {
 			level = zerolog.ErrorLevel
 		}
-		line := e.Log.WithLevel(level).Str("route", route).Int("status", sw.status).Dur("took_ms", took).Int64("bytes", r.ContentLength)
+		line := e.Log.WithLevel(level).Str("route", route).Int("status", sw.status).Dur("took_ms", took).Int64("bytes", r.ContentLength).Err(a.err)
 		for _, f := range [...]struct{ name, value string }{{"market", a.market}, {"site", a.site}, {"lead", a.lead}} {
 			if f.value != "" {
 				line = line.Str(f.name, f.value)
 			}
-		}
-		if a.err != nil {
-			line = line.Err(a.err)
 		}
 		line.Msg("request")
 	})

@@ -29,25 +29,22 @@ func (m *Matcher) understand(s *site.Site, id string, calls []event.Event) (l le
 	service := ""
 	for _, c := range calls {
 		call := c.Body.(*event.Received).Lead
+		own := ""                        // the service that the call names
+		second, said := "", call.Request // what tells a request of its own from the first, and its words
 		if caller.Another(call) {
-			id := lead.SecondID(id, "call "+cmp.Or(call.Request.CallSID, call.Phone.CallerID))
-			l := m.reader.Understand(s, id, call.Request, call.ReceivedAt, call.Flags)
+			second = "call " + cmp.Or(call.Request.CallSID, call.Phone.CallerID)
+		} else if len(calls) > 1 && (service == "" || call.Request.ServiceType != "") {
+			if named := m.reader.Understand(s, id, call.Request, call.ReceivedAt, nil).Service; named.Method != "trade" {
+				own = named.ID
+			}
+			if service != "" && own != "" && own != service {
+				second, said = own, sameCaller(req).Over(call.Request)
+			}
+		}
+		if second != "" {
+			l := m.reader.Understand(s, lead.SecondID(id, second), said, call.ReceivedAt, call.Flags)
 			l.Ref = first.Ref // as the caller was told
-			other, err := event.NewReceived(c.Lead, l, call.Request, c.Body.(*event.Received).Raw, c.At, c.ID)
-			if err != nil {
-				return l, nil, err
-			}
-			others = append(others, other)
-			continue
-		}
-		own := ""
-		if len(calls) > 1 && (service == "" || call.Request.ServiceType != "") {
-			if said := m.reader.Understand(s, id, call.Request, call.ReceivedAt, nil).Service; said.Method != "trade" {
-				own = said.ID
-			}
-		}
-		if service != "" && own != "" && own != service {
-			other, err := m.second(s, id, first.Ref, req, own, c)
+			other, err := event.NewReceived(c.Lead, l, said, c.Body.(*event.Received).Raw, c.At, c.ID)
 			if err != nil {
 				return l, nil, err
 			}
@@ -76,17 +73,11 @@ func (m *Matcher) understand(s *site.Site, id string, calls []event.Event) (l le
 	return l, others, nil
 }
 
-// second makes the first call of a lead of its own out of a call that names
-// another service. It keeps what the caller said before about themselves and
-// the place, not what was about the other request.
-func (m *Matcher) second(s *site.Site, first, ref string, before lead.Request, service string, c event.Event) (event.Event, error) {
-	call := c.Body.(*event.Received)
-	before.ServiceType, before.IssueSummary, before.Urgency, before.PreferredWindow = "", "", "", ""
-	req := before.Over(call.Lead.Request)
-	id := lead.SecondID(first, service)
-	l := m.reader.Understand(s, id, req, call.Lead.ReceivedAt, call.Lead.Flags)
-	l.Ref = ref
-	return event.NewReceived(c.Lead, l, req, call.Raw, c.At, c.ID)
+// sameCaller is what the caller said about themselves and the place, without
+// what was about the request.
+func sameCaller(r lead.Request) lead.Request {
+	r.ServiceType, r.IssueSummary, r.Urgency, r.PreferredWindow = "", "", "", ""
+	return r
 }
 
 // content is what people act on when they hear of a lead. Of two leads with the

@@ -29,7 +29,7 @@ func (m *Matcher) Handle(ctx context.Context, d event.Delivery) error {
 	if _, ok := d.Body.(*event.Received); !ok {
 		return event.Permanent(fmt.Errorf("the matcher does not handle %s", d.Lead.Event))
 	}
-	s := m.catalog.Sites[d.Lead.Site]
+	s := m.Catalog.Sites[d.Lead.Site]
 	if s == nil || s.Market != m.market.ID {
 		// The lead waits until somebody puts the configuration right, for
 		// about 16 hours before it goes to the DLQ.
@@ -52,7 +52,7 @@ func (m *Matcher) Handle(ctx context.Context, d event.Delivery) error {
 // operator matched it meanwhile, with what may have been fewer calls.
 func (m *Matcher) decide(ctx context.Context, s *site.Site, d event.Delivery) (overtaken bool, err error) {
 	filter := subjects.Lead{Market: d.Lead.Market, Site: d.Lead.Site, Lead: d.Lead.Lead}
-	events, err := m.stream.Events(ctx, filter)
+	events, err := m.Stream.Events(ctx, filter)
 	if err != nil {
 		return false, err
 	}
@@ -65,7 +65,7 @@ func (m *Matcher) decide(ctx context.Context, s *site.Site, d event.Delivery) (o
 		return false, err
 	}
 	for _, other := range others { // all, so that they stand in their order whichever is delivered first
-		if err := event.PublishOnce(ctx, m.stream, other); err != nil {
+		if err := event.PublishOnce(ctx, m.Stream, other); err != nil {
 			return false, err
 		}
 	}
@@ -82,7 +82,7 @@ func (m *Matcher) decide(ctx context.Context, s *site.Site, d event.Delivery) (o
 		}
 		// An operator may have given the lead to another provider meanwhile, who
 		// has to hear of it as well.
-		events, err := m.stream.Events(ctx, filter)
+		events, err := m.Stream.Events(ctx, filter)
 		now := story.Of(events)
 		return err == nil && now.Match() != nil && now.Match().Body.(*event.Decided).Offer != before.Offer, err
 	case missing != "":
@@ -134,15 +134,15 @@ func (m *Matcher) match(ctx context.Context, d event.Delivery, r story.Record, l
 		}
 		return false, m.publish(ctx, d, r, subjects.Unserved, event.Decided{Lead: l, Reason: m.unserved(at, trace), Trace: trace})
 	}
-	e, err := decided(d, subjects.Matched, at, l, p.ID, event.Decided{
+	e, err := decided(d, subjects.Matched, at, p.ID, event.Decided{
 		Lead: l, Offer: lead.OfferID(l.ID, p.ID), Provider: p, Trace: trace,
 	})
 	if err != nil {
 		return false, err
 	}
-	err = m.stream.PublishFirst(ctx, e)
+	err = m.Stream.PublishFirst(ctx, e)
 	if err == nil && len(r.Calls) == 1 && d.Attempt <= 1 {
-		m.note(e, "")
+		m.note(e)
 		return false, nil // nobody else had cause to decide
 	}
 	return m.settle(ctx, e, p.ID, err)
@@ -151,18 +151,18 @@ func (m *Matcher) match(ctx context.Context, d event.Delivery, r story.Record, l
 // settle finds out which match of the lead stands, after one was published with
 // err, and gives the slot back only if it is certain that this one does not.
 func (m *Matcher) settle(ctx context.Context, e event.Event, provider string, err error) (overtaken bool, _ error) {
-	there, readErr := m.stream.Events(ctx, e.Lead)
+	there, readErr := m.Stream.Events(ctx, e.Lead)
 	switch {
 	case readErr != nil:
 		return false, errors.Join(err, readErr)
 	case len(there) == 0 && (err == nil || errors.Is(err, event.ErrConflict)): // read from a replica that lags behind
 		return false, err
 	case len(there) > 0 && there[0].ID == e.ID && there[0].At.Equal(e.At):
-		m.note(e, "")
+		m.note(e)
 		return false, nil
 	}
 	if rerr := m.loads.release(ctx, provider, e.At); rerr != nil {
-		m.log.Warn().Err(rerr).Str("provider", provider).Str("lead", e.Lead.Lead).Msg("a slot stays counted without an offer")
+		m.Log.Warn().Err(rerr).Str("provider", provider).Str("lead", e.Lead.Lead).Msg("a slot stays counted without an offer")
 	}
 	if len(there) == 0 { // the stream refused it
 		return false, err
@@ -188,7 +188,7 @@ func (m *Matcher) reserve(ctx context.Context, l lead.Lead, had []event.Event) (
 				before = append(before, roster.Verdict{Provider: p.ID, Name: p.Name, Reason: "had it before"})
 			}
 		}
-		at := m.now().UTC()
+		at := m.Now().UTC()
 		if l.Test() {
 			trace, p := m.canary()
 			return at, trace, p, nil
@@ -243,14 +243,14 @@ func (m *Matcher) publish(ctx context.Context, d event.Delivery, r story.Record,
 	if r.Decision != nil {
 		after = r.Decision.ID
 	}
-	e, err := decided(d, kind, m.now().UTC(), body.Lead, after, body)
+	e, err := decided(d, kind, m.Now().UTC(), after, body)
 	if err != nil {
 		return err
 	}
-	if err := m.stream.Publish(ctx, e); err != nil {
+	if err := m.Stream.Publish(ctx, e); err != nil {
 		return err
 	}
-	m.note(e, body.Reason)
+	m.note(e)
 	return nil
 }
 
@@ -258,11 +258,11 @@ func (m *Matcher) publish(ctx context.Context, d event.Delivery, r story.Record,
 // what else identifies the decision: the provider of a match, and of any other
 // the decision it follows, since a lead may go back to what it was. Clocks and
 // trace are left out: deciding the same again gives the same id.
-func decided(d event.Delivery, kind string, at time.Time, l lead.Lead, by string, body event.Decided) (event.Event, error) {
+func decided(d event.Delivery, kind string, at time.Time, by string, body event.Decided) (event.Event, error) {
 	id, err := event.ContentID(kind, d.Lead.Lead, struct { // the names are part of the id
 		Told content
 		By   string
-	}{contentOf(l), by})
+	}{contentOf(body.Lead), by})
 	if err != nil {
 		return event.Event{}, err
 	}
@@ -272,13 +272,14 @@ func decided(d event.Delivery, kind string, at time.Time, l lead.Lead, by string
 }
 
 // note logs a decision.
-func (m *Matcher) note(e event.Event, reason string) {
-	line := m.log.Info().Str("event", e.Lead.Event).Str("site", e.Lead.Site).Str("lead", e.Lead.Lead)
-	if p := e.Body.(*event.Decided).Provider; p != nil {
-		line = line.Str("provider", p.ID)
+func (m *Matcher) note(e event.Event) {
+	b := e.Body.(*event.Decided)
+	line := m.Log.Info().Str("event", e.Lead.Event).Str("site", e.Lead.Site).Str("lead", e.Lead.Lead)
+	if b.Provider != nil {
+		line = line.Str("provider", b.Provider.ID)
 	}
-	if reason != "" {
-		line = line.Str("reason", reason)
+	if b.Reason != "" {
+		line = line.Str("reason", b.Reason)
 	}
 	line.Msg("decided")
 }

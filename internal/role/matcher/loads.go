@@ -100,18 +100,15 @@ func (l *loads) release(ctx context.Context, id string, at time.Time) error {
 	}
 }
 
-func (l *loads) read(ctx context.Context, id string) (roster.Load, uint64, error) {
+func (l *loads) read(ctx context.Context, id string) (load roster.Load, revision uint64, err error) {
 	e, err := l.bucket.Get(ctx, id)
-	switch {
-	case errors.Is(err, event.ErrNotFound):
-		l.learn(id, roster.Load{}, 0)
-		return roster.Load{}, 0, nil
-	case err != nil:
-		return roster.Load{}, 0, fmt.Errorf("read load: %w", err)
+	if err == nil {
+		load, revision = l.decode(e), e.Revision
+	} else if !errors.Is(err, event.ErrNotFound) {
+		return load, 0, fmt.Errorf("read load: %w", err)
 	}
-	load := l.decode(e)
-	l.learn(id, load, e.Revision)
-	return load, e.Revision, nil
+	l.learn(id, load, revision)
+	return load, revision, nil
 }
 
 func (l *loads) write(ctx context.Context, id string, load roster.Load, revision uint64) error {
@@ -119,12 +116,7 @@ func (l *loads) write(ctx context.Context, id string, load roster.Load, revision
 	if err != nil {
 		return err
 	}
-	if revision == 0 {
-		revision, err = l.bucket.Create(ctx, id, value)
-	} else {
-		revision, err = l.bucket.Update(ctx, id, value, revision)
-	}
-	if err != nil {
+	if revision, err = event.Write(ctx, l.bucket, id, value, revision); err != nil {
 		return fmt.Errorf("count an offer: %w", err)
 	}
 	l.learn(id, load, revision)

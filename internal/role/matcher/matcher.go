@@ -42,14 +42,6 @@ import (
 	"leadbus/internal/understand/place"
 )
 
-// Stream holds the market's events.
-type Stream interface {
-	event.Stream
-	// PublishFirst is Publish onto an empty subject, else event.ErrConflict; a
-	// repeat of the event that stands there is a success.
-	PublishFirst(ctx context.Context, e event.Event) error
-}
-
 // Roster is the market's bucket of providers.
 type Roster interface {
 	// Watch hands over what is there, calls ready, and hands over every change
@@ -67,7 +59,7 @@ type Load interface {
 type Options struct {
 	Catalog *site.Catalog
 	Market  string // one of the catalog's
-	Stream  Stream
+	Stream  event.FirstStream
 	Roster  Roster
 	Load    Load
 	Now     func() time.Time
@@ -85,17 +77,13 @@ const restTime = 3 * time.Second
 // Matcher handles one market's deliveries. It is safe for concurrent use and
 // beside other matchers of the market.
 type Matcher struct {
-	catalog  *site.Catalog
+	Options
 	market   *site.Market
 	holidays map[string]site.Holiday // by local date
 	reader   *intake.Reader
 	places   *place.Gazetteer
-	stream   Stream
-	roster   Roster
 	loads    *loads
 	leads    stripes // one delivery of a lead at a time
-	now      func() time.Time
-	log      zerolog.Logger
 
 	mu         sync.Mutex
 	ready      bool
@@ -109,10 +97,9 @@ type Matcher struct {
 func New(o Options) *Matcher {
 	market := o.Catalog.Markets[o.Market]
 	m := &Matcher{
-		catalog: o.Catalog, market: market, holidays: map[string]site.Holiday{},
+		Options: o, market: market, holidays: map[string]site.Holiday{},
 		reader: intake.New(o.Catalog), places: place.NewGazetteer(market.Places, market.Decoys),
-		stream: o.Stream, roster: o.Roster, loads: newLoads(o.Load, market.Location, o.Log),
-		now: o.Now, log: o.Log, providers: map[string]roster.Provider{},
+		loads: newLoads(o.Load, market.Location, o.Log), providers: map[string]roster.Provider{},
 	}
 	for _, h := range market.Holidays {
 		m.holidays[h.Date] = h
@@ -133,11 +120,11 @@ func (m *Matcher) follow(ctx context.Context, read func()) error {
 		}
 		return err
 	}
-	err := m.roster.Watch(ctx, m.change, func() {
+	err := m.Roster.Watch(ctx, m.change, func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		m.ready, m.emptySince = true, m.now()
-		m.log.Info().Int("providers", len(m.providers)).Msg("roster read")
+		m.ready, m.emptySince = true, m.Now()
+		m.Log.Info().Int("providers", len(m.providers)).Msg("roster read")
 		read()
 	})
 	if err != nil {
@@ -158,7 +145,7 @@ func (m *Matcher) change(e event.Entry) {
 	var p roster.Provider
 	if e.Value != nil {
 		if err := json.Unmarshal(e.Value, &p); err != nil || p.ID != e.Key {
-			m.log.Error().Err(err).Str("provider", e.Key).Msg("unreadable provider passed over")
+			m.Log.Error().Err(err).Str("provider", e.Key).Msg("unreadable provider passed over")
 			return
 		}
 	}
@@ -171,10 +158,10 @@ func (m *Matcher) change(e event.Entry) {
 		m.providers[e.Key] = p
 	}
 	if had > 0 && len(m.providers) == 0 {
-		m.emptySince = m.now()
+		m.emptySince = m.Now()
 	}
 	if m.listed = nil; m.ready {
-		m.changed = m.now()
+		m.changed = m.Now()
 	}
 }
 
@@ -182,7 +169,7 @@ func (m *Matcher) change(e event.Entry) {
 func (m *Matcher) atRest() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.now().Sub(m.changed) >= restTime
+	return m.Now().Sub(m.changed) >= restTime
 }
 
 // list is the roster now; it must not be changed. An error says that it cannot
@@ -193,7 +180,7 @@ func (m *Matcher) list() ([]roster.Provider, error) {
 	if !m.ready {
 		return nil, errRosterUnread
 	}
-	if len(m.providers) == 0 && m.now().Sub(m.emptySince) < emptyTime {
+	if len(m.providers) == 0 && m.Now().Sub(m.emptySince) < emptyTime {
 		return nil, errRosterEmpty
 	}
 	if m.listed == nil {

@@ -43,7 +43,7 @@ func Reassign(ctx context.Context, o Options, events []event.Event) (*roster.Pro
 	}
 	to, offer := match.Lead, lead.OfferID(l.ID, p.ID)
 	to.Event = subjects.Reassigned
-	if err := m.stream.Publish(ctx, event.Event{
+	if err := m.Stream.Publish(ctx, event.Event{
 		ID: to.Event + "-" + offer, At: at, Lead: to, Body: &event.Decided{Lead: l, Offer: offer, Provider: p, Trace: trace},
 	}); err != nil {
 		return nil, err

@@ -23,7 +23,7 @@ var errDied = errors.New("the process died")
 // mortal is a process that dies at one of its steps: before the step took
 // effect, or after, without hearing of it.
 type mortal struct {
-	Stream
+	event.FirstStream
 	Load
 	left  int // steps until it dies
 	after bool
@@ -48,16 +48,16 @@ func (x *mortal) step(what string, f func() error) error {
 }
 
 func (x *mortal) Events(ctx context.Context, f subjects.Lead) (found []event.Event, err error) {
-	err = x.step("reading events", func() error { found, err = x.Stream.Events(ctx, f); return err })
+	err = x.step("reading events", func() error { found, err = x.FirstStream.Events(ctx, f); return err })
 	return found, err
 }
 
 func (x *mortal) Publish(ctx context.Context, e event.Event) error {
-	return x.step("publishing "+e.Lead.Event, func() error { return x.Stream.Publish(ctx, e) })
+	return x.step("publishing "+e.Lead.Event, func() error { return x.FirstStream.Publish(ctx, e) })
 }
 
 func (x *mortal) PublishFirst(ctx context.Context, e event.Event) error {
-	return x.step("publishing "+e.Lead.Event, func() error { return x.Stream.PublishFirst(ctx, e) })
+	return x.step("publishing "+e.Lead.Event, func() error { return x.FirstStream.PublishFirst(ctx, e) })
 }
 
 func (x *mortal) All(ctx context.Context) (found []event.Entry, err error) {
@@ -115,7 +115,7 @@ func TestADeathBetweenAnyTwoStepsLosesAndDoublesNothing(t *testing.T) {
 					}
 				}
 				o := r.options()
-				dying := &mortal{Stream: o.Stream, Load: o.Load, left: steps + 1, after: after} // one for Run's reading
+				dying := &mortal{FirstStream: o.Stream, Load: o.Load, left: steps + 1, after: after} // one for Run's reading
 				o.Stream, o.Load = dying, dying
 				m, stop := r.start(o)
 				err := m.Handle(t.Context(), last)
@@ -171,14 +171,14 @@ func TestADeathBetweenAnyTwoStepsLosesAndDoublesNothing(t *testing.T) {
 
 // faulty is a stream on which one operation goes wrong.
 type faulty struct {
-	Stream
+	event.FirstStream
 	events       func(subjects.Lead, []event.Event) ([]event.Event, error)
 	publishFirst func(event.Event) error
 	publish      func(event.Event) error
 }
 
 func (f *faulty) Events(ctx context.Context, l subjects.Lead) ([]event.Event, error) {
-	found, err := f.Stream.Events(ctx, l)
+	found, err := f.FirstStream.Events(ctx, l)
 	if f.events != nil && err == nil {
 		return f.events(l, found)
 	}
@@ -189,14 +189,14 @@ func (f *faulty) Publish(ctx context.Context, e event.Event) error {
 	if f.publish != nil {
 		return f.publish(e)
 	}
-	return f.Stream.Publish(ctx, e)
+	return f.FirstStream.Publish(ctx, e)
 }
 
 func (f *faulty) PublishFirst(ctx context.Context, e event.Event) error {
 	if f.publishFirst != nil {
 		return f.publishFirst(e)
 	}
-	return f.Stream.PublishFirst(ctx, e)
+	return f.FirstStream.PublishFirst(ctx, e)
 }
 
 // A full stream refuses every match. Were the slots kept, the roster would be
@@ -206,7 +206,7 @@ func TestARefusedMatchGivesItsSlotBack(t *testing.T) {
 	r.employ(plumber("lac", func(p *roster.Provider) { p.Caps.Day = 1 }))
 	full := errors.New("maximum bytes exceeded")
 	o := r.options()
-	stream := &faulty{Stream: o.Stream, publishFirst: func(event.Event) error { return full }}
+	stream := &faulty{FirstStream: o.Stream, publishFirst: func(event.Event) error { return full }}
 	o.Stream = stream
 	m, _ := r.start(o)
 	d := r.receive("conv_1", leak())
@@ -234,7 +234,7 @@ func TestAMatchOfUnknownOutcomeKeepsItsSlot(t *testing.T) {
 			whole := t.Context()
 			ctx, cancel := context.WithCancel(whole)
 			real := o.Stream
-			o.Stream = &faulty{Stream: real, publishFirst: func(e event.Event) error {
+			o.Stream = &faulty{FirstStream: real, publishFirst: func(e event.Event) error {
 				if stored {
 					if err := real.PublishFirst(whole, e); err != nil {
 						t.Error(err)
@@ -266,7 +266,7 @@ func TestALostAckIsFoundOut(t *testing.T) {
 	r.employ(plumber("lac"))
 	o := r.options()
 	real := o.Stream
-	o.Stream = &faulty{Stream: real, publishFirst: func(e event.Event) error {
+	o.Stream = &faulty{FirstStream: real, publishFirst: func(e event.Event) error {
 		return errors.Join(real.PublishFirst(t.Context(), e), errors.New("no answer"))
 	}}
 	m, _ := r.start(o)
@@ -285,7 +285,7 @@ func TestAMatchThatCannotBeReadBackKeepsItsSlot(t *testing.T) {
 	real := o.Stream
 	broken := errors.New("no answer")
 	o.Stream = &faulty{
-		Stream:       real,
+		FirstStream:  real,
 		publishFirst: func(e event.Event) error { return errors.Join(real.PublishFirst(t.Context(), e), broken) },
 		events: func(l subjects.Lead, all []event.Event) ([]event.Event, error) {
 			if l.Event == subjects.Matched {
@@ -311,7 +311,7 @@ func TestALaggingStreamIsNotTakenForTheTruth(t *testing.T) {
 	r := newRig(t)
 	r.employ(plumber("lac"))
 	o := r.options()
-	o.Stream = &faulty{Stream: o.Stream, events: func(l subjects.Lead, all []event.Event) ([]event.Event, error) {
+	o.Stream = &faulty{FirstStream: o.Stream, events: func(l subjects.Lead, all []event.Event) ([]event.Event, error) {
 		if l.Event == subjects.Matched {
 			return nil, nil
 		}
@@ -347,7 +347,7 @@ func TestTwoReplicasMakeTheSameMatch(t *testing.T) {
 	for i, d := range []event.Delivery{r.receive("conv_1", lead.Request{AddressLine: "Rue du Lac 3"}), again} {
 		o := r.options()
 		real := o.Stream
-		o.Stream = &faulty{Stream: real, publishFirst: func(e event.Event) error {
+		o.Stream = &faulty{FirstStream: real, publishFirst: func(e event.Event) error {
 			handle(t, other, d)
 			return real.PublishFirst(t.Context(), e)
 		}}
@@ -366,7 +366,7 @@ func TestASecondRequestIsPublishedOnce(t *testing.T) {
 	o := r.options()
 	published := 0
 	real := o.Stream
-	o.Stream = &faulty{Stream: real, publish: func(e event.Event) error {
+	o.Stream = &faulty{FirstStream: real, publish: func(e event.Event) error {
 		published++
 		return real.Publish(t.Context(), e)
 	}}
@@ -392,8 +392,8 @@ func TestWhoeverComesSecondAmends(t *testing.T) {
 	first := r.receive("conv_1", leak())
 	update := r.receive("conv_1", lead.Request{AddressLine: "Rue du Lac 3"})
 	early := r.options()
-	early.Stream = &faulty{Stream: real, events: func(_ subjects.Lead, all []event.Event) ([]event.Event, error) { return all[:1], nil }}
-	o.Stream = &faulty{Stream: real, publishFirst: func(e event.Event) error {
+	early.Stream = &faulty{FirstStream: real, events: func(_ subjects.Lead, all []event.Event) ([]event.Event, error) { return all[:1], nil }}
+	o.Stream = &faulty{FirstStream: real, publishFirst: func(e event.Event) error {
 		m, _ := r.start(early)
 		handle(t, m, first)
 		return real.PublishFirst(t.Context(), e)
@@ -423,7 +423,7 @@ func TestOneDeliveryOfALeadAtATime(t *testing.T) {
 	real := o.Stream
 	var m *Matcher
 	o.Stream = &faulty{
-		Stream: real,
+		FirstStream: real,
 		publish: func(e event.Event) error {
 			d := r.receive("conv_1", lead.Request{CallbackNumber: "079 415 22 33"})
 			go func() { update <- m.Handle(t.Context(), d) }()

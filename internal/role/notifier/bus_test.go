@@ -29,7 +29,7 @@ func run(t *testing.T, b *bustest.Bus, v send.Vendor) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := notifier.New(notifier.Options{
+	n, err := notifier.New(notifier.Options{PublishAll: c.PublishAll, Options: send.Options{
 		Journal: journal,
 		Catalog: &site.Catalog{
 			Markets: map[string]*site.Market{"ch": {ID: "ch"}},
@@ -45,7 +45,7 @@ func run(t *testing.T, b *bustest.Bus, v send.Vendor) {
 		},
 		Market: "ch", Stream: c, Ledger: bustest.Bucket(t, c, subjects.BucketLedger), Now: time.Now, Log: zerolog.Nop(),
 		Vendors: map[string]send.Vendor{lead.SMS: v, lead.WhatsApp: v, lead.Email: v},
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,49 +17,34 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"leadbus/internal/event"
 	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
 	"leadbus/internal/lead/link"
 	"leadbus/internal/role/notifier/compose"
 	"leadbus/internal/role/notifier/send"
-	"leadbus/internal/site"
 	"leadbus/internal/story"
 	"leadbus/internal/subjects"
 )
 
-// Stream takes events; a repeat of an id it has is a success.
-type Stream interface {
-	event.Stream
-	// PublishAll keeps the order.
-	PublishAll(ctx context.Context, events []event.Event) error
-}
-
-// Options are what a notifier works with.
+// Options are what a notifier works with: what its sender does, except Texted,
+// and what it composes with.
 type Options struct {
-	Catalog *site.Catalog
-	Market  string
-	Stream  Stream
-	Ledger  event.Bucket           // of sends
-	Vendors map[string]send.Vendor // one for each channel
-	Journal *send.Journal
-	Raise   send.Raise
+	send.Options
+	// PublishAll keeps the order. A repeat of an id is a success.
+	PublishAll func(ctx context.Context, events []event.Event) error
 	// Links makes the links by which owners answer, and PublicURL is the
 	// edge's, where they lead. Without either the mails have none.
 	Links     *link.Signer
 	PublicURL string
-	Now       func() time.Time
-	Log       zerolog.Logger
 }
 
 // Notifier handles one market's deliveries. It is safe for concurrent use and
 // beside other notifiers.
 type Notifier struct {
-	Options
 	*send.Sender
-	composer *compose.Composer
+	composer   *compose.Composer
+	publishAll func(ctx context.Context, events []event.Event) error
 }
 
 // New fails when a text of a site is broken or a channel has no vendor.
@@ -68,12 +53,9 @@ func New(o Options) (*Notifier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("notifier: %w", err)
 	}
-	n := &Notifier{Options: o, composer: c}
-	n.Sender, err = send.New(send.Options{
-		Catalog: o.Catalog, Market: o.Market, Stream: o.Stream, Ledger: o.Ledger, Vendors: o.Vendors, Journal: o.Journal,
-		Raise: o.Raise, Texted: n.texted, Now: o.Now, Log: o.Log,
-	})
-	if err != nil {
+	n := &Notifier{composer: c, publishAll: o.PublishAll}
+	o.Texted = n.texted
+	if n.Sender, err = send.New(o.Options); err != nil {
 		return nil, fmt.Errorf("notifier: %w", err)
 	}
 	return n, nil
@@ -179,7 +161,7 @@ func (n *Notifier) queue(ctx context.Context, l subjects.Lead, messages []lead.M
 	for i, m := range messages {
 		events[i] = event.Event{ID: l.Event + "-" + m.ID, At: n.Now(), Lead: l, Body: &event.Queued{Message: m}}
 	}
-	if err := n.Stream.PublishAll(ctx, events); err != nil {
+	if err := n.publishAll(ctx, events); err != nil {
 		return fmt.Errorf("queue messages: %w", err)
 	}
 	return nil

@@ -49,14 +49,14 @@ func (f *fake) Events(_ context.Context, of subjects.Lead) (found []event.Event,
 
 func (f *fake) notifier(t *testing.T) *notifier.Notifier {
 	t.Helper()
-	n, err := notifier.New(notifier.Options{
+	n, err := notifier.New(notifier.Options{PublishAll: f.PublishAll, Options: send.Options{
 		Catalog: &site.Catalog{Sites: map[string]*site.Site{"a.ch": {
 			Domain: "a.ch", Market: "ch", Senders: site.Senders{Mail: site.Sender{From: "a@mail.example"}}, Owner: site.Owner{Email: "owner@mail.example", Language: "en"},
 		}}},
 		Market: "ch", Stream: f, Ledger: f, Vendors: map[string]send.Vendor{lead.SMS: f, lead.WhatsApp: f, lead.Email: f},
 		Raise: func(_ context.Context, o ...alarm.Occurrence) error { f.raised = append(f.raised, o...); return nil },
 		Now:   func() time.Time { return start },
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

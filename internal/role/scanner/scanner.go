@@ -45,13 +45,6 @@ const (
 	asked     = "asked"     // it waits for the owner
 )
 
-// Stream holds the market's events.
-type Stream interface {
-	event.Stream
-	// PublishFirst is Publish onto an empty subject, else event.ErrConflict.
-	PublishFirst(ctx context.Context, e event.Event) error
-}
-
 // Watch calls the owner.
 type Watch interface {
 	// Raise calls the owner where that is due; the same occurrence counts once.
@@ -68,7 +61,7 @@ type Watch interface {
 type Options struct {
 	Catalog *site.Catalog
 	Market  string
-	Stream  Stream
+	Stream  event.FirstStream
 	Watch   Watch
 	// Reach follows, from failed messages and receipts, whether providers can be
 	// reached.

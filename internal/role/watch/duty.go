@@ -48,29 +48,28 @@ func (w *Watch) Run(ctx context.Context) error {
 	seen := watcher{me: rand.Text()}
 	tick := time.NewTicker(dutyBeat)
 	defer tick.Stop()
-	stop := func() {}
-	working := false
+	var stop func() // nil while off duty
 	for {
 		mine, err := w.beat(ctx, &seen)
 		if err != nil && ctx.Err() == nil {
 			w.Log.Warn().Err(err).Msg("it is not known which scanner is on duty")
-			mine = working && time.Since(seen.said) < dutySilence // nobody takes over before that
+			mine = stop != nil && time.Since(seen.said) < dutySilence // nobody takes over before that
 		}
 		switch {
-		case mine && !working:
+		case mine && stop == nil:
 			stop = w.work(ctx)
 			w.Log.Info().Msg("on duty")
-		case !mine && working:
+		case !mine && stop != nil:
 			stop()
+			stop = nil
 			w.Log.Info().Msg("off duty")
 		}
-		working = mine
 		select {
 		case <-tick.C:
 			continue
 		case <-ctx.Done():
 		}
-		if working {
+		if stop != nil {
 			stop()
 			w.leave(context.WithoutCancel(ctx), seen.me)
 		}

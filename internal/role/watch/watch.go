@@ -14,7 +14,6 @@ package watch
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
@@ -27,11 +26,9 @@ import (
 
 // Stream holds the market's events.
 type Stream interface {
-	event.Stream
+	event.FirstStream
 	// History are the stored events from a time on, in stream order.
 	History(ctx context.Context, filter subjects.Lead, from time.Time, f func(event.Event) error) error
-	// PublishFirst is Publish onto an empty subject, else event.ErrConflict.
-	PublishFirst(ctx context.Context, e event.Event) error
 }
 
 // Bucket is the market's bucket watch.
@@ -72,14 +69,10 @@ type Watch struct {
 // New makes a watch; Run does its periodic work.
 func New(o Options) *Watch {
 	w := &Watch{Options: o}
-	var own []string
 	for domain, site := range o.Catalog.Sites {
-		if site.Market == o.Market {
-			own = append(own, domain)
+		if site.Market == o.Market && (w.first == "" || domain < w.first) {
+			w.first = domain
 		}
-	}
-	if len(own) > 0 {
-		w.first = slices.Min(own)
 	}
 	return w
 }

@@ -81,10 +81,6 @@ func (w *writer) aboutCall(e event.Event, s event.Scanned) {
 	}
 	content := mail{
 		Title: says.Title.say(v), Intro: says.Next.say(v), Footer: t.say("owner_footer", v),
-		Sections: []section{
-			{Title: t.say("section_call", v), Facts: w.callFacts(t, v, s)},
-			{Title: t.say("section_noticed", v), Texts: t.findings(v, s.Scan.Findings)},
-		},
 	}
 	add := func(one section, missing text) {
 		if len(one.Facts)+len(one.Texts)+len(one.Turns) == 0 {
@@ -92,9 +88,8 @@ func (w *writer) aboutCall(e event.Event, s event.Scanned) {
 		}
 		content.Sections = append(content.Sections, one)
 	}
-	if len(s.Scan.Findings) == 0 {
-		content.Sections[1].Text = t.say("nothing_noticed", v)
-	}
+	add(section{Title: t.say("section_call", v), Facts: w.callFacts(t, v, s)}, t.of("not_reported"))
+	add(section{Title: t.say("section_noticed", v), Texts: t.findings(s.Scan.Findings)}, t.of("nothing_noticed"))
 	request := section{Title: t.say("section_request", v)}
 	if s.Lead != nil {
 		request.Facts = w.requestFacts(t, v)
@@ -205,10 +200,10 @@ func listed[V any](of map[string]V) []string {
 }
 
 // findings show each with its second and sentence.
-func (t *texts) findings(v words, all []call.Finding) []quote {
+func (t *texts) findings(all []call.Finding) []quote {
 	var out []quote
 	for _, f := range all {
-		q := quote{Head: clock(f.Second) + " " + t.detector(v, f.Detector)}
+		q := quote{Head: clock(f.Second) + " " + strings.TrimSuffix(t.flag(f.Detector), ".")}
 		if s := line(f.Sentence, 2*maxLine); s != "" {
 			q.Lines = append(q.Lines, "“"+s+"”")
 		}
@@ -218,14 +213,6 @@ func (t *texts) findings(v words, all []call.Finding) []quote {
 		out = append(out, q)
 	}
 	return out
-}
-
-// detector is what a detector finds, in plain words.
-func (t *texts) detector(v words, name string) string {
-	if x, ok := t.Flags[name]; ok {
-		return strings.TrimSuffix(x.say(v), ".")
-	}
-	return line(strings.ReplaceAll(name, "_", " "), maxName)
 }
 
 // turns are what was said, and between it what became of the agent's tool.

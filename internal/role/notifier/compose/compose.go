@@ -20,21 +20,21 @@ type Composer struct {
 	catalog *site.Catalog
 	links   *link.Signer
 	public  string                       // URL of the edge
-	texts   map[string]map[string]*texts // by domain and language
+	bySite  map[string]map[string]*texts // by domain and language
 }
 
 // New reads and checks all texts of the market's sites; its error names site,
 // language and text of every broken override. Without a signer, or a public
 // URL where its links lead, the mails have no links.
 func New(catalog *site.Catalog, market string, links *link.Signer, publicURL string) (*Composer, error) {
-	c := &Composer{catalog: catalog, links: links, public: strings.TrimRight(publicURL, "/"), texts: map[string]map[string]*texts{}}
+	c := &Composer{catalog: catalog, links: links, public: strings.TrimRight(publicURL, "/"), bySite: map[string]map[string]*texts{}}
 	var faults []error
 	for domain, s := range catalog.Sites {
 		if s.Market != market {
 			continue
 		}
 		var err error
-		c.texts[domain], err = override(shippedTexts(), s)
+		c.bySite[domain], err = override(shippedTexts(), s)
 		faults = append(faults, err)
 	}
 	return c, errors.Join(faults...)

@@ -82,13 +82,15 @@ func (w *writer) day(t *texts, v words, lang string, s digest.Site) []fact {
 			out = append(out, fact{label.say(v), fmt.Sprint(n)})
 		}
 	}
-	list := func(label text, values []string) {
+	var values []string
+	list := func(label text) { // shows the values, and begins anew
 		if more := len(values) - maxListed; more > 0 {
 			values = append(values[:maxListed:maxListed], fmt.Sprintf("+ %d", more))
 		}
 		if len(values) > 0 {
 			out = append(out, fact{label.say(v), strings.Join(values, ", ")})
 		}
+		values = nil
 	}
 	if s.Dispatched.Of > 0 {
 		out = append(out, fact{t.say("label_dispatched", v), share(s.Dispatched)})
@@ -100,33 +102,28 @@ func (w *writer) day(t *texts, v words, lang string, s digest.Site) []fact {
 	if s.Notify.N > 0 {
 		out = append(out, fact{t.say("label_notify", v), fmt.Sprintf("median %.1f s, p90 %.1f s, n %d", s.Notify.Median, s.Notify.P90, s.Notify.N)})
 	}
-	var values []string
 	for _, name := range slices.SortedFunc(maps.Keys(s.Findings), func(a, b string) int {
 		return cmp.Or(cmp.Compare(s.Findings[b], s.Findings[a]), cmp.Compare(a, b))
 	}) {
-		values = append(values, times(t.detector(v, name), s.Findings[name]))
+		values = append(values, times(strings.TrimSuffix(t.flag(name), "."), s.Findings[name]))
 	}
-	list(t.of("section_noticed"), values)
-	values = nil
+	list(t.of("section_noticed"))
 	for _, f := range s.Failures {
 		values = append(values, times(line(f.Provider, maxName)+" "+channelName(f.Channel), f.Times))
 	}
-	list(t.of("label_failures"), values)
-	values = nil
+	list(t.of("label_failures"))
 	for _, g := range s.Gaps {
 		values = append(values, times(line(w.serviceName(g.Service, lang)+" "+w.placeName(g.Place), maxLine), g.Times))
 	}
-	list(t.of("label_gaps"), values)
-	values = nil
+	list(t.of("label_gaps"))
 	for _, a := range s.Agents {
 		values = append(values, line(strings.TrimSpace(a.Agent+" "+a.Version), maxLine)+": "+share(a.Dispatched))
 	}
-	list(t.of("label_agents"), values)
-	values = nil
+	list(t.of("label_agents"))
 	for _, id := range s.Spam {
 		values = append(values, "leadbus trace "+id)
 	}
-	list(t.of("label_spam"), values)
+	list(t.of("label_spam"))
 	if s.Cost > 0 {
 		cost := fmt.Sprintf("%.2f USD", s.Cost)
 		if s.Leads > 0 {

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"errors"
 	htmltemplate "html/template"
 	"strings"
 	"text/template"
@@ -61,13 +62,8 @@ var (
 // parts are the two bodies of the mail.
 func (m mail) parts() (text, html string, err error) {
 	var t, h strings.Builder
-	if err := textLayout.Execute(&t, m); err != nil {
-		return "", "", err
-	}
-	if err := htmlLayout.Execute(&h, m); err != nil {
-		return "", "", err
-	}
-	return t.String(), h.String(), nil
+	err = errors.Join(textLayout.Execute(&t, m), htmlLayout.Execute(&h, m))
+	return t.String(), h.String(), err
 }
 
 // facts drops what has no value.

@@ -10,7 +10,7 @@ import (
 // owner starts a mail to the owner; ok is false when the site has nobody to
 // write to.
 func (w *writer) owner(purpose string) (m lead.Message, t *texts, ok bool) {
-	lang := language(w.texts, append([]string{w.site.Owner.Language}, w.site.Languages...)...)
+	lang := w.language(w.site.Owner.Language)
 	t = w.texts[lang]
 	m = lead.Message{
 		Purpose: purpose, Recipient: lead.ToOwner, Language: lang, To: w.site.Owner.Email,

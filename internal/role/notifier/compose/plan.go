@@ -44,13 +44,11 @@ func (c *Composer) plan(e event.Event, decided event.Decided, before *event.Deci
 	hash := sha256.Sum256([]byte(e.ID))
 	suffix := "-" + hex.EncodeToString(hash[:4])
 	switch e.Lead.Event {
-	case subjects.Matched:
+	case subjects.Matched, subjects.Reassigned:
 		w.toProvider(purposeOffer, purposeOffer)
-		w.toCustomer(purposeConfirmation)
-		w.toOwner(purposeCopy, func(t *texts) (title, intro text) { return t.of("copy_title"), t.of("copy_intro") })
-	case subjects.Reassigned:
-		w.toProvider(purposeOffer, purposeOffer)
-		if w.namesProvider() {
+		if e.Lead.Event == subjects.Matched {
+			w.toCustomer(purposeConfirmation)
+		} else if w.namesProvider() {
 			w.toCustomer(purposeCorrection)
 		}
 		w.toOwner(purposeCopy, func(t *texts) (title, intro text) { return t.of("copy_title"), t.of("copy_intro") })
@@ -75,5 +73,5 @@ func (c *Composer) writer(l subjects.Lead, decided event.Decided) (*writer, erro
 		return nil, fmt.Errorf("plan messages: site %s is not configured, or its file is broken", l.Site)
 	}
 	decided.Lead.ID, decided.Lead.Market, decided.Lead.Site = cmp.Or(decided.Lead.ID, l.Lead), l.Market, l.Site
-	return &writer{to: l.Lead, catalog: c.catalog, links: c.links, public: c.public, site: s, texts: c.texts[l.Site], of: decided}, nil
+	return &writer{Composer: c, to: l.Lead, site: s, texts: c.bySite[l.Site], of: decided}, nil
 }

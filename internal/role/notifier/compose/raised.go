@@ -59,10 +59,7 @@ func (w *writer) callFor(e event.Event, a alarm.Alarm, purpose, email, number st
 		if known {
 			text = sms(t, t.of("alarm_sms"), short, withMail)
 		}
-		w.add(lead.Message{
-			Purpose: purpose, Recipient: lead.ToOwner, Language: m.Language,
-			Channel: lead.SMS, From: w.site.Senders.SMS.From, To: number, Text: text,
-		})
+		w.addSMS(lead.Message{Purpose: purpose, Recipient: lead.ToOwner, Language: m.Language}, number, text)
 	}
 }
 

@@ -16,7 +16,7 @@ func (w *writer) toProvider(kind, purpose string) {
 	if p == nil {
 		return
 	}
-	lang := language(w.texts, slices.Concat(p.Languages, w.site.Languages)...)
+	lang := w.language(p.Languages...)
 	t := w.texts[lang]
 	m := lead.Message{Purpose: purpose, Recipient: lead.ToProvider, Provider: p.ID, Language: lang}
 	withMail := p.Email != "" && w.site.Senders.Mail.From != ""
@@ -29,10 +29,7 @@ func (w *writer) toProvider(kind, purpose string) {
 		if kind == purposeUpdate {
 			x = t.of("provider_update_sms")
 		}
-		m := m
-		m.Channel, m.From, m.To = lead.SMS, w.site.Senders.SMS.From, p.SMS
-		m.Text = sms(t, x, w.open(lang, withMail), withMail)
-		w.add(m)
+		w.addSMS(m, p.SMS, sms(t, x, w.open(lang, withMail), withMail))
 	}
 	if withMail {
 		v := w.words(lang)
@@ -137,23 +134,14 @@ func (w *writer) toCustomer(purpose string) {
 	if !l.Phone.Textable() || l.Request.Refused() || w.site.Senders.SMS.From == "" {
 		return
 	}
-	lang := w.customerLanguage()
-	v := w.open(lang, false)
-	v.Dial = w.site.DID
-	w.add(lead.Message{
-		Purpose: purpose, Recipient: lead.ToCustomer, Language: lang,
-		Channel: lead.SMS, From: w.site.Senders.SMS.From, To: l.Phone.E164,
-		Text: sms(w.texts[lang], w.texts[lang].of("customer_sms"), v, false),
-	})
-}
-
-func (w *writer) customerLanguage() string {
-	return language(w.texts, append([]string{w.of.Lead.Language}, w.site.Languages...)...)
+	lang := w.language(l.Language)
+	t := w.texts[lang]
+	w.addSMS(lead.Message{Purpose: purpose, Recipient: lead.ToCustomer, Language: lang}, l.Phone.E164, sms(t, t.of("customer_sms"), w.open(lang, false), false))
 }
 
 // namesProvider reports whether the customer was told who would call.
 func (w *writer) namesProvider() bool {
-	lang := w.customerLanguage()
+	lang := w.language(w.of.Lead.Language)
 	x, v := w.texts[lang].of("customer_sms"), w.open(lang, false)
 	named := x.say(v)
 	v.Provider = ""

@@ -120,15 +120,20 @@ func language(have map[string]*texts, wanted ...string) string {
 	return fallback
 }
 
-// flagTexts are flags in plain words; one without words shows as it is.
+// flag is a flag, or what a detector finds, in plain words; one without words
+// shows as it is.
+func (t *texts) flag(name string) string {
+	if x, ok := t.Flags[name]; ok {
+		return x.say(words{})
+	}
+	return line(strings.ReplaceAll(name, "_", " "), maxName)
+}
+
+// flagTexts are flags in plain words.
 func (t *texts) flagTexts(flags []string) []string {
 	var out []string
 	for _, f := range slices.Compact(slices.Sorted(slices.Values(flags))) {
-		if x, ok := t.Flags[f]; ok {
-			out = append(out, x.say(words{}))
-		} else {
-			out = append(out, line(strings.ReplaceAll(f, "_", " "), maxName))
-		}
+		out = append(out, t.flag(f))
 	}
 	return out
 }

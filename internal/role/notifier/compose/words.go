@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -112,10 +113,6 @@ func urgent(s string) bool {
 			return false
 		}
 	}
-	for _, w := range []string{"urgen", "emergen", "urgenz", "dringend", "notfall", "darurat", "mendesak", "immediat"} {
-		if strings.Contains(s, w) {
-			return true
-		}
-	}
-	return false
+	stems := []string{"urgen", "emergen", "dringend", "notfall", "darurat", "mendesak", "immediat"}
+	return slices.ContainsFunc(stems, func(stem string) bool { return strings.Contains(s, stem) })
 }

@@ -17,13 +17,11 @@ import (
 // writer writes the messages of one event. What it writes depends on the event
 // and the configuration only.
 type writer struct {
-	catalog *site.Catalog
-	links   *link.Signer
-	public  string // URL of the edge
-	site    *site.Site
-	texts   map[string]*texts // of the site, by language
-	of      event.Decided
-	to      string // id of the lead, or of the alarm, that the messages belong to
+	*Composer
+	site  *site.Site
+	texts map[string]*texts // of the site, by language
+	of    event.Decided
+	to    string // id of the lead, or of the alarm, that the messages belong to
 
 	messages []lead.Message
 	err      error
@@ -48,6 +46,18 @@ func (w *writer) addMail(m lead.Message, content mail) {
 		w.err = fmt.Errorf("render mail: %w", err)
 	}
 	w.add(m)
+}
+
+// addSMS adds an SMS.
+func (w *writer) addSMS(m lead.Message, to, text string) {
+	m.Channel, m.From, m.To, m.Text = lead.SMS, w.site.Senders.SMS.From, to, text
+	w.add(m)
+}
+
+// language is the first of the wanted languages, and of the site's, in which
+// there are texts.
+func (w *writer) language(wanted ...string) string {
+	return language(w.texts, slices.Concat(wanted, w.site.Languages)...)
 }
 
 // link asks the owner about a lead or an alarm; empty when there are no links.
@@ -196,22 +206,21 @@ func sms(t *texts, x text, w words, withMail bool) string {
 func (w *writer) requestFacts(t *texts, v words) []fact {
 	l := w.of.Lead
 	r := l.Request
-	label := func(x text) string { return x.say(v) }
 	return facts(
-		fact{label(t.of("label_reason")), line(w.of.Reason, maxLine)},
-		fact{label(t.of("label_service")), v.Service},
-		fact{label(t.of("label_urgency")), line(r.Urgency, maxLine)},
-		fact{label(t.of("label_place")), v.Place},
-		fact{label(t.of("label_address")), line(strings.Join(slices.DeleteFunc([]string{r.AddressLine, strings.TrimSpace(r.PostalCode + " " + r.City)}, isEmpty), ", "), maxLine)},
-		fact{label(t.of("label_name")), line(r.CustomerName, maxLine)},
-		fact{label(t.of("label_phone")), v.Phone},
-		fact{label(t.of("label_second")), line(l.Phone.Second, maxName)},
-		fact{label(t.of("label_window")), v.Window},
-		fact{label(t.of("label_details")), v.Details},
-		fact{label(t.of("label_language")), line(l.Language, maxName)},
-		fact{label(t.of("label_received")), w.local(l.ReceivedAt).Format(dateTimeZone)},
-		fact{label(t.of("label_ref")), l.Ref},
-		fact{label(t.of("label_site")), line(cmp.Or(l.SourceURL, w.site.URL, w.site.Domain), maxLine)},
+		fact{t.say("label_reason", v), line(w.of.Reason, maxLine)},
+		fact{t.say("label_service", v), v.Service},
+		fact{t.say("label_urgency", v), line(r.Urgency, maxLine)},
+		fact{t.say("label_place", v), v.Place},
+		fact{t.say("label_address", v), line(strings.Join(slices.DeleteFunc([]string{r.AddressLine, strings.TrimSpace(r.PostalCode + " " + r.City)}, isEmpty), ", "), maxLine)},
+		fact{t.say("label_name", v), line(r.CustomerName, maxLine)},
+		fact{t.say("label_phone", v), v.Phone},
+		fact{t.say("label_second", v), line(l.Phone.Second, maxName)},
+		fact{t.say("label_window", v), v.Window},
+		fact{t.say("label_details", v), v.Details},
+		fact{t.say("label_language", v), line(l.Language, maxName)},
+		fact{t.say("label_received", v), w.local(l.ReceivedAt).Format(dateTimeZone)},
+		fact{t.say("label_ref", v), l.Ref},
+		fact{t.say("label_site", v), line(cmp.Or(l.SourceURL, w.site.URL, w.site.Domain), maxLine)},
 	)
 }
 

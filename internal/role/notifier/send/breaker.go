@@ -35,14 +35,16 @@ var (
 
 // breaker is the state of one channel. It is safe for concurrent use.
 type breaker struct {
-	mu      sync.Mutex
-	fails   int
-	until   time.Time
-	looking int
-	sends   chan struct{} // a place for each
+	mu    sync.Mutex
+	fails int
+	until time.Time
+	sends chan struct{} // a place for each
+	looks chan struct{} // likewise
 }
 
-func newBreaker() *breaker { return &breaker{sends: make(chan struct{}, mostSends)} }
+func newBreaker() *breaker {
+	return &breaker{sends: make(chan struct{}, mostSends), looks: make(chan struct{}, mostLooks)}
+}
 
 // enter waits a little for a place among the sends, which leave gives back.
 // The error says when to come back: nobody holds a worker for longer that
@@ -81,25 +83,18 @@ func (b *breaker) rests(now time.Time) time.Duration {
 	return b.resting(now)
 }
 
-// look is how long a message of unknown outcome has to wait before the vendor
-// may be asked for it, and why; 0: now, until looked.
-func (b *breaker) look(now time.Time) (time.Duration, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if d := b.resting(now); d > 0 {
-		return d, errAway
+// look takes a place among the looks for messages of unknown outcome at the
+// vendor, which looked gives back. The error says when to come back.
+func (b *breaker) look(now time.Time) (looked func(), err error) {
+	if wait := b.rests(now); wait > 0 {
+		return nil, event.After(wait, errAway)
 	}
-	if b.looking == mostLooks {
-		return time.Second + rand.N(time.Second), errDoubtful
+	select {
+	case b.looks <- struct{}{}:
+		return func() { <-b.looks }, nil
+	default:
+		return nil, event.After(time.Second+rand.N(time.Second), errDoubtful)
 	}
-	b.looking++
-	return 0, nil
-}
-
-func (b *breaker) looked() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.looking--
 }
 
 func (b *breaker) resting(now time.Time) time.Duration {

@@ -31,7 +31,7 @@ type Forecast struct {
 
 // Past holds a market's events.
 type Past interface {
-	Events(ctx context.Context, filter subjects.Lead) ([]event.Event, error)
+	event.Reader
 	History(ctx context.Context, filter subjects.Lead, from time.Time, f func(event.Event) error) error
 }
 

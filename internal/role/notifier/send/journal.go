@@ -29,13 +29,8 @@ type Journal struct {
 	mu       sync.Mutex
 	f        *os.File
 	size     int
-	open     map[string]note // by attempt
-	stranded []note
-}
-
-type note struct {
-	message, attempt string
-	left             bool
+	open     map[string]string // messages by the attempts that certainly have not left
+	stranded map[string]string // the same, of the process before
 }
 
 // journalSize is when a journal is written anew without what has ended.
@@ -57,7 +52,7 @@ func OpenJournal(dir string) (*Journal, error) {
 			_ = lock.Close()
 			continue
 		}
-		j := &Journal{dir: dir, name: name, lock: lock, open: map[string]note{}}
+		j := &Journal{dir: dir, name: name, lock: lock, open: map[string]string{}, stranded: map[string]string{}}
 		if err == nil {
 			err = j.read()
 		}
@@ -92,40 +87,26 @@ func (j *Journal) read() error {
 	if !s.Scan() || boot() == "" || s.Text() != boot() {
 		return nil
 	}
-	open := map[string]note{}
 	for s.Scan() {
 		f := strings.Fields(s.Text())
 		switch {
 		case len(f) == 3 && f[0] == "+":
-			open[f[2]] = note{message: f[1], attempt: f[2]}
-		case len(f) == 2 && f[0] == ">":
-			n := open[f[1]]
-			n.left = true
-			open[f[1]] = n
-		case len(f) == 2 && f[0] == "-":
-			delete(open, f[1])
-		}
-	}
-	for _, n := range open {
-		if !n.left {
-			j.stranded = append(j.stranded, n)
+			j.stranded[f[2]] = f[1]
+		case len(f) == 2: // ">", or the "-" of an earlier version
+			delete(j.stranded, f[1])
 		}
 	}
 	return s.Err()
 }
 
-// rewrite puts a journal of what is under way in the place of the old one. What
+// rewrite puts a journal of what has not left in the place of the old one. What
 // is stranded stays in it until it is settled.
 func (j *Journal) rewrite() error {
 	var b bytes.Buffer
 	fmt.Fprintln(&b, boot())
-	for _, n := range j.stranded {
-		fmt.Fprintln(&b, "+", n.message, n.attempt)
-	}
-	for _, n := range j.open {
-		fmt.Fprintln(&b, "+", n.message, n.attempt)
-		if n.left {
-			fmt.Fprintln(&b, ">", n.attempt)
+	for _, notes := range []map[string]string{j.stranded, j.open} {
+		for attempt, message := range notes {
+			fmt.Fprintln(&b, "+", message, attempt)
 		}
 	}
 	tmp := j.name + ".tmp"
@@ -159,28 +140,17 @@ func (j *Journal) write(line string) error {
 func (j *Journal) begin(message, attempt string) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.open[attempt] = note{message: message, attempt: attempt}
+	j.open[attempt] = message
 	return j.write("+ " + message + " " + attempt + "\n")
 }
 
-// leave notes that the request is about to leave; without this note it must
-// not.
+// leave notes that the request is about to leave, or that there will be none;
+// without this note it must not leave.
 func (j *Journal) leave(attempt string) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	n := j.open[attempt]
-	n.left = true
-	j.open[attempt] = n
-	return j.write("> " + attempt + "\n")
-}
-
-// end notes that the ledger knows the outcome. A note that fails is made up for
-// by the ledger, which wins.
-func (j *Journal) end(attempt string) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	delete(j.open, attempt)
-	_ = j.write("- " + attempt + "\n")
+	return j.write("> " + attempt + "\n")
 }
 
 // Close gives the journal to the next process.
@@ -193,20 +163,20 @@ func (j *Journal) Close() error {
 // Recover frees what a process before this one claimed and did not let leave.
 // It comes before Handle.
 func (s *Sender) Recover(ctx context.Context) error {
-	for _, left := range s.Journal.stranded {
-		e, rev, err := s.ledger.get(ctx, left.message)
+	for attempt, message := range s.Journal.stranded {
+		e, rev, err := s.ledger.get(ctx, message)
 		if err != nil {
 			return err
 		}
-		if e.State != claimed || e.Attempt != left.attempt {
+		if e.State != claimed || e.Attempt != attempt {
 			continue
 		}
 		e.State, e.At = free, s.Now()
 		e.Failure = &lead.Failure{Vendor: "leadbus", Class: lead.Transient, Reason: "the sender stopped before the request left"}
-		if _, err := s.ledger.settle(ctx, left.message, e, rev); err != nil {
+		if _, err := s.ledger.settle(ctx, message, e, rev); err != nil {
 			return err
 		}
-		s.Log.Info().Str("message", left.message).Str("attempt", left.attempt).Msg("freed: the sender stopped before the request left")
+		s.Log.Info().Str("message", message).Str("attempt", attempt).Msg("freed: the sender stopped before the request left")
 	}
 	s.Journal.mu.Lock()
 	defer s.Journal.mu.Unlock()

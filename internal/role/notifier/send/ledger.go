@@ -136,10 +136,7 @@ func (l *ledger) put(ctx context.Context, id string, e entry, rev uint64) (uint6
 func (l *ledger) try(ctx context.Context, id string, value []byte, rev uint64) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, writeTry)
 	defer cancel()
-	if rev == 0 {
-		return l.bucket.Create(ctx, id, value)
-	}
-	return l.bucket.Update(ctx, id, value, rev)
+	return event.Write(ctx, l.bucket, id, value, rev)
 }
 
 // settle records the outcome e of an attempt, or what a receipt or a look at

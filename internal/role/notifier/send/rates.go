@@ -1,6 +1,7 @@
 package send
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -68,11 +69,7 @@ func (r *rates) wait(ctx context.Context, m lead.Message) error {
 	if _, ok := r.promised.LoadAndDelete(m.ID); ok {
 		return nil
 	}
-	l := r.senders[m.Channel+" "+m.From]
-	if l == nil {
-		l = r.senders[m.Channel+" "]
-	}
-	place := l.Reserve()
+	place := cmp.Or(r.senders[m.Channel+" "+m.From], r.senders[m.Channel+" "]).Reserve()
 	switch delay := place.Delay(); {
 	case delay == 0:
 		return nil

@@ -37,9 +37,7 @@ func (s *Sender) Receipt(ctx context.Context, d event.Delivery, r lead.Receipt) 
 		if r.Attempt != "" {
 			e.Attempt = r.Attempt
 		}
-		if e, err = s.ledger.settle(ctx, r.Message, e, rev); err == nil {
-			err = s.finish(ctx, d.Lead, r.Message, e)
-		}
+		err = s.settle(ctx, d, r.Message, e, rev)
 	}
 	if err != nil {
 		return err

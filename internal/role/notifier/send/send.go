@@ -135,7 +135,7 @@ func (s *Sender) attempt(ctx context.Context, d event.Delivery, m lead.Message, 
 	rev, err = s.ledger.put(claim, m.ID, e, rev)
 	cancel()
 	if errors.Is(err, event.ErrConflict) {
-		s.Journal.end(e.Attempt)
+		_ = s.Journal.leave(e.Attempt) // else the ledger says that another has it
 		return conflictSoon(err)
 	} else if err != nil {
 		return err
@@ -166,23 +166,14 @@ func (s *Sender) attempt(ctx context.Context, d event.Delivery, m lead.Message, 
 	}
 	s.Log.WithLevel(level).Err(err).Str("lead", m.Lead).Str("message", m.ID).Str("attempt", e.Attempt).Str("channel", m.Channel).Str("recipient", m.Recipient).
 		Str("purpose", m.Purpose).Str("outcome", e.State).Int("repeats", e.Repeats).Dur("took_ms", time.Since(start)).Msg("send")
-	attempt := e.Attempt
-	if e, err = s.ledger.settle(ctx, m.ID, e, rev); err != nil {
-		return err
-	}
-	s.Journal.end(attempt)
-	return s.outcome(ctx, d, m.ID, e)
+	return s.settle(ctx, d, m.ID, e, rev)
 }
 
 // drop gives up a message that something newer took the place of.
 func (s *Sender) drop(ctx context.Context, d event.Delivery, m lead.Message, e entry, rev uint64) error {
 	e.State, e.At, e.Label, e.Ref = failed, s.Now(), m.Label(), m.Ref
 	e.Failure = &lead.Failure{Vendor: "leadbus", Class: lead.Superseded, Reason: "something newer took its place"}
-	e, err := s.ledger.settle(ctx, m.ID, e, rev)
-	if err != nil {
-		return err
-	}
-	return s.outcome(ctx, d, m.ID, e)
+	return s.settle(ctx, d, m.ID, e, rev)
 }
 
 // superseded reports whether what happened since a message was queued takes its
@@ -255,8 +246,13 @@ func afterFailure(c lead.FailureClass) string {
 	}
 }
 
-// outcome publishes what stands in the ledger and decides when to come back.
-func (s *Sender) outcome(ctx context.Context, d event.Delivery, id string, e entry) error {
+// settle records the outcome e of an attempt, publishes what stands in the
+// ledger then, and decides when to come back.
+func (s *Sender) settle(ctx context.Context, d event.Delivery, id string, e entry, rev uint64) error {
+	e, err := s.ledger.settle(ctx, id, e, rev)
+	if err != nil {
+		return err
+	}
 	switch e.State {
 	case sent, failed:
 		return s.finish(ctx, d.Lead, id, e)
@@ -311,10 +307,7 @@ func (s *Sender) resolve(ctx context.Context, d event.Delivery, m lead.Message, 
 		return err
 	case found:
 		e.State, e.At, e.Sent = sent, s.Now(), &taken
-		if e, err = s.ledger.settle(ctx, m.ID, e, rev); err != nil {
-			return err
-		}
-		return s.outcome(ctx, d, m.ID, e)
+		return s.settle(ctx, d, m.ID, e, rev)
 	case repeatable(e) && e.Repeats < maxRepeats:
 		e.Repeats++
 		return s.attempt(ctx, d, m, e, rev)
@@ -339,10 +332,11 @@ func (s *Sender) resolve(ctx context.Context, d event.Delivery, m lead.Message, 
 
 // find asks the vendor for a message.
 func (s *Sender) find(ctx context.Context, m lead.Message, e entry) (taken lead.Sent, found bool, err error) {
-	if wait, why := s.away[m.Channel].look(s.Now()); why != nil {
-		return taken, false, event.After(wait, why)
+	looked, err := s.away[m.Channel].look(s.Now())
+	if err != nil {
+		return taken, false, err
 	}
-	defer s.away[m.Channel].looked()
+	defer looked()
 	ctx, cancel := context.WithTimeout(ctx, findTime)
 	defer cancel()
 	if taken, found, err = s.Vendors[m.Channel].Find(ctx, m, e.Attempt, e.Since); err != nil {

@@ -47,19 +47,13 @@ const (
 	pause    = 250 * time.Millisecond // between looks at the stream
 )
 
-// Stream holds the market's events.
-type Stream interface {
-	// Events are the stored events of a lead, in stream order.
-	Events(ctx context.Context, filter subjects.Lead) ([]event.Event, error)
-}
-
 // Options are what a canary works with.
 type Options struct {
 	Catalog *site.Catalog
 	Market  string                     // one of the catalog's, with a canary mailbox
 	URL     string                     // the edge's public address
 	Secret  func(domain string) string // of a site's tool calls; empty for none
-	Stream  Stream
+	Stream  event.Reader
 	Client  intake.Doer // default: http.DefaultClient
 	Now     func() time.Time
 

@@ -42,13 +42,14 @@ const (
 type Day struct {
 	market   string
 	from, to time.Time
-	sites    map[string]map[string]*life // by domain and lead
-	alarms   map[string]string           // site by id
+	leads    map[string]*life  // by id
+	alarms   map[string]string // site by id
 }
 
 // life is what the day must know of a lead or of the call it is about.
 type life struct {
 	story.Record
+	site           string // domain
 	reports, scans heaviest
 	cost           float64
 	scan           *scan
@@ -82,7 +83,7 @@ type scan struct {
 
 // New begins the day from one moment to another, see digest.Window.
 func New(market string, from, to time.Time) *Day {
-	return &Day{market: market, from: from, to: to, sites: map[string]map[string]*life{}, alarms: map[string]string{}}
+	return &Day{market: market, from: from, to: to, leads: map[string]*life{}, alarms: map[string]string{}}
 }
 
 // Add counts an event. Events come in stream order, from Before the day on;
@@ -113,15 +114,10 @@ func (d *Day) Add(e event.Event) {
 func (d *Day) holds(at time.Time) bool { return !at.Before(d.from) && at.Before(d.to) }
 
 func (d *Day) life(of subjects.Lead) *life {
-	leads := d.sites[of.Site]
-	if leads == nil {
-		leads = map[string]*life{}
-		d.sites[of.Site] = leads
+	if d.leads[of.Lead] == nil {
+		d.leads[of.Lead] = &life{site: of.Site}
 	}
-	if leads[of.Lead] == nil {
-		leads[of.Lead] = &life{}
-	}
-	return leads[of.Lead]
+	return d.leads[of.Lead]
 }
 
 func (l *life) test() bool { return l.Flagged(lead.FlagTest) || l.scan != nil && l.scan.Why == test }
@@ -138,13 +134,11 @@ func (d *Day) Of(sites []string) digest.Digest {
 			out.Alarms++
 		}
 	}
-	for _, leads := range d.sites {
-		for _, l := range leads {
-			if l.test() && len(l.Calls) > 0 && d.holds(l.Stored().Add(arrival)) {
-				out.Canaries.Add(slices.ContainsFunc(l.Messages, func(m story.Message) bool {
-					return m.Recipient == lead.ToProvider && !m.DeliveredAt.IsZero()
-				}))
-			}
+	for _, l := range d.leads {
+		if l.test() && len(l.Calls) > 0 && d.holds(l.Stored().Add(arrival)) {
+			out.Canaries.Add(slices.ContainsFunc(l.Messages, func(m story.Message) bool {
+				return m.Recipient == lead.ToProvider && !m.DeliveredAt.IsZero()
+			}))
 		}
 	}
 	return out
@@ -154,10 +148,9 @@ func (d *Day) site(name string) digest.Site {
 	s := digest.Site{Site: name, Findings: map[string]int{}}
 	var waits []float64
 	failures, gaps, agents := map[digest.Failure]int{}, map[digest.Gap]int{}, map[digest.Agent]digest.Share{}
-	leads := d.sites[name]
-	for _, id := range slices.Sorted(maps.Keys(leads)) { // sums of money depend on the order
-		l := leads[id]
-		if l.test() {
+	for _, id := range slices.Sorted(maps.Keys(d.leads)) { // sums of money depend on the order
+		l := d.leads[id]
+		if l.site != name || l.test() {
 			continue
 		}
 		came := d.holds(l.Stored())
@@ -211,28 +204,27 @@ func (d *Day) site(name string) digest.Site {
 		}
 	}
 	s.Notify = times(waits)
-	for f, n := range failures {
-		f.Times = n
-		s.Failures = append(s.Failures, f)
-	}
-	slices.SortFunc(s.Failures, func(a, b digest.Failure) int {
+	s.Failures = counted(failures, func(f *digest.Failure, n int) { f.Times = n }, func(a, b digest.Failure) int {
 		return cmp.Or(cmp.Compare(b.Times, a.Times), cmp.Compare(a.Provider, b.Provider), cmp.Compare(a.Channel, b.Channel))
 	})
-	for g, n := range gaps {
-		g.Times = n
-		s.Gaps = append(s.Gaps, g)
-	}
-	slices.SortFunc(s.Gaps, func(a, b digest.Gap) int {
+	s.Gaps = counted(gaps, func(g *digest.Gap, n int) { g.Times = n }, func(a, b digest.Gap) int {
 		return cmp.Or(cmp.Compare(b.Times, a.Times), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Place, b.Place))
 	})
-	for a, share := range agents {
-		a.Dispatched = share
-		s.Agents = append(s.Agents, a)
-	}
-	slices.SortFunc(s.Agents, func(a, b digest.Agent) int {
+	s.Agents = counted(agents, func(a *digest.Agent, share digest.Share) { a.Dispatched = share }, func(a, b digest.Agent) int {
 		return cmp.Or(cmp.Compare(a.Agent, b.Agent), cmp.Compare(a.Version, b.Version))
 	})
 	return s
+}
+
+// counted are the keys of a count, each with its figure set, in order.
+func counted[K comparable, V any](of map[K]V, set func(*K, V), order func(a, b K) int) []K {
+	var out []K
+	for k, v := range of {
+		set(&k, v)
+		out = append(out, k)
+	}
+	slices.SortFunc(out, order)
+	return out
 }
 
 func count(n *int, yes bool) {

@@ -25,22 +25,18 @@ import (
 	"leadbus/internal/subjects"
 )
 
-// Stream holds the market's events.
-type Stream interface {
-	// Events are the stored events of a lead, or of one kind of them.
-	Events(ctx context.Context, filter subjects.Lead) ([]event.Event, error)
-}
-
 // Reach follows one market's providers. It is safe for concurrent use and
 // beside others of the market.
 type Reach struct {
-	stream Stream
+	stream event.Reader
 	bucket event.Bucket
 }
 
 // New keeps what it knows in the bucket. The stream is read for outcomes of an
 // earlier version, which do not say whom they are about.
-func New(stream Stream, bucket event.Bucket) *Reach { return &Reach{stream: stream, bucket: bucket} }
+func New(stream event.Reader, bucket event.Bucket) *Reach {
+	return &Reach{stream: stream, bucket: bucket}
+}
 
 // Key is the bucket's key of a provider's channel.
 func Key(provider, channel string) string { return "reach-" + provider + "-" + channel }
