@@ -16,14 +16,7 @@ func (l *loader) services() {
 	}
 	d := l.read("services.yaml", servicesFile, &f)
 	l.Trades = f.Trades
-	for i := range f.Services {
-		s := &f.Services[i]
-		if l.Services[s.ID] != nil && s.ID != "" {
-			d.fault(where{"services", i, "id"}, "service %q stands here twice", s.ID)
-			continue
-		}
-		l.Services[s.ID] = s
-	}
+	l.Services = keyed(d, f.Services, func(s Service) string { return s.ID }, "services", "id", "service %q stands here twice")
 	l.done("services.yaml", d)
 }
 
@@ -32,15 +25,23 @@ func (l *loader) trackers() {
 		Trackers []Tracker `yaml:"trackers"`
 	}
 	d := l.read("trackers.yaml", trackersFile, &f)
-	for i := range f.Trackers {
-		t := &f.Trackers[i]
-		if l.Trackers[t.ID] != nil && t.ID != "" {
-			d.fault(where{"trackers", i, "id"}, "tracker %q stands here twice", t.ID)
-			continue
-		}
-		l.Trackers[t.ID] = t
-	}
+	l.Trackers = keyed(d, f.Trackers, func(t Tracker) string { return t.ID }, "trackers", "id", "tracker %q stands here twice")
 	l.done("trackers.yaml", d)
+}
+
+// keyed are the entries of a list by their keys. Of two with one key it keeps the
+// first.
+func keyed[T any](d *document, entries []T, key func(T) string, list, field, twice string) map[string]*T {
+	known := map[string]*T{}
+	for i, entry := range entries {
+		k := key(entry)
+		if known[k] == nil {
+			known[k] = &entries[i]
+		} else if k != "" {
+			d.fault(where{list, i, field}, twice, k)
+		}
+	}
+	return known
 }
 
 // templateVariables is how many variables every template has, in the order the
@@ -57,13 +58,8 @@ func (l *loader) templates() {
 		Templates []Template `yaml:"templates"`
 	}
 	d := l.read("templates.yaml", templatesFile, &f)
-	for i := range f.Templates {
-		t := &f.Templates[i]
-		if l.Templates[t.SID] != nil && t.SID != "" {
-			d.fault(where{"templates", i, "sid"}, "this content SID stands here twice")
-			continue
-		}
-		l.Templates[t.SID] = t
+	l.Templates = keyed(d, f.Templates, func(t Template) string { return t.SID }, "templates", "sid", "content SID %s stands here twice")
+	for i, t := range f.Templates {
 		if t.Body == "" {
 			continue
 		}
