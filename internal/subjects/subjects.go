@@ -23,6 +23,7 @@
 package subjects
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -87,13 +88,7 @@ func Parse(subject string) (Lead, error) {
 
 // Filter is a subject in which an empty field of l stands for any value.
 func Filter(l Lead) string {
-	any := func(s string) string {
-		if s == "" {
-			return "*"
-		}
-		return s
-	}
-	return "lead." + any(l.Market) + "." + any(siteToken(l.Site)) + "." + any(l.Event) + "." + any(l.Lead)
+	return "lead." + cmp.Or(l.Market, "*") + "." + cmp.Or(siteToken(l.Site), "*") + "." + cmp.Or(l.Event, "*") + "." + cmp.Or(l.Lead, "*")
 }
 
 // Market covers every lead event of one market.
