@@ -11,7 +11,6 @@ package intake
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -52,12 +51,7 @@ func New(c *site.Catalog) *Reader {
 	for domain, s := range c.Sites {
 		var offered []place.Offered
 		for _, own := range s.Services {
-			trade := c.Services[own.ID]
-			said := slices.Collect(maps.Values(trade.Names))
-			for _, phrases := range []map[string][]string{trade.Phrases, own.Phrases} {
-				said = append(said, slices.Concat(slices.Collect(maps.Values(phrases))...)...)
-			}
-			offered = append(offered, place.Offered{ID: own.ID, Phrases: said})
+			offered = append(offered, place.Offered{ID: own.ID, Phrases: own.Said(c.Services[own.ID])})
 		}
 		trade, _, _ := strings.Cut(s.Main, ".")
 		r.sites[domain] = index{place.NewServices(offered, s.Main, append([]string{trade}, c.Trades[trade]...)), newLanguages(s.Languages)}
@@ -91,24 +85,21 @@ func (r *Reader) Understand(s *site.Site, id string, req lead.Request, at time.T
 	l.Service.Name = r.serviceName(l.Service.ID, l.Language)
 
 	l.Flags = slices.Clone(flags)
-	for _, f := range []struct {
-		flag string
-		set  bool
-	}{
-		{"phone_check", l.Phone.Check},
-		{"no_phone", l.Phone.E164 == ""},
-		{"place_unknown", l.Place.Method == "unknown"},
-		{"out_of_area", l.Place.Method == "out_of_area"},
-		{"service_unknown", l.Service.ID == ""},
-		{"service_assumed", l.Service.Method == "trade"},
-		{flagMissingName, req.CustomerName == ""},
-		{flagPlaceholder, req.CustomerName != "" && text.NoName(req.CustomerName)},
-		{"no_consent", req.Refused()},
-		{"agent_mismatch", req.AgentID != "" && req.AgentID != s.Agent.ID},
+	for flag, holds := range map[string]bool{
+		"phone_check":     l.Phone.Check,
+		"no_phone":        l.Phone.E164 == "",
+		"place_unknown":   l.Place.Method == "unknown",
+		"out_of_area":     l.Place.Method == "out_of_area",
+		"service_unknown": l.Service.ID == "",
+		"service_assumed": l.Service.Method == "trade",
+		flagMissingName:   req.CustomerName == "",
+		flagPlaceholder:   req.CustomerName != "" && text.NoName(req.CustomerName),
+		"no_consent":      req.Refused(),
+		"agent_mismatch":  req.AgentID != "" && req.AgentID != s.Agent.ID,
 	} {
-		l.Flags = slices.DeleteFunc(l.Flags, func(flag string) bool { return flag == f.flag })
-		if f.set {
-			l.Flags = append(l.Flags, f.flag)
+		l.Flags = slices.DeleteFunc(l.Flags, func(f string) bool { return f == flag })
+		if holds {
+			l.Flags = append(l.Flags, flag)
 		}
 	}
 	slices.Sort(l.Flags)
@@ -124,9 +115,8 @@ func (r *Reader) where(s *site.Site, req lead.Request) lead.Place {
 	if p.Method != "unknown" && p.Method != "assumed" || req.AddressLine == "" {
 		return p
 	}
-	switch a := places.Resolve(req.AddressLine, "", s.Places); {
-	case a.Method == "postcode" || a.Method == "alias",
-		p.Raw == "" && a.Method != "assumed":
+	a := places.Resolve(req.AddressLine, "", s.Places)
+	if a.Method == "postcode" || a.Method == "alias" || p.Raw == "" && a.Method != "assumed" {
 		return a
 	}
 	return p
