@@ -248,13 +248,8 @@ func (d *decoder) vendorID(name, flag string) string {
 // clicks are the advertising ids, nil for none.
 func (d *decoder) clicks() map[string]string {
 	var out map[string]string
-	var names []string
-	for name := range d.fields {
-		if clickKeys.MatchString(name) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
+	names := slices.Sorted(maps.Keys(d.fields))
+	names = slices.DeleteFunc(names, func(name string) bool { return !clickKeys.MatchString(name) })
 	for _, name := range names[:min(len(names), maxClicks)] {
 		if s := d.cut(d.first(word, name), maxText); s != "" {
 			if out == nil {
@@ -275,10 +270,7 @@ func asText(v any) string {
 	case json.Number:
 		return whole(v.String())
 	case bool:
-		if v {
-			return "true"
-		}
-		return "false"
+		return strconv.FormatBool(v)
 	case []any:
 		var items []string
 		for _, item := range v {

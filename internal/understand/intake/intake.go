@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/text/language"
+
 	"leadbus/internal/lead"
 	"leadbus/internal/site"
 	"leadbus/internal/text"
@@ -38,7 +40,7 @@ type Reader struct {
 // index is what is looked up for each request of a site.
 type index struct {
 	services  *place.Services
-	languages languages
+	languages language.Matcher
 }
 
 // New indexes the places of every market and the services and languages of
@@ -54,7 +56,7 @@ func New(c *site.Catalog) *Reader {
 			offered = append(offered, place.Offered{ID: own.ID, Phrases: own.Said(c.Services[own.ID])})
 		}
 		trade, _, _ := strings.Cut(s.Main, ".")
-		r.sites[domain] = index{place.NewServices(offered, s.Main, append([]string{trade}, c.Trades[trade]...)), newLanguages(s.Languages)}
+		r.sites[domain] = index{place.NewServices(offered, s.Main, append([]string{trade}, c.Trades[trade]...)), newMatcher(s.Languages)}
 	}
 	return r
 }
@@ -77,7 +79,7 @@ func (r *Reader) Understand(s *site.Site, id string, req lead.Request, at time.T
 	ix := r.sites[s.Domain]
 	l := lead.Lead{
 		ID: id, Ref: lead.Ref(id), Market: s.Market, Site: s.Domain, SourceURL: s.URL, Tracker: s.Tracker,
-		Language: ix.languages.match(req.Language), ReceivedAt: at, Request: req,
+		Language: s.Languages[match(ix.languages, req.Language)], ReceivedAt: at, Request: req,
 		Place: r.where(s, req), Phone: r.number(s, req),
 	}
 	l.Service = lead.Service{Raw: req.ServiceType}
