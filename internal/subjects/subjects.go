@@ -107,15 +107,8 @@ func Timers(market string) string { return "timer." + market + ".>" }
 // lower-case letters, digits or "-". So no dot, wildcard, space, "$" or "_"
 // (which stands for a dot in a site).
 func ValidToken(s string) bool {
-	if s == "" || len(s) > maxToken {
-		return false
-	}
-	for i := range len(s) {
-		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-			return false
-		}
-	}
-	return true
+	foreign := func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' }
+	return s != "" && len(s) <= maxToken && !strings.ContainsFunc(s, foreign)
 }
 
 // ValidDomain reports whether s is a lower-case ASCII host name of at least
