@@ -125,21 +125,14 @@ func (d *document) loadFaults(err error) {
 		if slices.ContainsFunc(d.faults[:before], func(f Fault) bool { return f.Line == line }) {
 			continue
 		}
-		d.faults = append(d.faults, Fault{
-			File: d.file, Line: line, Column: max(e.Mark.Column, 1),
-			Message: strings.TrimPrefix(e.Message, "yaml: "),
-		})
+		d.add(&yaml.Node{Line: line, Column: e.Mark.Column}, "%s", strings.TrimPrefix(e.Message, "yaml: "))
 	}
 }
 
 // plain is the node as the values of JSON, which the schema is written for. A
 // node that has no such value is a fault.
 func (d *document) plain(n *yaml.Node) (any, bool) {
-	ok := true
-	refuse := func(n *yaml.Node, message string) {
-		ok = false
-		d.faults = append(d.faults, Fault{File: d.file, Line: n.Line, Column: n.Column, Message: message})
-	}
+	before := len(d.faults)
 	var walk func(n *yaml.Node) any
 	walk = func(n *yaml.Node) any {
 		switch n.Kind {
@@ -148,7 +141,7 @@ func (d *document) plain(n *yaml.Node) (any, bool) {
 			for i := 0; i+1 < len(n.Content); i += 2 {
 				key := n.Content[i]
 				if key.Kind != yaml.ScalarNode || key.ShortTag() == "!!merge" {
-					refuse(key, "a key is a plain word; anchors and merges are not used in this configuration")
+					d.add(key, "a key is a plain word; anchors and merges are not used in this configuration")
 					continue
 				}
 				m[key.Value] = walk(n.Content[i+1])
@@ -163,11 +156,11 @@ func (d *document) plain(n *yaml.Node) (any, bool) {
 		case yaml.ScalarNode:
 			return scalar(n)
 		default:
-			refuse(n, "write the value out; anchors and merges are not used in this configuration")
+			d.add(n, "write the value out; anchors and merges are not used in this configuration")
 			return nil
 		}
 	}
-	return walk(n), ok
+	return walk(n), len(d.faults) == before
 }
 
 func scalar(n *yaml.Node) any {
@@ -277,29 +270,28 @@ func (d *document) add(n *yaml.Node, format string, args ...any) {
 // under (nil for an item of a list and for the whole document).
 func (d *document) find(p where) (key, value *yaml.Node) {
 	value = d.root
-	if value == nil {
-		return nil, nil
-	}
 	for _, step := range p {
-		switch value.Kind {
-		case yaml.MappingNode:
-			i := 0
-			for i < len(value.Content) && value.Content[i].Value != fmt.Sprint(step) {
-				i += 2
-			}
-			if i >= len(value.Content) {
-				return key, value
-			}
-			key, value = value.Content[i], value.Content[i+1]
-		case yaml.SequenceNode:
-			i, err := strconv.Atoi(fmt.Sprint(step))
-			if err != nil || i >= len(value.Content) {
-				return key, value
-			}
-			key, value = nil, value.Content[i]
-		default:
-			return key, value
+		under, next := child(value, fmt.Sprint(step))
+		if next == nil {
+			break
 		}
+		key, value = under, next
 	}
 	return key, value
+}
+
+// child is one step of a path; nil when it leads nowhere.
+func child(n *yaml.Node, step string) (key, value *yaml.Node) {
+	if n == nil {
+		return nil, nil
+	}
+	for i := range n.Content {
+		switch {
+		case n.Kind == yaml.MappingNode && i%2 == 0 && n.Content[i].Value == step:
+			return n.Content[i], n.Content[i+1]
+		case n.Kind == yaml.SequenceNode && strconv.Itoa(i) == step:
+			return nil, n.Content[i]
+		}
+	}
+	return nil, nil
 }

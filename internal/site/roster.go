@@ -202,11 +202,3 @@ func loosen(n *yaml.Node) {
 		loosen(c)
 	}
 }
-
-// rows makes the document that a YAML file of these providers would be.
-func rows(providers []*yaml.Node) *yaml.Node {
-	key := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "providers", Line: 1, Column: 1}
-	return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: 1, Column: 1, Content: []*yaml.Node{
-		key, {Kind: yaml.SequenceNode, Tag: "!!seq", Line: 1, Column: 1, Content: providers},
-	}}
-}

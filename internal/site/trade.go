@@ -3,7 +3,6 @@ package site
 import (
 	"regexp"
 	"slices"
-	"strconv"
 	"unicode/utf8"
 )
 
@@ -44,9 +43,9 @@ func keyed[T any](d *document, entries []T, key func(T) string, list, field, twi
 	return known
 }
 
-// templateVariables is how many variables every template has, in the order the
-// schema's description of a body names.
-const templateVariables = 5
+// templateVariables are those of every template, in the order the schema's
+// description of a body names.
+var templateVariables = []string{"1", "2", "3", "4", "5"}
 
 // templateMax is WhatsApp's limit of a text in characters, variables filled in.
 const templateMax = 1024
@@ -66,24 +65,19 @@ func (l *loader) templates() {
 		if n := utf8.RuneCountInString(t.Body); n > templateMax {
 			d.fault(where{"templates", i, "body"}, "the body has %d characters; WhatsApp takes %d, variables filled in", n, templateMax)
 		}
-		if !contiguous(t.Body) {
-			d.fault(where{"templates", i, "body"}, "want the variables {{1}} to {{%d}}, each at least once and no other", templateVariables)
+		if !complete(t.Body) {
+			d.fault(where{"templates", i, "body"}, "want the variables {{1}} to {{%d}}, each at least once and no other", len(templateVariables))
 		}
 	}
 	l.done("templates.yaml", d)
 }
 
-func contiguous(body string) bool {
+// complete reports whether a body has every variable and no other.
+func complete(body string) bool {
 	var seen []string
 	for _, m := range variable.FindAllStringSubmatch(body, -1) {
 		seen = append(seen, m[1])
 	}
 	slices.Sort(seen)
-	seen = slices.Compact(seen)
-	for i, v := range seen {
-		if v != strconv.Itoa(i+1) {
-			return false
-		}
-	}
-	return len(seen) == templateVariables
+	return slices.Equal(slices.Compact(seen), templateVariables)
 }
