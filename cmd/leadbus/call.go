@@ -90,11 +90,9 @@ func (c *callCmd) Run(ctx context.Context) error {
 	watch := &watcher{leads: map[string]*progress{}, verbose: c.Count == 1}
 	ctx, cancel := context.WithTimeout(ctx, c.Wait)
 	defer cancel()
-	follow, stopFollowing := context.WithCancel(ctx)
-	defer stopFollowing()
 	lost := make(chan error, 1)
 	go func() {
-		lost <- operator.Follow(follow, subjects.Lead{Market: c.site.Market, Site: c.site.Domain}, time.Now(), watch.take)
+		lost <- operator.Follow(ctx, subjects.Lead{Market: c.site.Market, Site: c.site.Domain}, time.Now(), watch.take)
 	}()
 
 	placed := make(chan error, 1)
@@ -143,7 +141,7 @@ func (c *callCmd) place(ctx context.Context, watch *watcher) error {
 			watch.expect(id, &progress{start: start, reported: c.Scenario != ""})
 			reply, err := c.dial(ctx, conversation, i)
 			if err != nil {
-				watch.refuse(id)
+				watch.answered(id, false)
 				if c.Count > 1 {
 					return nil // counted
 				}
@@ -157,7 +155,7 @@ func (c *callCmd) place(ctx context.Context, watch *watcher) error {
 					fmt.Printf("                        ask: %s\n", reply.Ask)
 				}
 			}
-			watch.accept(id)
+			watch.answered(id, true)
 			return nil
 		})
 	}
@@ -251,23 +249,21 @@ type watcher struct {
 	refused int // calls the edge did not accept
 }
 
+// answered notes whether the edge accepted the call of a lead.
+func (w *watcher) answered(id string, accepted bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.leads[id].accepted = accepted; !accepted {
+		delete(w.leads, id)
+		w.refused++
+	}
+}
+
+// expect follows a lead from now on.
 func (w *watcher) expect(id string, p *progress) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.leads[id] = p
-}
-
-func (w *watcher) refuse(id string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.leads, id)
-	w.refused++
-}
-
-func (w *watcher) accept(id string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.leads[id].accepted = true
 }
 
 // take is called for every event of the site.

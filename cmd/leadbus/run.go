@@ -95,11 +95,9 @@ func screen(w io.Writer, st *app.Started, s app.RunSettings) {
 
 func exampleSite(st *app.Started) string {
 	const first = "plombiersgeneve.ch"
-	if st.Catalog.Sites[first] != nil {
+	domains := slices.Sorted(maps.Keys(st.Catalog.Sites))
+	if len(domains) == 0 || st.Catalog.Sites[first] != nil {
 		return first
 	}
-	for _, domain := range slices.Sorted(maps.Keys(st.Catalog.Sites)) {
-		return domain
-	}
-	return first
+	return domains[0]
 }

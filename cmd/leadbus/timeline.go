@@ -63,17 +63,7 @@ func (p *progress) take(e event.Event) string {
 
 // done reports whether everything that was decided has been told, as far as
 // vendors say.
-func (p *progress) done() bool {
-	if p.reported && p.scanned == nil || p.Decision == nil && !p.leadless() || !p.queued() {
-		return false
-	}
-	for _, m := range p.Messages {
-		if !lead.MessageState(m.State).Final() {
-			return false
-		}
-	}
-	return true
-}
+func (p *progress) done() bool { return p.missing() == "" }
 
 // queued reports whether the messages about the lead, or about a call without
 // one, are all there: of those that were queued together each tells how many
@@ -97,7 +87,7 @@ func (p *progress) leadless() bool {
 	return p.scanned != nil && (p.scanned.Lead == nil || p.scanned.Status == "asked")
 }
 
-// missing says what has not happened yet.
+// missing says what has not happened yet; empty for nothing.
 func (p *progress) missing() string {
 	if p.reported && p.scanned == nil {
 		return "the call was not scanned yet: is the market's scanner running?"

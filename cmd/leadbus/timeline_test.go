@@ -25,7 +25,7 @@ func TestACallThatGivesUpSaysWhatIsMissing(t *testing.T) {
 		"following ends first": func(w *watcher) error { return w.wait(t.Context(), nil, ended) },
 	} {
 		w := &watcher{leads: map[string]*progress{"7k2mq9": {start: time.Now()}}, verbose: true}
-		w.accept("7k2mq9")
+		w.answered("7k2mq9", true)
 		if err := try(w); err == nil || !strings.Contains(err.Error(), "7k2mq9: no decision yet") {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -77,8 +77,7 @@ func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, erro
 	if err := fit(ctx, p, s.HostSettings, credentials); err != nil {
 		return nil, err
 	}
-	without, err := leftOut(c, s.Without)
-	if err != nil {
+	if err := checkWithout(c, s.Without); err != nil {
 		return nil, err
 	}
 	unlock, err := lock(s.Data)
@@ -143,7 +142,7 @@ func Run(ctx context.Context, p *process.Process, s RunSettings) (*Started, erro
 	p.OnStop("sandbox", func(context.Context) error { stopVendors(); return nil })
 	for _, market := range slices.Sorted(maps.Keys(c.Markets)) {
 		for _, r := range subjects.Roles {
-			if without[r.Name+"-"+market] {
+			if slices.Contains(s.Without, r.Name+"-"+market) {
 				continue
 			}
 			if err := j.start(ctx, r, market); err != nil {
@@ -175,21 +174,21 @@ func loadWhole(dir string, markets []string) (*site.Catalog, error) {
 	return c, nil
 }
 
-func leftOut(c *site.Catalog, without []string) (map[string]bool, error) {
-	known := map[string]bool{}
+// checkWithout refuses to leave out a role that there is not.
+func checkWithout(c *site.Catalog, without []string) error {
+	var known []string
 	for market := range c.Markets {
 		for _, role := range subjects.RoleNames() {
-			known[role+"-"+market] = true
+			known = append(known, role+"-"+market)
 		}
 	}
-	out := map[string]bool{}
+	slices.Sort(known)
 	for _, w := range without {
-		if !known[w] {
-			return nil, fmt.Errorf("--without %s: no such role; it is one of %s", w, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		if !slices.Contains(known, w) {
+			return fmt.Errorf("--without %s: no such role; it is one of %s", w, strings.Join(known, ", "))
 		}
-		out[w] = true
 	}
-	return out, nil
+	return nil
 }
 
 // postgres starts the private cluster unless a database is given.

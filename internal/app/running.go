@@ -60,15 +60,8 @@ func lock(data string) (unlock func() error, err error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return func() error {
-		return errors.Join(ignoreMissing(os.Remove(runFile(data))), f.Close())
+		return errors.Join(os.RemoveAll(runFile(data)), f.Close()) // there is no file of a start that failed
 	}, nil
-}
-
-func ignoreMissing(err error) error {
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	return err
 }
 
 // announce writes the instance file in one step.

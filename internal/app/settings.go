@@ -4,13 +4,16 @@
 package app
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -171,20 +174,12 @@ func (s Settings) Level() zerolog.Level {
 }
 
 func (s Settings) keys() string {
-	if s.NATSKeys != "" {
-		return s.NATSKeys
-	}
-	return filepath.Join(s.Data, "nats")
+	return cmp.Or(s.NATSKeys, filepath.Join(s.Data, "nats"))
 }
 
 func (s Settings) natsURL() string {
-	if s.NATSURL != "" {
-		return s.NATSURL
-	}
-	if r, err := Running(s.Data); err == nil {
-		return r.NATSURL
-	}
-	return "nats://127.0.0.1:4222"
+	running, _ := Running(s.Data) // the address is empty when nothing runs
+	return cmp.Or(s.NATSURL, running.NATSURL, "nats://127.0.0.1:4222")
 }
 
 func (s Settings) databaseURL() (string, error) {
@@ -200,19 +195,13 @@ func (s Settings) databaseURL() (string, error) {
 
 // siteSecretFile holds the secret of a site's tool calls.
 func (s Settings) siteSecretFile(domain string) string {
-	if s.SiteSecrets != "" {
-		return filepath.Join(s.SiteSecrets, domain)
-	}
-	return filepath.Join(s.Data, "secrets", "sites", domain)
+	return filepath.Join(cmp.Or(s.SiteSecrets, filepath.Join(s.Data, "secrets", "sites")), domain)
 }
 
 // SiteSecret reads the secret of a site's tool calls; empty when there is none.
 func (s Settings) SiteSecret(domain string) string {
-	b, err := os.ReadFile(s.siteSecretFile(domain))
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(b))
+	secret, _ := readSecret(s.siteSecretFile(domain))
+	return secret
 }
 
 // siteSecrets reads all of them once.
@@ -235,8 +224,8 @@ func newSecret(path string) (string, error) { return ensureSecret(path, 16) }
 // ensureSecret makes a random secret file where there is none and reads it.
 // Hexadecimal satisfies every vendor's rules for credentials.
 func ensureSecret(path string, bytes int) (string, error) {
-	if b, err := os.ReadFile(path); err == nil && len(b) > 0 {
-		return strings.TrimSpace(string(b)), nil
+	if secret, err := readSecret(path); err == nil && secret != "" {
+		return secret, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return "", err
@@ -256,22 +245,12 @@ func load(dir string, markets []string) (*site.Catalog, error) {
 	if len(markets) == 0 {
 		return c, nil
 	}
-	keep := map[string]bool{}
 	for _, m := range markets {
 		if c.Markets[m] == nil {
 			return nil, fmt.Errorf("no market %q in %s/markets", m, dir)
 		}
-		keep[m] = true
 	}
-	for id := range c.Markets {
-		if !keep[id] {
-			delete(c.Markets, id)
-		}
-	}
-	for domain, s := range c.Sites {
-		if !keep[s.Market] {
-			delete(c.Sites, domain)
-		}
-	}
+	maps.DeleteFunc(c.Markets, func(id string, _ *site.Market) bool { return !slices.Contains(markets, id) })
+	maps.DeleteFunc(c.Sites, func(_ string, s *site.Site) bool { return c.Markets[s.Market] == nil })
 	return c, nil
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -42,41 +43,13 @@ type Request struct {
 // Over lays a later call of the same lead over this one: what the later call
 // left out keeps its earlier value.
 func (r Request) Over(later Request) Request {
-	out := r
-	for _, f := range []struct {
-		to   *string
-		from string
-	}{
-		{&out.ConversationID, later.ConversationID},
-		{&out.AgentID, later.AgentID},
-		{&out.CallSID, later.CallSID},
-		{&out.CallerID, later.CallerID},
-		{&out.CalledNumber, later.CalledNumber},
-		{&out.CustomerName, later.CustomerName},
-		{&out.CallbackNumber, later.CallbackNumber},
-		{&out.Language, later.Language},
-		{&out.ServiceType, later.ServiceType},
-		{&out.IssueSummary, later.IssueSummary},
-		{&out.Urgency, later.Urgency},
-		{&out.AddressLine, later.AddressLine},
-		{&out.City, later.City},
-		{&out.PostalCode, later.PostalCode},
-		{&out.PreferredWindow, later.PreferredWindow},
-	} {
-		if f.from != "" {
-			*f.to = f.from
+	to, from := reflect.ValueOf(&r).Elem(), reflect.ValueOf(later)
+	for i := range from.NumField() {
+		if field := from.Field(i); !field.IsZero() {
+			to.Field(i).Set(field)
 		}
 	}
-	if !later.CalledAt.IsZero() {
-		out.CalledAt = later.CalledAt
-	}
-	if later.ContactConsent != nil {
-		out.ContactConsent = later.ContactConsent
-	}
-	if len(later.Clicks) > 0 {
-		out.Clicks = later.Clicks
-	}
-	return out
+	return r
 }
 
 // Refused reports whether the customer does not want to be contacted.

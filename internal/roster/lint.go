@@ -52,22 +52,19 @@ func Lint(s Surroundings, providers []Provider) []Finding {
 			note("", "", "has no whatsapp, sms or email: nobody can tell this provider")
 		}
 		for _, c := range channels {
-			if c.Channel == lead.Email {
-				if !validEmail(c.Address) {
-					note(c.Channel, c.Address, "is no mail address")
-				}
-			} else {
-				kind, country := s.Number(c.Address)
-				switch {
-				case kind == "":
-					note(c.Channel, c.Address, "is no valid number in international form, such as +41781234567")
-				case kind == "fixed":
-					note(c.Channel, c.Address, "is a landline: give a mobile number, or leave it out")
-				case kind != "mobile" && kind != "fixed_or_mobile":
-					note(c.Channel, c.Address, "is no mobile number: give one, or leave it out")
-				case country != s.Country:
-					note(c.Channel, c.Address, "is a number of %s, and the market is %s", cmp.Or(country, "no country"), s.Country)
-				}
+			kind, country := s.Number(c.Address)
+			switch {
+			case c.Channel == lead.Email && validEmail(c.Address):
+			case c.Channel == lead.Email:
+				note(c.Channel, c.Address, "is no mail address")
+			case kind == "":
+				note(c.Channel, c.Address, "is no valid number in international form, such as +41781234567")
+			case kind == "fixed":
+				note(c.Channel, c.Address, "is a landline: give a mobile number, or leave it out")
+			case kind != "mobile" && kind != "fixed_or_mobile":
+				note(c.Channel, c.Address, "is no mobile number: give one, or leave it out")
+			case country != s.Country:
+				note(c.Channel, c.Address, "is a number of %s, and the market is %s", cmp.Or(country, "no country"), s.Country)
 			}
 			same := func(other string) bool { return strings.EqualFold(other, c.Address) }
 			if slices.ContainsFunc(s.Owners, same) {

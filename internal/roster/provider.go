@@ -15,24 +15,24 @@ const Canary = "_canary"
 // Provider does the work. The owner edits providers in Postgres; the matcher
 // reads the copy in the market's roster bucket.
 type Provider struct {
-	ID       string `json:"id" db:"id"` // stable key; never a phone number
-	Market   string `json:"market" db:"-"`
-	Name     string `json:"name" db:"name"`
-	Active   bool   `json:"active" db:"active"`
-	Priority int    `json:"priority" db:"priority"` // 1 is asked first
+	ID       string `json:"id" yaml:"id" db:"id"` // stable key; never a phone number
+	Market   string `json:"market" yaml:"market" db:"-"`
+	Name     string `json:"name" yaml:"name" db:"name"`
+	Active   bool   `json:"active" yaml:"active" db:"active"`
+	Priority int    `json:"priority" yaml:"priority" db:"priority"` // 1 is asked first
 
-	Services  []string `json:"services" db:"services"`   // service ids
-	Places    []string `json:"places" db:"places"`       // place ids; a place covers its parts
-	Languages []string `json:"languages" db:"languages"` // the first one is written to
+	Services  []string `json:"services" yaml:"services" db:"services"`    // service ids
+	Places    []string `json:"places" yaml:"places" db:"places"`          // place ids; a place covers its parts
+	Languages []string `json:"languages" yaml:"languages" db:"languages"` // the first one is written to
 
-	Hours      Hours   `json:"hours" db:"hours"`
-	AfterHours bool    `json:"after_hours" db:"after_hours"` // takes leads outside Hours
-	Leave      []Leave `json:"leave,omitempty" db:"leave"`
-	Caps       Caps    `json:"caps" db:"-"`
+	Hours      Hours   `json:"hours" yaml:"-" db:"hours"`
+	AfterHours bool    `json:"after_hours" yaml:"after_hours" db:"after_hours"` // takes leads outside Hours
+	Leave      []Leave `json:"leave,omitempty" yaml:"leave" db:"leave"`
+	Caps       Caps    `json:"caps" yaml:"caps" db:"-"`
 
-	WhatsApp string `json:"whatsapp,omitempty" db:"whatsapp"` // E.164
-	SMS      string `json:"sms,omitempty" db:"sms"`           // E.164, a mobile number
-	Email    string `json:"email,omitempty" db:"email"`
+	WhatsApp string `json:"whatsapp,omitempty" yaml:"whatsapp" db:"whatsapp"` // E.164
+	SMS      string `json:"sms,omitempty" yaml:"sms" db:"sms"`                // E.164, a mobile number
+	Email    string `json:"email,omitempty" yaml:"email" db:"email"`
 }
 
 // Channel is a way to reach a provider.

@@ -133,7 +133,7 @@ func (l *loader) offered(d *document, s *Site) {
 				d.fault(at, "service %q has no name in %s, a language of the site; add it to services.yaml", offer.ID, lang)
 			}
 		}
-		for _, words := range said(service, offer) {
+		for _, words := range offer.Said(service) {
 			normal := text.Normal(words)
 			if other := means[normal]; other != "" && other != offer.ID {
 				d.fault(at, "%q means service %q as well; a phrase means one service of a site", words, other)
@@ -143,8 +143,8 @@ func (l *loader) offered(d *document, s *Site) {
 	}
 }
 
-// said is everything that names a service of a site, in a fixed order.
-func said(service *Service, offer SiteService) []string {
+// Said is everything that names the service on the site, in a fixed order.
+func (offer SiteService) Said(service *Service) []string {
 	var all []string
 	for _, lang := range slices.Sorted(maps.Keys(service.Names)) {
 		all = append(all, service.Names[lang])

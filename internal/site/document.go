@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
@@ -32,44 +33,32 @@ const (
 	templatesFile = "templates"
 )
 
-// schemas are the compiled definitions by kind of file, and the plain document
-// they were made from, for what the validator's errors leave out.
-type schemas struct {
-	byKind map[string]*jsonschema.Schema
-	plain  any
-}
-
-func compileSchemas() (*schemas, error) {
-	plain, err := jsonschema.UnmarshalJSON(bytes.NewReader(schemaJSON))
+// compiler compiles definitions of the schema, each once. A schema that cannot be
+// compiled is a fault of the binary.
+var compiler = sync.OnceValue(func() *jsonschema.Compiler {
+	schema, err := jsonschema.UnmarshalJSON(bytes.NewReader(schemaJSON))
 	if err != nil {
-		return nil, fmt.Errorf("schema: %w", err)
+		panic(err)
 	}
 	c := jsonschema.NewCompiler()
-	if err := c.AddResource(schemaURL, plain); err != nil {
-		return nil, fmt.Errorf("schema: %w", err)
+	if err := c.AddResource(schemaURL, schema); err != nil {
+		panic(err)
 	}
-	s := &schemas{byKind: map[string]*jsonschema.Schema{}, plain: plain}
-	for _, k := range []string{marketFile, siteFile, servicesFile, trackersFile, templatesFile, rosterFile} {
-		if s.byKind[k], err = c.Compile(schemaURL + "#/$defs/" + k); err != nil {
-			return nil, fmt.Errorf("schema of %s: %w", k, err)
-		}
-	}
-	return s, nil
-}
+	return c
+})
 
-// at is the definition an error of the validator points to.
-func (s *schemas) at(url string) map[string]any {
-	_, pointer, _ := strings.Cut(url, "#/")
-	here := s.plain
-	for step := range strings.SplitSeq(pointer, "/") {
-		m, _ := here.(map[string]any)
-		here = m[step]
+// compiling is held by whoever uses the compiler.
+var compiling sync.Mutex
+
+// definition is the part of the schema that a URL points to.
+func definition(url string) *jsonschema.Schema {
+	compiling.Lock()
+	defer compiling.Unlock()
+	def := compiler().MustCompile(url)
+	for def.Ref != nil {
+		def = def.Ref
 	}
-	m, _ := here.(map[string]any)
-	if ref, ok := m["$ref"].(string); ok {
-		return s.at(ref)
-	}
-	return m
+	return def
 }
 
 // document is one file: its nodes and what is wrong with it.
@@ -77,41 +66,41 @@ type document struct {
 	file   string
 	root   *yaml.Node // the top mapping; nil when the file is not readable as YAML
 	faults []Fault
-	form   int // how many of the faults are of form, found by parse
+	form   int // how many of the faults are of form, found by check
 }
 
 // where leads to a node: keys and indices.
 type where []any
 
-// parse reads a file into out, as far as that is possible, and collects every
-// fault of its form: syntax, unknown and repeated keys, kinds of values.
-func (s *schemas) parse(file, fileKind string, data []byte, out any) *document {
-	d := &document{file: file}
+// parse reads the nodes of a file; nil when it is not YAML.
+func (d *document) parse(data []byte) *yaml.Node {
 	var node yaml.Node
 	if err := yaml.Load(data, &node); err != nil {
 		d.loadFaults(err)
-		d.form = len(d.faults)
-		return d
+		return nil
 	}
-	d.check(s, fileKind, node.Content[0], func(out any) error { return yaml.Load(data, out, yaml.WithKnownFields()) }, out)
-	return d
+	return node.Content[0]
 }
 
-// check is parse for who has the nodes.
-func (d *document) check(s *schemas, fileKind string, root *yaml.Node, load func(out any) error, out any) {
+// check reads nodes into out, as far as that is possible, and collects every
+// fault of their form: unknown and repeated keys, kinds of values.
+func (d *document) check(fileKind string, root *yaml.Node, out any) {
 	d.root = root
 	defer func() { d.form = len(d.faults) }()
-	value, ok := d.plain(d.root)
+	if root == nil {
+		return
+	}
+	value, ok := d.plain(root)
 	if !ok {
 		return
 	}
 	var invalid *jsonschema.ValidationError
-	if err := s.byKind[fileKind].Validate(value); errors.As(err, &invalid) {
-		d.violations(s, invalid)
+	if err := definition(schemaURL + "#/$defs/" + fileKind).Validate(value); errors.As(err, &invalid) {
+		d.violations(invalid)
 	}
 	// The schema has seen every unknown key and wrong kind; what remains are
 	// keys given twice.
-	if err := load(out); err != nil {
+	if err := root.Decode(out); err != nil {
 		d.loadFaults(err)
 	}
 }
@@ -136,21 +125,14 @@ func (d *document) loadFaults(err error) {
 		if slices.ContainsFunc(d.faults[:before], func(f Fault) bool { return f.Line == line }) {
 			continue
 		}
-		d.faults = append(d.faults, Fault{
-			File: d.file, Line: line, Column: max(e.Mark.Column, 1),
-			Message: strings.TrimPrefix(e.Message, "yaml: "),
-		})
+		d.add(&yaml.Node{Line: line, Column: e.Mark.Column}, "%s", strings.TrimPrefix(e.Message, "yaml: "))
 	}
 }
 
 // plain is the node as the values of JSON, which the schema is written for. A
 // node that has no such value is a fault.
 func (d *document) plain(n *yaml.Node) (any, bool) {
-	ok := true
-	refuse := func(n *yaml.Node, message string) {
-		ok = false
-		d.faults = append(d.faults, Fault{File: d.file, Line: n.Line, Column: n.Column, Message: message})
-	}
+	before := len(d.faults)
 	var walk func(n *yaml.Node) any
 	walk = func(n *yaml.Node) any {
 		switch n.Kind {
@@ -159,7 +141,7 @@ func (d *document) plain(n *yaml.Node) (any, bool) {
 			for i := 0; i+1 < len(n.Content); i += 2 {
 				key := n.Content[i]
 				if key.Kind != yaml.ScalarNode || key.ShortTag() == "!!merge" {
-					refuse(key, "a key is a plain word; anchors and merges are not used in this configuration")
+					d.add(key, "a key is a plain word; anchors and merges are not used in this configuration")
 					continue
 				}
 				m[key.Value] = walk(n.Content[i+1])
@@ -174,11 +156,11 @@ func (d *document) plain(n *yaml.Node) (any, bool) {
 		case yaml.ScalarNode:
 			return scalar(n)
 		default:
-			refuse(n, "write the value out; anchors and merges are not used in this configuration")
+			d.add(n, "write the value out; anchors and merges are not used in this configuration")
 			return nil
 		}
 	}
-	return walk(n), ok
+	return walk(n), len(d.faults) == before
 }
 
 func scalar(n *yaml.Node) any {
@@ -199,20 +181,18 @@ func scalar(n *yaml.Node) any {
 }
 
 // violations turns the validator's tree of errors into faults.
-func (d *document) violations(s *schemas, e *jsonschema.ValidationError) {
+func (d *document) violations(e *jsonschema.ValidationError) {
 	at := make(where, len(e.InstanceLocation))
 	for i, step := range e.InstanceLocation {
 		at[i] = step
 	}
-	def := s.at(e.SchemaURL)
+	def := definition(e.SchemaURL)
 	switch k := e.ErrorKind.(type) {
 	case *kind.AdditionalProperties:
-		known, _ := def["properties"].(map[string]any)
-		patterns, _ := def["patternProperties"].(map[string]any)
 		for _, key := range k.Properties {
-			hint := didYouMean(key, known)
-			for pattern := range patterns {
-				hint = "; want one of " + strings.ReplaceAll(strings.Trim(pattern, "^$()"), "|", ", ")
+			hint := didYouMean(key, def.Properties)
+			for pattern := range def.PatternProperties {
+				hint = "; want one of " + strings.ReplaceAll(strings.Trim(pattern.String(), "^$()"), "|", ", ")
 			}
 			d.keyFault(append(slices.Clone(at), key), "unknown key %q%s", key, hint)
 		}
@@ -233,7 +213,7 @@ func (d *document) violations(s *schemas, e *jsonschema.ValidationError) {
 			d.fault(at, "%s", e.ErrorKind.LocalizedString(printer))
 		}
 		for _, cause := range e.Causes {
-			d.violations(s, cause)
+			d.violations(cause)
 		}
 	}
 }
@@ -244,15 +224,15 @@ var inWords = strings.NewReplacer("array", "a list", "object", "keys and values"
 var printer = message.NewPrinter(language.English)
 
 // wanted says in words what a definition asks for.
-func wanted(def map[string]any) string {
-	if values, ok := def["enum"].([]any); ok {
-		words := make([]string, len(values))
-		for i, v := range values {
-			words[i] = fmt.Sprint(v)
-		}
-		return "one of " + strings.Join(words, ", ")
+func wanted(def *jsonschema.Schema) string {
+	if def.Enum == nil {
+		return def.Description
 	}
-	return fmt.Sprint(def["description"])
+	words := make([]string, len(def.Enum.Values))
+	for i, v := range def.Enum.Values {
+		words[i] = fmt.Sprint(v)
+	}
+	return "one of " + strings.Join(words, ", ")
 }
 
 // fault notes what is wrong with the value a path leads to, or with the
@@ -290,29 +270,28 @@ func (d *document) add(n *yaml.Node, format string, args ...any) {
 // under (nil for an item of a list and for the whole document).
 func (d *document) find(p where) (key, value *yaml.Node) {
 	value = d.root
-	if value == nil {
-		return nil, nil
-	}
 	for _, step := range p {
-		switch value.Kind {
-		case yaml.MappingNode:
-			i := 0
-			for i < len(value.Content) && value.Content[i].Value != fmt.Sprint(step) {
-				i += 2
-			}
-			if i >= len(value.Content) {
-				return key, value
-			}
-			key, value = value.Content[i], value.Content[i+1]
-		case yaml.SequenceNode:
-			i, err := strconv.Atoi(fmt.Sprint(step))
-			if err != nil || i >= len(value.Content) {
-				return key, value
-			}
-			key, value = nil, value.Content[i]
-		default:
-			return key, value
+		under, next := child(value, fmt.Sprint(step))
+		if next == nil {
+			break
 		}
+		key, value = under, next
 	}
 	return key, value
+}
+
+// child is one step of a path; nil when it leads nowhere.
+func child(n *yaml.Node, step string) (key, value *yaml.Node) {
+	if n == nil {
+		return nil, nil
+	}
+	for i := range n.Content {
+		switch {
+		case n.Kind == yaml.MappingNode && i%2 == 0 && n.Content[i].Value == step:
+			return n.Content[i], n.Content[i+1]
+		case n.Kind == yaml.SequenceNode && strconv.Itoa(i) == step:
+			return nil, n.Content[i]
+		}
+	}
+	return nil, nil
 }

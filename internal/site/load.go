@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	_ "time/tzdata" // zones load alike on every machine
 
 	"leadbus/internal/text"
@@ -28,14 +27,11 @@ func Load(dir string) (*Catalog, error) {
 	return load(os.DirFS(dir), dir)
 }
 
-var compiled = sync.OnceValues(compileSchemas)
-
 // loader is one reading of a directory.
 type loader struct {
 	*Catalog
-	fsys    fs.FS
-	dir     string
-	schemas *schemas
+	fsys fs.FS
+	dir  string
 
 	faults  []Fault         // outside the site files
 	unsound map[string]bool // files whose names cannot be relied on, so that nothing is said about references into them
@@ -44,16 +40,10 @@ type loader struct {
 }
 
 func load(fsys fs.FS, dir string) (*Catalog, error) {
-	s, err := compiled()
-	if err != nil {
-		return nil, err
-	}
 	l := &loader{
-		fsys: fsys, dir: dir, schemas: s,
+		fsys: fsys, dir: dir,
 		Catalog: &Catalog{
-			Markets: map[string]*Market{}, Sites: map[string]*Site{},
-			Services: map[string]*Service{}, Trackers: map[string]*Tracker{}, Templates: map[string]*Template{},
-			Broken: map[string][]Fault{},
+			Markets: map[string]*Market{}, Sites: map[string]*Site{}, Broken: map[string][]Fault{},
 		},
 		unsound: map[string]bool{}, dids: map[string]string{}, agents: map[string]string{},
 	}
@@ -94,17 +84,18 @@ func (l *loader) each(folder string, f func(name, stem string)) error {
 
 // read parses one file; what it holds lands in out as far as possible.
 func (l *loader) read(name, fileKind string, out any) *document {
+	d := &document{file: l.path(name)}
 	data, err := fs.ReadFile(l.fsys, name)
 	if err != nil {
 		var pe *fs.PathError
 		if errors.As(err, &pe) {
 			err = pe.Err
 		}
-		d := &document{file: l.path(name)}
 		d.add(nil, "%s", err)
 		return d
 	}
-	return l.schemas.parse(l.path(name), fileKind, data, out)
+	d.check(fileKind, d.parse(data), out)
+	return d
 }
 
 // done keeps the faults of a file outside the site files.

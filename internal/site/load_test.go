@@ -185,7 +185,7 @@ func TestFaults(t *testing.T) {
 		// What markets share.
 		"service in services twice": {"services.yaml", "id: plumbing.boiler", "id: plumbing.leak", []string{`config/services.yaml:5:9: service "plumbing.leak" stands here twice`}},
 		"tracker twice":             {"trackers.yaml", "trackers:", "trackers:\n  - {id: ads, kind: meta}", []string{`config/trackers.yaml:3:10: tracker "ads" stands here twice`}},
-		"template twice":            {templates, "HX00000000000000000000000000000002", "HX00000000000000000000000000000001", []string{"config/templates.yaml:7:10: this content SID stands here twice"}},
+		"template twice":            {templates, "HX00000000000000000000000000000002", "HX00000000000000000000000000000001", []string{"config/templates.yaml:7:10: content SID HX00000000000000000000000000000001 stands here twice"}},
 		"variable left out":         {templates, "Demande {{1}} à {{2}}: {{3}}, {{4}}. {{5}}", "Demande {{1}} à {{2}}: {{4}}. {{5}}", []string{"config/templates.yaml:6:11: want the variables {{1}} to {{5}}, each at least once and no other"}},
 		"variables too few":         {templates, "Demande {{1}} à {{2}}: {{3}}, {{4}}. {{5}}", "Demande {{1}} à {{2}}: {{3}}, {{4}}", []string{"config/templates.yaml:6:11: want the variables {{1}} to {{5}}, each at least once and no other"}},
 		"variable by name":          {templates, "Demande {{1}} à", "Demande {{service}} {{1}} à", []string{"config/templates.yaml:6:11: want the variables {{1}} to {{5}}, each at least once and no other"}},

@@ -110,10 +110,7 @@ func places(d *document, m *Market) {
 func cyclic(parents map[string]string, id string) bool {
 	here := parents[id]
 	for range parents {
-		if here == "" {
-			return false
-		}
-		if here == id {
+		if here != "" && here == id {
 			return true
 		}
 		here = parents[here]

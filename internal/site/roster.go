@@ -19,19 +19,8 @@ const rosterFile = "roster"
 
 // row is a provider as a roster file has it.
 type row struct {
-	ID         string            `yaml:"id"`
-	Market     string            `yaml:"market"`
-	Name       string            `yaml:"name"`
-	Active     *bool             `yaml:"active"`   // default: true
-	Priority   int               `yaml:"priority"` // default: 1
-	Services   []string          `yaml:"services"`
-	Places     []string          `yaml:"places"`
-	Languages  []string          `yaml:"languages"`
-	Hours      map[string]string `yaml:"hours"`
-	AfterHours bool              `yaml:"after_hours"`
-	Leave      []roster.Leave    `yaml:"leave"`
-	Caps       roster.Caps       `yaml:"caps"`
-	Addresses  map[string]string `yaml:",inline"` // by channel
+	roster.Provider `yaml:",inline"`
+	Open            map[string]string `yaml:"hours"`
 }
 
 // ReadRoster reads providers from a file named *.yaml, *.yml or *.csv and checks
@@ -67,10 +56,6 @@ type row struct {
 //
 // The error is Faults, all that there are; with any there are no providers.
 func (c *Catalog) ReadRoster(file string, data []byte) ([]roster.Provider, error) {
-	s, err := compiled()
-	if err != nil {
-		return nil, err
-	}
 	var all struct {
 		Providers []yaml.Node `yaml:"providers"`
 	}
@@ -79,11 +64,7 @@ func (c *Catalog) ReadRoster(file string, data []byte) ([]roster.Provider, error
 	var absent []string // columns, each a fault of its own
 	switch strings.ToLower(filepath.Ext(file)) {
 	case ".yaml", ".yml":
-		var node yaml.Node
-		if err := yaml.Load(data, &node); err != nil {
-			d.loadFaults(err)
-		} else {
-			root = node.Content[0]
+		if root = d.parse(data); root != nil {
 			loosen(root)
 		}
 	case ".csv":
@@ -91,15 +72,13 @@ func (c *Catalog) ReadRoster(file string, data []byte) ([]roster.Provider, error
 	default:
 		return nil, fmt.Errorf("roster %s: want a file named *.yaml or *.csv", file)
 	}
-	if root != nil {
-		d.check(s, rosterFile, root, root.Decode, &all)
-		d.faults = slices.DeleteFunc(d.faults, func(f Fault) bool { return slices.Contains(absent, f.Message) })
-	}
+	d.check(rosterFile, root, &all)
+	d.faults = slices.DeleteFunc(d.faults, func(f Fault) bool { return slices.Contains(absent, f.Message) })
 	var providers []roster.Provider
 	ids := map[string]bool{}
 	for i, n := range all.Providers {
 		at := where{"providers", i}
-		var r row
+		r := row{Provider: roster.Provider{Active: true, Priority: 1}}
 		err := n.Decode(&r)
 		if err != nil {
 			d.loadFaults(err)
@@ -145,14 +124,11 @@ func (c *Catalog) refers(d *document, at where, r row) {
 
 // provider is the row as the rest of the program knows it.
 func (r row) provider(d *document, at where) roster.Provider {
-	p := roster.Provider{
-		ID: r.ID, Market: r.Market, Name: r.Name, Active: r.Active == nil || *r.Active, Priority: max(r.Priority, 1),
-		Services: r.Services, Places: r.Places, Languages: r.Languages, AfterHours: r.AfterHours, Leave: r.Leave, Caps: r.Caps,
-	}
+	p := r.Provider
 	if !strings.ContainsFunc(r.ID, unicode.IsLetter) && r.ID != "" {
 		d.fault(append(at, "id"), "want an id with at least one letter: a number may be somebody's")
 	}
-	for day, text := range r.Hours {
+	for day, text := range r.Open {
 		if p.Hours == nil {
 			p.Hours = roster.Hours{}
 		}
@@ -181,8 +157,7 @@ func (r row) provider(d *document, at where) roster.Provider {
 		}
 	}
 	for _, channel := range lead.Channels {
-		address := r.Addresses[channel]
-		*p.Address(channel) = address
+		address := *p.Address(channel)
 		if path := append(slices.Clone(at), channel); channel == lead.Email {
 			reachable(d, path, address)
 		} else {
@@ -226,12 +201,4 @@ func loosen(n *yaml.Node) {
 	for _, c := range n.Content {
 		loosen(c)
 	}
-}
-
-// rows makes the document that a YAML file of these providers would be.
-func rows(providers []*yaml.Node) *yaml.Node {
-	key := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "providers", Line: 1, Column: 1}
-	return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: 1, Column: 1, Content: []*yaml.Node{
-		key, {Kind: yaml.SequenceNode, Tag: "!!seq", Line: 1, Column: 1, Content: providers},
-	}}
 }

@@ -59,7 +59,7 @@ func (d *document) csv(data []byte) (_ *yaml.Node, absent []string) {
 			d.add(record[0], "this line has %d cells, the first line has %d", len(record), len(names))
 			continue
 		}
-		row := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: record[0].Line, Column: 1}
+		row := mapping(yaml.Node{Line: record[0].Line, Column: 1})
 		for i, cell := range record {
 			// A faulty column was told in the first line.
 			if cell.Value == "" || !slices.Contains(columns, names[i]) || slices.Contains(names[:i], names[i]) {
@@ -80,7 +80,8 @@ func (d *document) csv(data []byte) (_ *yaml.Node, absent []string) {
 		}
 		return nil, nil
 	}
-	return rows(providers), absent
+	top := yaml.Node{Line: 1, Column: 1}
+	return mapping(top, cellText(top, "providers"), sequence(top, providers...)), absent
 }
 
 // typed marks what is no text, so that it is checked as in YAML.
@@ -127,9 +128,19 @@ func cellText(cell yaml.Node, text string) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: strings.TrimSpace(text), Line: cell.Line, Column: cell.Column}
 }
 
+// sequence is a list in a cell's place.
+func sequence(cell yaml.Node, items ...*yaml.Node) *yaml.Node {
+	return &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Line: cell.Line, Column: cell.Column, Content: items}
+}
+
+// mapping has keys and values in a cell's place, each key before its value.
+func mapping(cell yaml.Node, content ...*yaml.Node) *yaml.Node {
+	return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: cell.Line, Column: cell.Column, Content: content}
+}
+
 // list reads "a; b".
 func list(cell yaml.Node) *yaml.Node {
-	out := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Line: cell.Line, Column: cell.Column}
+	out := sequence(cell)
 	for item := range strings.SplitSeq(cell.Value, ";") {
 		if item = strings.TrimSpace(item); item != "" {
 			out.Content = append(out.Content, cellText(cell, item))
@@ -140,14 +151,11 @@ func list(cell yaml.Node) *yaml.Node {
 
 // pairs reads "a 1; b 2".
 func pairs(cell yaml.Node) *yaml.Node {
-	out := list(cell)
-	out.Kind, out.Tag = yaml.MappingNode, "!!map"
-	var content []*yaml.Node
-	for _, item := range out.Content {
+	out := mapping(cell)
+	for _, item := range list(cell).Content {
 		key, value, _ := strings.Cut(item.Value, " ")
-		content = append(content, cellText(cell, key), cellText(cell, value))
+		out.Content = append(out.Content, cellText(cell, key), cellText(cell, value))
 	}
-	out.Content = content
 	return out
 }
 
@@ -159,9 +167,7 @@ func leaves(cell yaml.Node) *yaml.Node {
 		if !ranged {
 			until = from
 		}
-		out.Content[i] = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: cell.Line, Column: cell.Column, Content: []*yaml.Node{
-			cellText(cell, "from"), cellText(cell, from), cellText(cell, "until"), cellText(cell, until),
-		}}
+		out.Content[i] = mapping(cell, cellText(cell, "from"), cellText(cell, from), cellText(cell, "until"), cellText(cell, until))
 	}
 	return out
 }

@@ -8,15 +8,12 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 // Editors check with the schema, the program decodes into the structs: every
 // key of the one must be in the other.
 func TestSchemaAndStructsAgree(t *testing.T) {
-	s, err := compileSchemas()
-	if err != nil {
-		t.Fatal(err)
-	}
 	for fileKind, of := range map[string]any{
 		marketFile: Market{}, siteFile: Site{}, servicesFile: struct {
 			Services []Service           `yaml:"services"`
@@ -27,22 +24,22 @@ func TestSchemaAndStructsAgree(t *testing.T) {
 			Templates []Template `yaml:"templates"`
 		}{},
 	} {
-		agree(t, s, fileKind, s.at("#/$defs/"+fileKind), reflect.TypeOf(of))
+		agree(t, fileKind, definition(schemaURL+"#/$defs/"+fileKind), reflect.TypeOf(of))
 	}
 }
 
-func agree(t *testing.T, s *schemas, where string, def map[string]any, of reflect.Type) {
+func agree(t *testing.T, where string, def *jsonschema.Schema, of reflect.Type) {
 	t.Helper()
-	if ref, ok := def["$ref"].(string); ok {
-		def = s.at(ref)
+	for def != nil && def.Ref != nil {
+		def = def.Ref
 	}
-	inner := func(key string) map[string]any {
-		m, _ := def[key].(map[string]any)
-		return m
+	if def == nil {
+		t.Errorf("%s: no schema", where)
+		return
 	}
 	switch of.Kind() {
 	case reflect.Struct:
-		if def["additionalProperties"] != false {
+		if def.AdditionalProperties != false {
 			t.Errorf("%s: unknown keys are allowed", where)
 		}
 		fields := map[string]reflect.Type{}
@@ -51,30 +48,32 @@ func agree(t *testing.T, s *schemas, where string, def map[string]any, of reflec
 				fields[key] = of.Field(i).Type
 			}
 		}
-		properties := inner("properties")
-		if d := cmp.Diff(slices.Sorted(maps.Keys(properties)), slices.Sorted(maps.Keys(fields))); d != "" {
+		if d := cmp.Diff(slices.Sorted(maps.Keys(def.Properties)), slices.Sorted(maps.Keys(fields))); d != "" {
 			t.Errorf("%s: schema (-) and struct (+): %s", where, d)
 		}
 		for key, field := range fields {
-			p, _ := properties[key].(map[string]any)
-			agree(t, s, where+"."+key, p, field)
+			agree(t, where+"."+key, def.Properties[key], field)
 		}
 	case reflect.Slice:
-		agree(t, s, where+"[]", inner("items"), of.Elem())
+		agree(t, where+"[]", def.Items2020, of.Elem())
 	case reflect.Map:
-		values := slices.Concat(slices.Collect(maps.Values(inner("patternProperties"))), slices.Collect(maps.Values(inner("properties"))))
-		if any := inner("additionalProperties"); any != nil {
+		values := slices.Concat(slices.Collect(maps.Values(def.PatternProperties)), slices.Collect(maps.Values(def.Properties)))
+		if any, ok := def.AdditionalProperties.(*jsonschema.Schema); ok {
 			values = append(values, any)
 		}
 		if len(values) == 0 {
 			t.Errorf("%s: no schema for the values of a map", where)
 		}
 		for _, v := range values {
-			agree(t, s, where+"{}", v.(map[string]any), of.Elem())
+			agree(t, where+"{}", v, of.Elem())
 		}
 	default:
 		want := map[reflect.Kind]string{reflect.String: "string", reflect.Bool: "boolean", reflect.Float64: "number"}[of.Kind()]
-		if got := def["type"]; got != want && (def["enum"] == nil || want != "string") {
+		var got []string
+		if def.Types != nil {
+			got = def.Types.ToStrings()
+		}
+		if !slices.Equal(got, []string{want}) && (def.Enum == nil || want != "string") {
 			t.Errorf("%s: schema says %v, struct %v", where, got, of)
 		}
 	}

@@ -3,7 +3,6 @@ package site
 import (
 	"regexp"
 	"slices"
-	"strconv"
 	"unicode/utf8"
 )
 
@@ -16,14 +15,7 @@ func (l *loader) services() {
 	}
 	d := l.read("services.yaml", servicesFile, &f)
 	l.Trades = f.Trades
-	for i := range f.Services {
-		s := &f.Services[i]
-		if l.Services[s.ID] != nil && s.ID != "" {
-			d.fault(where{"services", i, "id"}, "service %q stands here twice", s.ID)
-			continue
-		}
-		l.Services[s.ID] = s
-	}
+	l.Services = keyed(d, f.Services, func(s Service) string { return s.ID }, "services", "id", "service %q stands here twice")
 	l.done("services.yaml", d)
 }
 
@@ -32,20 +24,28 @@ func (l *loader) trackers() {
 		Trackers []Tracker `yaml:"trackers"`
 	}
 	d := l.read("trackers.yaml", trackersFile, &f)
-	for i := range f.Trackers {
-		t := &f.Trackers[i]
-		if l.Trackers[t.ID] != nil && t.ID != "" {
-			d.fault(where{"trackers", i, "id"}, "tracker %q stands here twice", t.ID)
-			continue
-		}
-		l.Trackers[t.ID] = t
-	}
+	l.Trackers = keyed(d, f.Trackers, func(t Tracker) string { return t.ID }, "trackers", "id", "tracker %q stands here twice")
 	l.done("trackers.yaml", d)
 }
 
-// templateVariables is how many variables every template has, in the order the
-// schema's description of a body names.
-const templateVariables = 5
+// keyed are the entries of a list by their keys. Of two with one key it keeps the
+// first.
+func keyed[T any](d *document, entries []T, key func(T) string, list, field, twice string) map[string]*T {
+	known := map[string]*T{}
+	for i, entry := range entries {
+		k := key(entry)
+		if known[k] == nil {
+			known[k] = &entries[i]
+		} else if k != "" {
+			d.fault(where{list, i, field}, twice, k)
+		}
+	}
+	return known
+}
+
+// templateVariables are those of every template, in the order the schema's
+// description of a body names.
+var templateVariables = []string{"1", "2", "3", "4", "5"}
 
 // templateMax is WhatsApp's limit of a text in characters, variables filled in.
 const templateMax = 1024
@@ -57,37 +57,27 @@ func (l *loader) templates() {
 		Templates []Template `yaml:"templates"`
 	}
 	d := l.read("templates.yaml", templatesFile, &f)
-	for i := range f.Templates {
-		t := &f.Templates[i]
-		if l.Templates[t.SID] != nil && t.SID != "" {
-			d.fault(where{"templates", i, "sid"}, "this content SID stands here twice")
-			continue
-		}
-		l.Templates[t.SID] = t
+	l.Templates = keyed(d, f.Templates, func(t Template) string { return t.SID }, "templates", "sid", "content SID %s stands here twice")
+	for i, t := range f.Templates {
 		if t.Body == "" {
 			continue
 		}
 		if n := utf8.RuneCountInString(t.Body); n > templateMax {
 			d.fault(where{"templates", i, "body"}, "the body has %d characters; WhatsApp takes %d, variables filled in", n, templateMax)
 		}
-		if !contiguous(t.Body) {
-			d.fault(where{"templates", i, "body"}, "want the variables {{1}} to {{%d}}, each at least once and no other", templateVariables)
+		if !complete(t.Body) {
+			d.fault(where{"templates", i, "body"}, "want the variables {{1}} to {{%d}}, each at least once and no other", len(templateVariables))
 		}
 	}
 	l.done("templates.yaml", d)
 }
 
-func contiguous(body string) bool {
+// complete reports whether a body has every variable and no other.
+func complete(body string) bool {
 	var seen []string
 	for _, m := range variable.FindAllStringSubmatch(body, -1) {
 		seen = append(seen, m[1])
 	}
 	slices.Sort(seen)
-	seen = slices.Compact(seen)
-	for i, v := range seen {
-		if v != strconv.Itoa(i+1) {
-			return false
-		}
-	}
-	return len(seen) == templateVariables
+	return slices.Equal(slices.Compact(seen), templateVariables)
 }

@@ -23,6 +23,7 @@
 package subjects
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -87,13 +88,7 @@ func Parse(subject string) (Lead, error) {
 
 // Filter is a subject in which an empty field of l stands for any value.
 func Filter(l Lead) string {
-	any := func(s string) string {
-		if s == "" {
-			return "*"
-		}
-		return s
-	}
-	return "lead." + any(l.Market) + "." + any(siteToken(l.Site)) + "." + any(l.Event) + "." + any(l.Lead)
+	return "lead." + cmp.Or(l.Market, "*") + "." + cmp.Or(siteToken(l.Site), "*") + "." + cmp.Or(l.Event, "*") + "." + cmp.Or(l.Lead, "*")
 }
 
 // Market covers every lead event of one market.
@@ -112,15 +107,8 @@ func Timers(market string) string { return "timer." + market + ".>" }
 // lower-case letters, digits or "-". So no dot, wildcard, space, "$" or "_"
 // (which stands for a dot in a site).
 func ValidToken(s string) bool {
-	if s == "" || len(s) > maxToken {
-		return false
-	}
-	for i := range len(s) {
-		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-			return false
-		}
-	}
-	return true
+	foreign := func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' }
+	return s != "" && len(s) <= maxToken && !strings.ContainsFunc(s, foreign)
 }
 
 // ValidDomain reports whether s is a lower-case ASCII host name of at least

@@ -149,8 +149,12 @@ type decoder struct {
 // read last.
 var envelopes = []string{"parameters", "arguments", "args", "params", "input", "tool_input", "body", "payload", "data", "function", "request"}
 
-// take notes the fields of an object, with those of the objects in it.
+// take notes the fields of an object, with those of the objects in it down to a
+// depth.
 func (d *decoder) take(fields map[string]any, depth int) {
+	if depth < 0 {
+		return
+	}
 	var inner, last []map[string]any
 	names := slices.Sorted(maps.Keys(fields))
 	for _, name := range names {
@@ -161,9 +165,7 @@ func (d *decoder) take(fields map[string]any, depth int) {
 		}
 	}
 	for _, o := range inner {
-		if depth > 0 {
-			d.take(o, depth-1)
-		}
+		d.take(o, depth-1)
 	}
 	for _, name := range names {
 		if name == "name" && inner != nil {
@@ -174,9 +176,7 @@ func (d *decoder) take(fields map[string]any, depth int) {
 		}
 	}
 	for _, o := range last {
-		if depth > 0 {
-			d.take(o, depth-1)
-		}
+		d.take(o, depth-1)
 	}
 }
 
@@ -248,13 +248,8 @@ func (d *decoder) vendorID(name, flag string) string {
 // clicks are the advertising ids, nil for none.
 func (d *decoder) clicks() map[string]string {
 	var out map[string]string
-	var names []string
-	for name := range d.fields {
-		if clickKeys.MatchString(name) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
+	names := slices.Sorted(maps.Keys(d.fields))
+	names = slices.DeleteFunc(names, func(name string) bool { return !clickKeys.MatchString(name) })
 	for _, name := range names[:min(len(names), maxClicks)] {
 		if s := d.cut(d.first(word, name), maxText); s != "" {
 			if out == nil {
@@ -275,10 +270,7 @@ func asText(v any) string {
 	case json.Number:
 		return whole(v.String())
 	case bool:
-		if v {
-			return "true"
-		}
-		return "false"
+		return strconv.FormatBool(v)
 	case []any:
 		var items []string
 		for _, item := range v {
@@ -325,13 +317,11 @@ func (d *decoder) moment(name string) time.Time {
 }
 
 func consent(s string) *bool {
-	yes := true
-	no := false
 	switch text.Normal(s) {
 	case "true", "yes", "1", "oui", "ja", "si", "ya", "granted", "given":
-		return &yes
+		return new(true)
 	case "false", "no", "0", "non", "nein", "tidak", "refused", "denied", "declined", "withdrawn", "not given":
-		return &no
+		return new(false)
 	default:
 		return nil
 	}

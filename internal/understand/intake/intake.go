@@ -11,10 +11,11 @@ package intake
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/text/language"
 
 	"leadbus/internal/lead"
 	"leadbus/internal/site"
@@ -39,7 +40,7 @@ type Reader struct {
 // index is what is looked up for each request of a site.
 type index struct {
 	services  *place.Services
-	languages languages
+	languages language.Matcher
 }
 
 // New indexes the places of every market and the services and languages of
@@ -52,15 +53,10 @@ func New(c *site.Catalog) *Reader {
 	for domain, s := range c.Sites {
 		var offered []place.Offered
 		for _, own := range s.Services {
-			trade := c.Services[own.ID]
-			said := slices.Collect(maps.Values(trade.Names))
-			for _, phrases := range []map[string][]string{trade.Phrases, own.Phrases} {
-				said = append(said, slices.Concat(slices.Collect(maps.Values(phrases))...)...)
-			}
-			offered = append(offered, place.Offered{ID: own.ID, Phrases: said})
+			offered = append(offered, place.Offered{ID: own.ID, Phrases: own.Said(c.Services[own.ID])})
 		}
 		trade, _, _ := strings.Cut(s.Main, ".")
-		r.sites[domain] = index{place.NewServices(offered, s.Main, append([]string{trade}, c.Trades[trade]...)), newLanguages(s.Languages)}
+		r.sites[domain] = index{place.NewServices(offered, s.Main, append([]string{trade}, c.Trades[trade]...)), newMatcher(s.Languages)}
 	}
 	return r
 }
@@ -83,7 +79,7 @@ func (r *Reader) Understand(s *site.Site, id string, req lead.Request, at time.T
 	ix := r.sites[s.Domain]
 	l := lead.Lead{
 		ID: id, Ref: lead.Ref(id), Market: s.Market, Site: s.Domain, SourceURL: s.URL, Tracker: s.Tracker,
-		Language: ix.languages.match(req.Language), ReceivedAt: at, Request: req,
+		Language: s.Languages[match(ix.languages, req.Language)], ReceivedAt: at, Request: req,
 		Place: r.where(s, req), Phone: r.number(s, req),
 	}
 	l.Service = lead.Service{Raw: req.ServiceType}
@@ -91,24 +87,21 @@ func (r *Reader) Understand(s *site.Site, id string, req lead.Request, at time.T
 	l.Service.Name = r.serviceName(l.Service.ID, l.Language)
 
 	l.Flags = slices.Clone(flags)
-	for _, f := range []struct {
-		flag string
-		set  bool
-	}{
-		{"phone_check", l.Phone.Check},
-		{"no_phone", l.Phone.E164 == ""},
-		{"place_unknown", l.Place.Method == "unknown"},
-		{"out_of_area", l.Place.Method == "out_of_area"},
-		{"service_unknown", l.Service.ID == ""},
-		{"service_assumed", l.Service.Method == "trade"},
-		{flagMissingName, req.CustomerName == ""},
-		{flagPlaceholder, req.CustomerName != "" && text.NoName(req.CustomerName)},
-		{"no_consent", req.Refused()},
-		{"agent_mismatch", req.AgentID != "" && req.AgentID != s.Agent.ID},
+	for flag, holds := range map[string]bool{
+		"phone_check":     l.Phone.Check,
+		"no_phone":        l.Phone.E164 == "",
+		"place_unknown":   l.Place.Method == "unknown",
+		"out_of_area":     l.Place.Method == "out_of_area",
+		"service_unknown": l.Service.ID == "",
+		"service_assumed": l.Service.Method == "trade",
+		flagMissingName:   req.CustomerName == "",
+		flagPlaceholder:   req.CustomerName != "" && text.NoName(req.CustomerName),
+		"no_consent":      req.Refused(),
+		"agent_mismatch":  req.AgentID != "" && req.AgentID != s.Agent.ID,
 	} {
-		l.Flags = slices.DeleteFunc(l.Flags, func(flag string) bool { return flag == f.flag })
-		if f.set {
-			l.Flags = append(l.Flags, f.flag)
+		l.Flags = slices.DeleteFunc(l.Flags, func(f string) bool { return f == flag })
+		if holds {
+			l.Flags = append(l.Flags, flag)
 		}
 	}
 	slices.Sort(l.Flags)
@@ -124,9 +117,8 @@ func (r *Reader) where(s *site.Site, req lead.Request) lead.Place {
 	if p.Method != "unknown" && p.Method != "assumed" || req.AddressLine == "" {
 		return p
 	}
-	switch a := places.Resolve(req.AddressLine, "", s.Places); {
-	case a.Method == "postcode" || a.Method == "alias",
-		p.Raw == "" && a.Method != "assumed":
+	a := places.Resolve(req.AddressLine, "", s.Places)
+	if a.Method == "postcode" || a.Method == "alias" || p.Raw == "" && a.Method != "assumed" {
 		return a
 	}
 	return p

@@ -9,22 +9,18 @@ import (
 	"leadbus/internal/text"
 )
 
-// languages picks one of a site's languages.
-type languages struct {
-	codes   []string // the first is the default
-	matcher language.Matcher
-}
-
-func newLanguages(codes []string) languages {
+// newMatcher picks one of a site's languages; the first is the default.
+func newMatcher(codes []string) language.Matcher {
 	tags := make([]language.Tag, len(codes))
 	for i, c := range codes {
 		tags[i] = language.Make(c)
 	}
-	return languages{codes, language.NewMatcher(tags)}
+	return language.NewMatcher(tags)
 }
 
-// match takes a tag ("fr-CH", "gsw", "in") or a name ("bahasa Indonesia").
-func (l languages) match(said string) string {
+// match is the place among a site's languages of a tag ("fr-CH", "gsw", "in") or
+// a name ("bahasa Indonesia").
+func match(languages language.Matcher, said string) int {
 	tag := language.Make(said)
 	for _, w := range slices.Backward(strings.Fields(text.Normal(said))) {
 		for code, p := range spoken {
@@ -33,6 +29,6 @@ func (l languages) match(said string) string {
 			}
 		}
 	}
-	_, i, _ := l.matcher.Match(tag)
-	return l.codes[i]
+	_, i, _ := languages.Match(tag)
+	return i
 }

@@ -10,21 +10,11 @@ import (
 // can make text read as something else; right-to-left text itself stays), with
 // every run of white space as one space, trimmed.
 func clean(s string) string {
-	var b strings.Builder
-	b.Grow(len(s))
-	space := false
-	for _, r := range s {
-		switch {
-		case unicode.IsSpace(r):
-			space = true
-		case unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\uFEFF':
-		default:
-			if space && b.Len() > 0 {
-				b.WriteByte(' ')
-			}
-			space = false
-			b.WriteRune(r)
+	kept := strings.Map(func(r rune) rune {
+		if !unicode.IsSpace(r) && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\uFEFF') {
+			return -1
 		}
-	}
-	return b.String()
+		return r
+	}, s)
+	return strings.Join(strings.Fields(kept), " ")
 }
