@@ -30,6 +30,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/maphash"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -184,10 +186,7 @@ func (m *Matcher) list() ([]roster.Provider, error) {
 		return nil, errRosterEmpty
 	}
 	if m.listed == nil {
-		m.listed = make([]roster.Provider, 0, len(m.providers))
-		for _, p := range m.providers {
-			m.listed = append(m.listed, p)
-		}
+		m.listed = slices.Collect(maps.Values(m.providers))
 	}
 	return m.listed, nil
 }
