@@ -67,14 +67,23 @@ func (p *progress) done() bool { return p.missing() == "" }
 
 // queued reports whether the messages about the lead, or about a call without
 // one, are all there: of those that were queued together each tells how many
-// they are.
+// they are, and the owner who gets copies hears what became of a customer's text.
 func (p *progress) queued() bool {
 	// For what nobody can take the owner is called by an alarm of its own.
 	begun, together := p.Decision != nil && p.Outcome() != lead.Matched, map[int]int{}
+	copied, texts, heard := false, 0, 0
 	for _, m := range p.Messages {
 		begun = begun || p.leadless() || !strings.HasPrefix(m.Purpose, "call")
 		together[max(m.Of, 1)]++
+		switch {
+		case m.Recipient == lead.ToCustomer && lead.MessageState(m.State).Final() && m.ErrorClass != string(lead.Superseded):
+			texts++
+		case strings.HasPrefix(m.Purpose, "copy-confirmation"):
+			heard++
+		}
+		copied = copied || m.Purpose == "copy"
 	}
+	begun = begun && (!copied || heard >= texts)
 	for of, n := range together {
 		begun = begun && n%of == 0
 	}

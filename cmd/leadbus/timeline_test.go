@@ -47,6 +47,9 @@ func TestALeadIsDoneWhenEverythingIsTold(t *testing.T) {
 	none := event.Event{Body: &event.Scanned{}}
 	matched := event.Event{Lead: subjects.Lead{Event: subjects.Matched}, Body: &event.Decided{}}
 	mail, offers := queued(1, "call"), queued(3, "offer", "offer", "confirmation")
+	copied := queued(2, "copy", "confirmation")
+	copied[2].Body.(*event.Queued).Message.Recipient = lead.ToCustomer
+	copied = append(copied, queued(1, "copy-confirmation")...)
 	for name, c := range map[string]struct {
 		parts [][]event.Event
 		done  bool
@@ -59,6 +62,8 @@ func TestALeadIsDoneWhenEverythingIsTold(t *testing.T) {
 		"two mails and one is missing":    {[][]event.Event{{scanned, matched}, queued(2, "call", "call-copy-1"), offers[:4]}, false},
 		"everything":                      {[][]event.Event{{scanned, matched}, mail, offers}, true},
 		"everything, the mail at the end": {[][]event.Event{{scanned, matched}, offers, mail}, true},
+		"the owner has not heard yet":     {[][]event.Event{{scanned, matched}, mail, copied[:4]}, false},
+		"the owner has heard":             {[][]event.Event{{scanned, matched}, mail, copied}, true},
 		"a call without a lead":           {[][]event.Event{{none}, mail}, true},
 	} {
 		p := &progress{start: time.Now()}

@@ -13,7 +13,7 @@ import (
 	"strings"
 	_ "time/tzdata" // zones load alike on every machine
 
-	"leadbus/internal/text"
+	"github.com/hbollon/go-edlib"
 )
 
 // Load reads and checks a configuration directory. An error is either the
@@ -119,7 +119,7 @@ func sorted(faults []Fault) []Fault {
 func didYouMean[V any](name string, known map[string]V) string {
 	best, distance := "", 3
 	for _, k := range slices.Sorted(maps.Keys(known)) {
-		if d := text.Distance(name, k); d < distance && d < len(name) {
+		if d := edlib.LevenshteinDistance(name, k); d < distance && d < len(name) {
 			best, distance = k, d
 		}
 	}

@@ -130,24 +130,3 @@ func NoID(s string) bool {
 	short := len(normal) < 10 && strings.Trim(normal, "0123456789") == ""
 	return Blank(s) || blanks["ids"][normal] || strings.HasPrefix(normal, "system ") || same || short
 }
-
-// Distance is the number of bytes to insert, delete or replace to turn one text
-// into the other.
-func Distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
-}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hbollon/go-edlib"
 	"github.com/nyaruka/phonenumbers"
 
 	"leadbus/internal/lead"
@@ -87,7 +88,7 @@ func Resolve(dictated, callerID, region string, neighbours ...string) lead.Phone
 		}
 	}
 	hasCaller := caller.e164 != ""
-	near := slices.ContainsFunc(said, func(v valid) bool { return text.Distance(v.e164, caller.e164) <= misheard })
+	near := slices.ContainsFunc(said, func(v valid) bool { return edlib.LevenshteinDistance(v.e164, caller.e164) <= misheard })
 	abroad := len(said) > 1 && !slices.ContainsFunc(said, func(v valid) bool { return !v.twin(said[0]) || !slices.Contains(r.home, v.region) })
 	switch {
 	case hasCaller && !two && slices.Contains(said, caller):
