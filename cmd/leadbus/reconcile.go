@@ -29,15 +29,13 @@ func (c *reconcileCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	kinds := map[string]int{}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	for _, g := range report.Gaps {
+		kinds[g.Kind]++
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", g.At.Local().Format(time.DateTime), g.Kind, g.Site, cmp.Or(g.Lead, g.Ref), g.Detail)
 	}
 	_ = w.Flush()
-	kinds := map[string]int{}
-	for _, g := range report.Gaps {
-		kinds[g.Kind]++
-	}
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 		fmt.Printf("%d %s: %s\n", kinds[kind], kind, reconcile.Actions[kind])
 	}

@@ -62,22 +62,21 @@ type VendorSettings struct {
 // in a file of its own.
 func (s Settings) sandboxSecrets(v *VendorSettings, from func(path string) (string, error)) error {
 	for _, f := range []struct {
-		name   string
-		prefix string
-		to     func(string)
+		name, prefix string
+		to           *string
 	}{
-		{"twilio-account-sid", "AC", func(x string) { v.TwilioAccountSID = x }},
-		{"twilio-auth-token", "", func(x string) { v.TwilioAuthToken = Secret(x) }},
-		{"mailgun-api-key", "key", func(x string) { v.MailgunAPIKey = Secret(x) }},
-		{"mailgun-signing-key", "", func(x string) { v.MailgunSigningKey = Secret(x) }},
-		{"elevenlabs-api-key", "xi", func(x string) { v.ElevenLabsAPIKey = Secret(x) }},
-		{"elevenlabs-webhook-secret", "wsec", func(x string) { v.ElevenLabsWebhookSecret = Secret(x) }},
+		{"twilio-account-sid", "AC", &v.TwilioAccountSID},
+		{"twilio-auth-token", "", (*string)(&v.TwilioAuthToken)},
+		{"mailgun-api-key", "key", (*string)(&v.MailgunAPIKey)},
+		{"mailgun-signing-key", "", (*string)(&v.MailgunSigningKey)},
+		{"elevenlabs-api-key", "xi", (*string)(&v.ElevenLabsAPIKey)},
+		{"elevenlabs-webhook-secret", "wsec", (*string)(&v.ElevenLabsWebhookSecret)},
 	} {
 		x, err := from(filepath.Join(s.Data, "secrets", f.name))
 		if err != nil {
 			return err
 		}
-		f.to(f.prefix + x)
+		*f.to = f.prefix + x
 	}
 	return nil
 }

@@ -110,7 +110,10 @@ func places(d *document, m *Market) {
 func cyclic(parents map[string]string, id string) bool {
 	here := parents[id]
 	for range parents {
-		if here != "" && here == id {
+		if here == "" {
+			return false
+		}
+		if here == id {
 			return true
 		}
 		here = parents[here]
