@@ -128,10 +128,10 @@ func (s *Scanner) ended(ctx context.Context, d event.Delivery, c call.Call) erro
 	if err != nil {
 		return err
 	}
-	if scanned.Status == asked {
-		occurrences = append(occurrences, alarm.Occurrence{
-			Site: st.Domain, Cause: alarm.NotRescued, ID: d.Lead.Lead, At: c.StartedAt, Leads: []string{d.Lead.Lead},
-		})
+	if d.Attempt > 1 && scanned.Status != asked { // an earlier attempt may have asked, or stopped half-way
+		if err := s.Watch.Settle(ctx, st.Domain, d.Lead.Lead, d.At); err != nil {
+			return err
+		}
 	}
 	return s.Watch.Raise(ctx, occurrences...)
 }
@@ -216,12 +216,17 @@ func (s *Scanner) scan(ctx context.Context, d event.Delivery, st *site.Site) (*e
 	publish := s.Stream.PublishFirst // a conflict: the next delivery sees what another replica did
 	if before != nil {
 		out.Before, publish = before.Before+1, s.Stream.Publish
-		if before.Status == asked && out.Status != asked {
-			err = s.Watch.Settle(ctx, st.Domain, d.Lead.Lead, d.At)
-		}
+	}
+	if out.Status == asked { // before anybody can answer
+		err = s.Watch.Raise(ctx, alarm.Occurrence{
+			Site: st.Domain, Cause: alarm.NotRescued, ID: d.Lead.Lead, At: c.StartedAt, Leads: []string{d.Lead.Lead},
+		})
 	}
 	if err == nil {
 		err = publish(ctx, scanned)
+	}
+	if err == nil && before != nil && before.Status == asked && out.Status != asked {
+		err = s.Watch.Settle(ctx, st.Domain, d.Lead.Lead, d.At)
 	}
 	if err != nil {
 		return nil, err

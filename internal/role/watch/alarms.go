@@ -122,6 +122,9 @@ func (w *Watch) Acknowledge(ctx context.Context, id string, at time.Time) error 
 func (w *Watch) Settle(ctx context.Context, site, lead string, at time.Time) error {
 	key := alarmPrefix + alarm.Key(site, alarm.NotRescued, "")
 	return event.Change(ctx, w.Bucket, key, func(st alarm.State) (alarm.State, error) {
+		if !slices.Contains(st.Leads, lead) {
+			return st, event.ErrUnchanged
+		}
 		st.Leads = slices.DeleteFunc(slices.Clone(st.Leads), func(id string) bool { return id == lead })
 		if len(st.Leads) == 0 {
 			st = st.Answer(st.ID, at)
