@@ -435,7 +435,6 @@ func TestTwoNumbers(t *testing.T) {
 
 // A number that may be the market's or a neighbour's is both until the country
 // is named, and the one of the caller's country first.
-//
 func TestNumberOfTwoCountries(t *testing.T) {
 	const geneva, annecy, basel, frenchAs078 = "CH FR", "FR CH", "+41612345678", "+33781234567"
 	for _, c := range []struct{ market, caller, said, first, second string }{
