@@ -15,7 +15,7 @@ run: postgres ## set up what is missing and run everything on this machine, with
 	@exec bin/leadbus run
 
 test: postgres ## set up what is missing and run every test with the race detector
-	$(GO) test -race -timeout 10m ./...
+	$(GO) test -race -timeout 15m ./test ./... # the longest first
 
 quality: ## measure the call detectors on the labelled calls: precision and recall
 	@$(GO) test -count 1 -run TestQuality -v ./internal/role/scanner/quality

@@ -64,6 +64,7 @@ func TestTheLastCorrectionCounts(t *testing.T) {
 		"language":         {"fr", "de"},
 	} {
 		t.Run(field, func(t *testing.T) {
+			t.Parallel()
 			body := call(map[string]any{field: values[0]})
 			id := s.accept(t, site1, body)
 			for _, said := range []string{values[1], values[0], values[1], values[0]} {
@@ -102,6 +103,7 @@ func TestCallersWithOneConversationAreLeadsOfTheirOwn(t *testing.T) {
 		"without call ids":   {conversation: "conv_shared_too", first: map[string]any{"call_sid": ""}, second: map[string]any{"call_sid": ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			with := func(fields map[string]any, name string) map[string]any {
 				body := call(fields)
 				body["conversation_id"], body["customer_name"] = c.conversation, name
