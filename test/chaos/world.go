@@ -355,9 +355,14 @@ func (w *world) role(command, name string, env ...string) error {
 
 // link makes a proxy of the group and answers its address.
 func (w *world) link(group string, to ...string) (string, error) {
-	k, err := newLink(w.port(), to...)
-	w.links[group] = append(w.links[group], k)
-	return k.addr, err
+	for try := 0; ; try++ {
+		k, err := newLink(w.port(), to...)
+		if err != nil && try < 10 { // somebody was faster
+			continue
+		}
+		w.links[group] = append(w.links[group], k)
+		return k.addr, err
+	}
 }
 
 func (w *world) run(name, health string, env []string, argv ...string) {
