@@ -92,8 +92,7 @@ var causes = map[string]string{subjects.Unserved: alarm.Unserved, subjects.Revie
 
 // texted tells the owner what became of a text to the customer.
 func (n *Notifier) texted(ctx context.Context, l subjects.Lead, message string, why *lead.Failure) error {
-	l.Event = ""
-	events, err := n.Stream.Events(ctx, l)
+	events, err := event.OfKinds(ctx, n.Stream, l, subjects.Matched, subjects.Amended, subjects.Reassigned, subjects.MessageQueued)
 	if err != nil {
 		return err
 	}
@@ -114,7 +113,7 @@ func (n *Notifier) texted(ctx context.Context, l subjects.Lead, message string, 
 // that an amendment is of; nil for anything else.
 func (n *Notifier) about(ctx context.Context, e event.Event) (newest *event.Decided, err error) {
 	if e.Lead.Event == subjects.Amended {
-		events, err := n.Stream.Events(ctx, subjects.Lead{Market: e.Lead.Market, Site: e.Lead.Site, Lead: e.Lead.Lead})
+		events, err := event.OfKinds(ctx, n.Stream, e.Lead, subjects.Matched, subjects.Reassigned)
 		r := story.Of(events)
 		if m := r.Match(); m != nil {
 			newest = m.Body.(*event.Decided)

@@ -186,7 +186,7 @@ func (s *Sender) superseded(ctx context.Context, d event.Delivery, m lead.Messag
 	if m.Recipient == lead.ToOwner || first && (m.Purpose == "offer" || m.Purpose == "confirmation") {
 		return false, nil
 	}
-	events, err := s.Stream.Events(ctx, subjects.Lead{Market: m.Market, Site: m.Site, Lead: m.Lead})
+	events, err := event.OfKinds(ctx, s.Stream, d.Lead, subjects.Matched, subjects.Amended, subjects.Reassigned, subjects.MessageQueued)
 	if err != nil {
 		return false, err
 	}
