@@ -31,7 +31,6 @@ const maxTries = 48
 // valid is a number that exists in some numbering plan.
 type valid struct {
 	e164, kind, region string
-	national           string // as it is written in its country, normalised
 }
 
 // Resolve reads a dictated number in the site's region (ISO 3166 alpha-2), in
@@ -56,7 +55,7 @@ func Resolve(dictated, callerID, region string, neighbours ...string) lead.Phone
 	caller := fromCallerID(callerID, region)
 	dictated = strings.TrimSpace(dictated)
 	p := lead.Phone{Raw: cut(dictated), CallerID: caller.e164, Source: "none", Confidence: "none"}
-	r := reader{callerRegion: caller.region, home: append([]string{region}, neighbours...)}
+	r := reader{caller: caller, home: append([]string{region}, neighbours...)}
 	r.understand(dictated)
 	two := len(r.kept) > 1
 	var said []valid
@@ -128,9 +127,18 @@ func Countries(first, second string) (one, other string) {
 	return a.region, b.region
 }
 
+// national is the number as it is grouped at home, normalised.
+func (v valid) national() string {
+	n, err := phonenumbers.Parse(v.e164, "")
+	if err != nil {
+		return ""
+	}
+	return text.Normal(phonenumbers.Format(n, phonenumbers.NATIONAL))
+}
+
 // twin reports whether another country's number is said as v is at home.
 func (v valid) twin(w valid) bool {
-	return strings.ReplaceAll(v.national, " ", "") == strings.ReplaceAll(w.national, " ", "")
+	return strings.ReplaceAll(v.national(), " ", "") == strings.ReplaceAll(w.national(), " ", "")
 }
 
 // Spoken is the number as its country writes and reads it: in the national form
@@ -164,8 +172,10 @@ func fromCallerID(id, region string) valid {
 	if host || !isDigits(digits) || len(digits) > maxDigits {
 		return valid{}
 	}
-	if v, ok := parse(digits, region); ok && !international {
-		return v
+	if !international {
+		if v, ok := parse(digits, region); ok {
+			return v
+		}
 	}
 	v, _ := parse("+"+strings.TrimPrefix(digits, "00"), "")
 	return v
@@ -173,11 +183,11 @@ func fromCallerID(id, region string) valid {
 
 // reader reads one dictation.
 type reader struct {
-	said         string // normalised
-	named        string // the country that was named
-	callerRegion string
-	home         []string // the site's region, then its neighbours
-	tries        int
+	said   string // normalised
+	named  string // the country that was named
+	caller valid
+	home   []string // the site's region, then its neighbours
+	tries  int
 
 	kept [][]valid // the numbers said, each as the distinct valid ones it may mean
 	not  []valid   // those the caller would not have
@@ -243,24 +253,36 @@ func (r *reader) interpretations(digits string, international bool) []valid {
 		return nil // one digit repeated is a placeholder
 	}
 	rest, zeros := strings.CutPrefix(digits, "00")
-	abroad, ok := parse("+"+rest, "")
+	abroad, isAbroad := valid{}, false
+	if zeros || digits[0] != '0' {
+		abroad, isAbroad = parse("+"+rest, "")
+	}
 	switch {
-	case ok && (zeros || international):
+	case isAbroad && (zeros || international):
 		return []valid{abroad}
 	case international:
 		return nil
 	}
-	if v, ok := parse(digits, r.named); ok && r.named != "" {
-		return []valid{v}
+	if r.named != "" {
+		if v, ok := parse(digits, r.named); ok {
+			return []valid{v}
+		}
 	}
-	own, _ := parse(digits, r.home[0])
+	own, isOwn := parse(digits, r.home[0])
+	if isOwn && own == r.caller {
+		return []valid{own}
+	}
 	var out []valid
-	for _, region := range append([]string{r.callerRegion}, r.home...) {
-		if v, ok := parse(digits, region); ok && (region == r.callerRegion || r.likely(v, own)) {
+	for _, region := range append([]string{r.caller.region}, r.home...) {
+		v, ok := own, isOwn
+		if region != r.home[0] {
+			v, ok = parse(digits, region)
+		}
+		if ok && (region == r.caller.region || r.likely(v, own)) {
 			out = union(out, []valid{v})
 		}
 	}
-	if ok {
+	if isAbroad {
 		out = union(out, []valid{abroad})
 	}
 	return out
@@ -271,7 +293,7 @@ func (r *reader) interpretations(digits string, international bool) []valid {
 // grouped as its country does. Nearly every number of Geneva is also one of
 // France.
 func (r *reader) likely(v, own valid) bool {
-	grouped := func(v valid) bool { return v.national != "" && strings.Contains(r.said, v.national) }
+	grouped := func(v valid) bool { n := v.national(); return n != "" && strings.Contains(r.said, n) }
 	return v == own || own.e164 == "" || v.kind == "mobile" && own.kind != "mobile" || grouped(v) && !grouped(own)
 }
 
@@ -284,8 +306,6 @@ func parse(s, region string) (valid, bool) {
 		e164:   phonenumbers.Format(n, phonenumbers.E164),
 		kind:   cmp.Or(kinds[phonenumbers.GetNumberType(n)], "unknown"),
 		region: phonenumbers.GetRegionCodeForNumber(n),
-
-		national: text.Normal(phonenumbers.Format(n, phonenumbers.NATIONAL)),
 	}, true
 }
 
