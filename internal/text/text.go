@@ -103,11 +103,15 @@ var blanks = func() map[string]map[string]bool {
 
 // Blank reports whether a text, though something was sent, says nothing: "N/A",
 // "null", "non fourni".
-func Blank(s string) bool {
-	if len(s) > 40 {
+func Blank(s string) bool { return len(s) <= longestBlank && blank(s, Normal(s)) }
+
+// longestBlank is longer than any text that says nothing, in bytes.
+const longestBlank = 40
+
+func blank(s, normal string) bool {
+	if len(s) > longestBlank {
 		return false
 	}
-	normal := Normal(s)
 	if normal == "" { // an emoji says something
 		return !strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.So, r) })
 	}
@@ -119,7 +123,7 @@ func Blank(s string) bool {
 // calls, a letter, or one digit repeated.
 func NoName(s string) bool {
 	normal := Normal(s)
-	return Blank(s) || blanks["names"][normal] || len(normal) < 2 || normal[0] <= '9' && strings.Trim(normal, normal[:1]) == ""
+	return blank(s, normal) || blanks["names"][normal] || len(normal) < 2 || normal[0] <= '9' && strings.Trim(normal, normal[:1]) == ""
 }
 
 // NoID reports whether a text stands for an id of a vendor's and is none: a word
@@ -128,5 +132,5 @@ func NoID(s string) bool {
 	normal := Normal(s)
 	same := strings.Trim(strings.ReplaceAll(normal, " ", ""), normal[:min(1, len(normal))]) == ""
 	short := len(normal) < 10 && strings.Trim(normal, "0123456789") == ""
-	return Blank(s) || blanks["ids"][normal] || strings.HasPrefix(normal, "system ") || same || short
+	return blank(s, normal) || blanks["ids"][normal] || strings.HasPrefix(normal, "system ") || same || short
 }

@@ -156,22 +156,25 @@ func (d *decoder) take(fields map[string]any, depth int) {
 		return
 	}
 	var inner, last []map[string]any
-	names := slices.Sorted(maps.Keys(fields))
-	for _, name := range names {
-		if o := nested(fields[name]); o != nil && slices.Contains(envelopes, name) {
+	var plain []string
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		switch o := nested(fields[name]); {
+		case o == nil:
+			plain = append(plain, name)
+		case slices.Contains(envelopes, name):
 			inner = append(inner, o)
-		} else if o != nil && depth < maxDepth {
+		case depth < maxDepth:
 			last = append(last, o)
 		}
 	}
 	for _, o := range inner {
 		d.take(o, depth-1)
 	}
-	for _, name := range names {
+	for _, name := range plain {
 		if name == "name" && inner != nil {
 			continue // of the tool
 		}
-		if s := asText(fields[name]); s != "" && nested(fields[name]) == nil {
+		if s := asText(fields[name]); s != "" {
 			d.fields[name] = append(d.fields[name], s)
 		}
 	}
