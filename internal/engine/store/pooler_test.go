@@ -83,7 +83,8 @@ func leftBehind(t *testing.T, pooled string) (left string) {
 	t.Helper()
 	conn := connect(t, pooled+"&default_query_exec_mode=exec")
 	for range 20 {
-		if err := conn.QueryRow(t.Context(), `select concat((select count(*) || ' locks' from pg_locks where locktype = 'advisory' having count(*) > 0),
+		if err := conn.QueryRow(t.Context(), `select concat((select count(*) || ' locks' from pg_locks join pg_database d on d.oid = database
+				where locktype = 'advisory' and datname = current_database() having count(*) > 0),
 			nullif(current_setting('role'), 'none'), current_setting('leadbus.market', true), nullif(current_setting('plan_cache_mode'), 'auto'))`).Scan(&left); err != nil {
 			t.Fatal(err)
 		}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"math"
 	"regexp"
 	"slices"
@@ -52,7 +51,7 @@ func Decode(body []byte) (lead.Request, []string, error) {
 	if err != nil {
 		return lead.Request{}, nil, err
 	}
-	d := decoder{fields: map[string][]string{}}
+	d := decoder{fields: make(map[string][]string, len(fields))}
 	d.take(fields, maxDepth)
 	r := lead.Request{
 		ConversationID: d.vendorID("conversation_id", "conversation_id_invalid"),
@@ -155,31 +154,35 @@ func (d *decoder) take(fields map[string]any, depth int) {
 	if depth < 0 {
 		return
 	}
-	var inner, last []map[string]any
-	var plain []string
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		switch o := nested(fields[name]); {
+	var inner, last []string
+	objects := map[string]map[string]any{}
+	for name, v := range fields {
+		o := nested(v)
+		switch {
 		case o == nil:
-			plain = append(plain, name)
+			continue
 		case slices.Contains(envelopes, name):
-			inner = append(inner, o)
+			inner = append(inner, name)
 		case depth < maxDepth:
-			last = append(last, o)
+			last = append(last, name)
 		}
+		objects[name] = o
 	}
-	for _, o := range inner {
-		d.take(o, depth-1)
+	slices.Sort(inner)
+	slices.Sort(last)
+	for _, name := range inner {
+		d.take(objects[name], depth-1)
 	}
-	for _, name := range plain {
-		if name == "name" && inner != nil {
-			continue // of the tool
+	for name, v := range fields {
+		if objects[name] != nil || name == "name" && inner != nil {
+			continue // an object, or the name of the tool
 		}
-		if s := asText(fields[name]); s != "" {
+		if s := asText(v); s != "" {
 			d.fields[name] = append(d.fields[name], s)
 		}
 	}
-	for _, o := range last {
-		d.take(o, depth-1)
+	for _, name := range last {
+		d.take(objects[name], depth-1)
 	}
 }
 
@@ -251,8 +254,13 @@ func (d *decoder) vendorID(name, flag string) string {
 // clicks are the advertising ids, nil for none.
 func (d *decoder) clicks() map[string]string {
 	var out map[string]string
-	names := slices.Sorted(maps.Keys(d.fields))
-	names = slices.DeleteFunc(names, func(name string) bool { return !clickKeys.MatchString(name) })
+	var names []string
+	for name := range d.fields {
+		if clickKeys.MatchString(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
 	for _, name := range names[:min(len(names), maxClicks)] {
 		if s := d.cut(d.first(word, name), maxText); s != "" {
 			if out == nil {
@@ -293,7 +301,7 @@ var floating = regexp.MustCompile(`^\+?([0-9]+\.0+|[0-9]\.?[0-9]*[eE]\+?[0-9]{1,
 // whole writes a whole number without a fraction or an exponent: a telephone
 // number may have passed through a float.
 func whole(s string) string {
-	if !floating.MatchString(s) {
+	if !strings.ContainsAny(s, ".eE") || !floating.MatchString(s) {
 		return s
 	}
 	f, err := strconv.ParseFloat(s, 64)

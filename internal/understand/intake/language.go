@@ -11,22 +11,31 @@ import (
 
 // newMatcher picks one of a site's languages; the first is the default.
 func newMatcher(codes []string) language.Matcher {
-	tags := make([]language.Tag, len(codes))
+	offered := make([]language.Tag, len(codes))
 	for i, c := range codes {
-		tags[i] = language.Make(c)
+		offered[i] = language.Make(c)
 	}
-	return language.NewMatcher(tags)
+	return language.NewMatcher(offered)
 }
+
+// tags are the languages by the words of their names.
+var tags = func() map[string]language.Tag {
+	named := map[string]language.Tag{}
+	for code, p := range spoken {
+		for _, word := range strings.Fields(p.Language) {
+			named[word] = language.Make(code)
+		}
+	}
+	return named
+}()
 
 // match is the place among a site's languages of a tag ("fr-CH", "gsw", "in") or
 // a name ("bahasa Indonesia").
 func match(languages language.Matcher, said string) int {
 	tag := language.Make(said)
 	for _, w := range slices.Backward(strings.Fields(text.Normal(said))) {
-		for code, p := range spoken {
-			if slices.Contains(strings.Fields(p.Language), w) {
-				tag = language.Make(code)
-			}
+		if t, ok := tags[w]; ok {
+			tag = t
 		}
 	}
 	_, i, _ := languages.Match(tag)

@@ -119,6 +119,9 @@ func Kind(e164 string) (kind, country string) {
 // Countries are those of two numbers that are said alike in both, which a
 // question can settle; else they are empty.
 func Countries(first, second string) (one, other string) {
+	if second == "" {
+		return "", ""
+	}
 	a, _ := parse(first, "")
 	b, _ := parse(second, "")
 	if !a.twin(b) {
@@ -299,12 +302,16 @@ func (r *reader) likely(v, own valid) bool {
 
 func parse(s, region string) (valid, bool) {
 	n, err := phonenumbers.Parse(s, region)
-	if err != nil || !phonenumbers.IsValidNumber(n) {
+	if err != nil {
 		return valid{}, false
+	}
+	kind := phonenumbers.GetNumberType(n)
+	if kind == phonenumbers.UNKNOWN {
+		return valid{}, false // of no plan
 	}
 	return valid{
 		e164:   phonenumbers.Format(n, phonenumbers.E164),
-		kind:   cmp.Or(kinds[phonenumbers.GetNumberType(n)], "unknown"),
+		kind:   cmp.Or(kinds[kind], "unknown"),
 		region: phonenumbers.GetRegionCodeForNumber(n),
 	}, true
 }
