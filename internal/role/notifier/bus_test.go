@@ -65,7 +65,7 @@ func (c *counting) Send(_ context.Context, m lead.Message, _ string) (lead.Sent,
 	return lead.Sent{VendorID: "V" + m.ID, At: time.Now()}, nil
 }
 
-func (c *counting) Find(context.Context, lead.Message, string, time.Time) (lead.Sent, bool, error) {
+func (c *counting) Find(context.Context, lead.Message, string, time.Time, []string) (lead.Sent, bool, error) {
 	return lead.Sent{}, false, nil
 }
 

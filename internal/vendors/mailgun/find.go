@@ -30,7 +30,7 @@ const (
 //
 // It reads the Events API without the library, whose decoder fails on every
 // event name it does not know.
-func (c *Client) Find(ctx context.Context, m lead.Message, _ string, since time.Time) (lead.Sent, bool, error) {
+func (c *Client) Find(ctx context.Context, m lead.Message, _ string, since time.Time, _ []string) (lead.Sent, bool, error) {
 	ctx, x := c.line.Begin(ctx)
 	defer x.End()
 	events := c.o.APIBase + "/" + domainOf(m.From) + "/events"

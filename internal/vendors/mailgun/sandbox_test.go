@@ -163,14 +163,14 @@ func TestALostAnswerIsFound(t *testing.T) {
 	}))
 	defer line.Close()
 	c, before := newClient(line.URL+"/v3"), time.Now()
-	if _, found, err := c.Find(t.Context(), mail(), "a1", before); found || err != nil {
+	if _, found, err := c.Find(t.Context(), mail(), "a1", before, nil); found || err != nil {
 		t.Fatalf("found before it was sent: %v", err)
 	}
 	_, err = c.Send(t.Context(), mail(), "a1")
 	if f := failure(t, err); f.Class != lead.Doubtful || f.Code != "cut" {
 		t.Fatalf("%+v", f)
 	}
-	sent, found, err := c.Find(t.Context(), mail(), "a1", before)
+	sent, found, err := c.Find(t.Context(), mail(), "a1", before, nil)
 	if err != nil || !found || sent.At.Before(before.Add(-time.Second)) {
 		t.Fatalf("%+v, %t, %v", sent, found, err)
 	}
@@ -183,7 +183,7 @@ func TestALostAnswerIsFound(t *testing.T) {
 	}{
 		"message": {other, before}, "recipient": {to("other@example.org"), before}, "time": {mail(), time.Now().Add(5 * time.Minute)},
 	} {
-		if _, found, err := c.Find(t.Context(), in.message, "a1", in.since); found || err != nil {
+		if _, found, err := c.Find(t.Context(), in.message, "a1", in.since, nil); found || err != nil {
 			t.Errorf("another %s was found, %v", name, err)
 		}
 	}
@@ -202,7 +202,7 @@ func TestFindTurnsPages(t *testing.T) {
 	}
 	for _, id := range []string{"m0", "m300"} {
 		m.ID = id
-		if _, found, err := c.Find(t.Context(), m, "a2", before); !found || err != nil {
+		if _, found, err := c.Find(t.Context(), m, "a2", before, nil); !found || err != nil {
 			t.Errorf("%s: found %t, %v", id, found, err)
 		}
 	}
@@ -214,14 +214,14 @@ func TestFindMeetsFaults(t *testing.T) {
 		"redirect": answer(307, "", "Location", "/"), "broken": answer(200, "{"), "cut": cut,
 	} {
 		server := httptest.NewServer(h)
-		_, found, err := newClient(server.URL+"/v3").Find(t.Context(), mail(), "a1", time.Now())
+		_, found, err := newClient(server.URL+"/v3").Find(t.Context(), mail(), "a1", time.Now(), nil)
 		if found {
 			t.Errorf("%s: found", name)
 		}
 		failure(t, err)
 		server.Close()
 	}
-	if _, _, err := newClient("http://[::1/v3").Find(t.Context(), mail(), "a1", time.Now()); err == nil {
+	if _, _, err := newClient("http://[::1/v3").Find(t.Context(), mail(), "a1", time.Now(), nil); err == nil {
 		t.Error("an unreadable address answers")
 	}
 }
@@ -248,11 +248,11 @@ func TestFindTrustsNoPage(t *testing.T) {
 	defer server.Close()
 	c, m := newClient(server.URL+"/v3"), mail()
 	m.ID = "m7"
-	if sent, found, err := c.Find(t.Context(), m, "a7", time.Now()); !found || err != nil || sent.VendorID != "found@mg.example.net" {
+	if sent, found, err := c.Find(t.Context(), m, "a7", time.Now(), nil); !found || err != nil || sent.VendorID != "found@mg.example.net" {
 		t.Errorf("%+v, %t, %v", sent, found, err)
 	}
 	m.ID = "m8"
-	if _, found, err := c.Find(t.Context(), m, "a7", time.Now()); found || err != nil {
+	if _, found, err := c.Find(t.Context(), m, "a7", time.Now(), nil); found || err != nil {
 		t.Errorf("%t, %v", found, err)
 	}
 }

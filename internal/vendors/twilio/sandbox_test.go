@@ -185,7 +185,7 @@ func TestNumbersThatAreRefused(t *testing.T) {
 	if f := failure(t, err); f.Code != "20003" || f.Class != lead.OurFault {
 		t.Errorf("wrong token: %+v", f)
 	}
-	_, _, err = wrong.Find(t.Context(), text(), "a1", time.Now())
+	_, _, err = wrong.Find(t.Context(), text(), "a1", time.Now(), nil)
 	if f := failure(t, err); f.Code != "20003" {
 		t.Errorf("find with a wrong token: %+v", f)
 	}
@@ -218,14 +218,14 @@ func TestALostAnswerIsFound(t *testing.T) {
 	for _, m := range []lead.Message{text(), template()} {
 		c := newClient(line.URL)
 		before := time.Now()
-		if _, found, err := c.Find(t.Context(), m, "a1", before); found || err != nil {
+		if _, found, err := c.Find(t.Context(), m, "a1", before, nil); found || err != nil {
 			t.Fatalf("%s: found before it was sent: %v", m.Channel, err)
 		}
 		_, err := c.Send(t.Context(), m, "a1")
 		if f := failure(t, err); f.Class != lead.Doubtful || f.Code != "cut" {
 			t.Fatalf("%s: %+v", m.Channel, f)
 		}
-		sent, found, err := c.Find(t.Context(), m, "a1", before)
+		sent, found, err := c.Find(t.Context(), m, "a1", before, nil)
 		until(t, reports, sent.VendorID, "delivered")
 		if err != nil || !found || sent.VendorID == "" || sent.At.Before(before.Add(-2*time.Second)) {
 			t.Fatalf("%s: %+v, %t, %v", m.Channel, sent, found, err)
@@ -237,11 +237,11 @@ func TestALostAnswerIsFound(t *testing.T) {
 		otherTemplate := m // filled alike
 		otherTemplate.Text = "Another template: 482 913"
 		for name, other := range map[string]lead.Message{"text": otherText, "number": otherNumber, "sender": otherSender, "template": otherTemplate} {
-			if _, found, err := c.Find(t.Context(), other, "a1", before); found || err != nil {
+			if _, found, err := c.Find(t.Context(), other, "a1", before, nil); found || err != nil {
 				t.Errorf("%s: another %s was found, %v", m.Channel, name, err)
 			}
 		}
-		if _, found, err := c.Find(t.Context(), m, "a1", time.Now().Add(2*time.Minute)); found || err != nil {
+		if _, found, err := c.Find(t.Context(), m, "a1", time.Now().Add(2*time.Minute), nil); found || err != nil {
 			t.Errorf("%s: an earlier message was found, %v", m.Channel, err)
 		}
 	}
@@ -252,7 +252,7 @@ func TestFindMeetsFaults(t *testing.T) {
 		"429": answer(429, ""), "500": answer(500, number), "redirect": answer(307, "", "Location", "/"), "broken": answer(200, "{"), "cut": cut,
 	} {
 		server := httptest.NewServer(h)
-		_, found, err := newClient(server.URL).Find(t.Context(), text(), "a1", time.Now())
+		_, found, err := newClient(server.URL).Find(t.Context(), text(), "a1", time.Now(), nil)
 		if found {
 			t.Errorf("%s: found", name)
 		}
@@ -262,7 +262,7 @@ func TestFindMeetsFaults(t *testing.T) {
 	odd := `{"messages":[{"sid":null,"body":"x"},{"sid":"SM1","body":"x","date_created":"yesterday"},{"sid":"SM2","body":null,"date_created":"Mon, 23 Nov 2026 08:00:00 +0000"}]}`
 	server := httptest.NewServer(answer(200, odd))
 	defer server.Close()
-	if _, found, err := newClient(server.URL).Find(t.Context(), text(), "a1", time.Time{}); found || err != nil {
+	if _, found, err := newClient(server.URL).Find(t.Context(), text(), "a1", time.Time{}, nil); found || err != nil {
 		t.Errorf("odd list: %t, %v", found, err)
 	}
 }
@@ -278,7 +278,7 @@ func TestFindIgnoresASendersName(t *testing.T) {
 	named := text()
 	named.From = "PLOMBIERS"
 	for _, m := range []lead.Message{text(), named, template()} {
-		if _, _, err := newClient(server.URL).Find(t.Context(), m, "a1", time.Now()); err != nil {
+		if _, _, err := newClient(server.URL).Find(t.Context(), m, "a1", time.Now(), nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -137,9 +138,10 @@ func (c *Client) callback(m lead.Message, attempt string) string {
 }
 
 // Find looks for a message whose create may not have been answered, among the
-// newest 1000 to its recipient created since a minute before since. Twilio's
-// list lags by minutes, so not finding it proves nothing.
-func (c *Client) Find(ctx context.Context, m lead.Message, _ string, since time.Time) (lead.Sent, bool, error) {
+// newest 1000 to its recipient created since a minute before since. Twilio's list
+// shows no attempt, so a message is told by its text, and the others with the same
+// text by their ids. The list lags by minutes, so not finding it proves nothing.
+func (c *Client) Find(ctx context.Context, m lead.Message, _ string, since time.Time, others []string) (lead.Sent, bool, error) {
 	_, x := c.line.Begin(ctx) // the library takes no context
 	defer x.End()
 	p := new(api.ListMessageParams).SetTo(address(m.Channel, m.To)).SetPageSize(listed)
@@ -156,7 +158,7 @@ func (c *Client) Find(ctx context.Context, m lead.Message, _ string, since time.
 		if err != nil || created.Before(since.Add(-clockSlack)) {
 			continue
 		}
-		if found.Sid != nil && says(deref(found.Body), m) {
+		if found.Sid != nil && !slices.Contains(others, *found.Sid) && says(deref(found.Body), m) {
 			return lead.Sent{VendorID: *found.Sid, At: created.UTC()}, true, nil
 		}
 	}

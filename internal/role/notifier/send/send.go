@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,7 +105,7 @@ func (s *Sender) attempt(ctx context.Context, d event.Delivery, m lead.Message, 
 		}
 		return event.Permanent(fmt.Errorf("not sent within %s, and too old now", stale))
 	}
-	if superseded, err := s.superseded(ctx, d, m); err != nil {
+	if superseded, _, err := s.superseded(ctx, d, m); err != nil {
 		return err
 	} else if superseded {
 		return s.drop(ctx, d, m, before, rev)
@@ -181,24 +182,27 @@ func (s *Sender) drop(ctx context.Context, d event.Delivery, m lead.Message, e e
 // does not want to be contacted, a newer message goes to the same address. The
 // first messages about a lead go out at once without a look. A newer message waits
 // for an older one that is on its way.
-func (s *Sender) superseded(ctx context.Context, d event.Delivery, m lead.Message) (bool, error) {
+//
+// Others are the vendor's ids of older messages that say the same to the same
+// address; an id is empty when nobody knows it.
+func (s *Sender) superseded(ctx context.Context, d event.Delivery, m lead.Message) (superseded bool, others []string, err error) {
 	first := d.Attempt == 1 && s.Now().Sub(d.Stored) < lease
 	if m.Recipient == lead.ToOwner || first && (m.Purpose == "offer" || m.Purpose == "confirmation") {
-		return false, nil
+		return false, nil, nil
 	}
 	events, err := event.OfKinds(ctx, s.Stream, d.Lead, subjects.Matched, subjects.Amended, subjects.Reassigned, subjects.MessageQueued)
 	if err != nil {
-		return false, err
+		return false, nil, err
 	}
 	r := story.Of(events)
 	now := r.Decided()
 	switch {
 	case now == nil:
-		return false, nil
+		return false, nil, nil
 	case now.Lead.Request.Refused() && r.Decision.Seq > d.Seq,
 		m.Recipient == lead.ToProvider && r.Lead.Offer != m.Offer,
 		m.Recipient == lead.ToCustomer && now.Lead.Phone.E164 != m.To:
-		return true, nil
+		return true, nil, nil
 	}
 	seen, newer := map[string]bool{}, false // an event may be stored again
 	for _, e := range events {
@@ -208,20 +212,27 @@ func (s *Sender) superseded(ctx context.Context, d event.Delivery, m lead.Messag
 		}
 		seen[q.Message.ID] = true
 		if newer {
-			return true, nil
+			return true, nil, nil
 		}
 		if newer = q.Message.ID == m.ID; newer {
 			continue
 		}
 		older, _, err := s.ledger.get(ctx, q.Message.ID)
 		if err != nil {
-			return false, err
+			return false, nil, err
 		}
 		if older.State == claimed || older.State == "" && s.Now().Sub(e.Stored) < lease {
-			return false, event.After(time.Second, errClaimed)
+			return false, nil, event.After(time.Second, errClaimed)
+		}
+		switch f := older.Failure; {
+		case q.Message.Text != m.Text || older.Attempt == "":
+		case older.Sent != nil:
+			others = append(others, older.Sent.VendorID)
+		case f != nil && (f.Class == lead.Doubtful || f.Class == lead.Superseded): // it may be there
+			others = append(others, "")
 		}
 	}
-	return false, nil
+	return false, others, nil
 }
 
 // failureOf reads a vendor's error. One that says nothing may mean anything.
@@ -296,12 +307,13 @@ func (s *Sender) resolve(ctx context.Context, d event.Delivery, m lead.Message, 
 		return event.After(wait, errDoubtful)
 	}
 	// A vendor's list may show a newer message that says the same.
-	if superseded, err := s.superseded(ctx, d, m); err != nil {
+	superseded, others, err := s.superseded(ctx, d, m)
+	if err != nil {
 		return err
 	} else if superseded {
 		return s.drop(ctx, d, m, e, rev)
 	}
-	taken, found, err := s.find(ctx, m, e)
+	taken, found, err := s.find(ctx, m, e, others)
 	switch {
 	case err != nil:
 		return err
@@ -330,8 +342,12 @@ func (s *Sender) resolve(ctx context.Context, d event.Delivery, m lead.Message, 
 	return event.After(e.Claimed.Add(searches[e.Searches]).Sub(s.Now()), errDoubtful)
 }
 
-// find asks the vendor for a message.
-func (s *Sender) find(ctx context.Context, m lead.Message, e entry) (taken lead.Sent, found bool, err error) {
+// find asks the vendor for a message that is none of the others. It finds none
+// while one of those cannot be told apart.
+func (s *Sender) find(ctx context.Context, m lead.Message, e entry, others []string) (taken lead.Sent, found bool, err error) {
+	if slices.Contains(others, "") {
+		return taken, false, nil
+	}
 	looked, err := s.away[m.Channel].look(s.Now())
 	if err != nil {
 		return taken, false, err
@@ -339,7 +355,7 @@ func (s *Sender) find(ctx context.Context, m lead.Message, e entry) (taken lead.
 	defer looked()
 	ctx, cancel := context.WithTimeout(ctx, findTime)
 	defer cancel()
-	if taken, found, err = s.Vendors[m.Channel].Find(ctx, m, e.Attempt, e.Since); err != nil {
+	if taken, found, err = s.Vendors[m.Channel].Find(ctx, m, e.Attempt, e.Since, others); err != nil {
 		err = fmt.Errorf("look for the message at the vendor: %w", err)
 	}
 	return taken, found, err

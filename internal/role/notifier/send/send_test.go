@@ -352,6 +352,59 @@ func TestTheFirstAttemptIsLookedForToo(t *testing.T) {
 	}
 }
 
+// A correction that is taken back says what was said before. The vendor's list
+// shows no attempts, so the earlier message is not taken for the later one.
+func TestAMessageIsNotTakenForAnotherThatSaysTheSame(t *testing.T) {
+	cut := func(accept bool) func(*world) { return failing(lead.Doubtful, 1, accept) }
+	for name, c := range map[string]struct {
+		earlier, later func(*world) // what becomes of the first attempt at each
+		dropped        bool         // the earlier one is doubtful when the later one is queued
+		took           int
+		sent           string
+	}{
+		"neither is lost":                {cut(true), cut(true), false, 2, "SM2"},
+		"the later never arrived":        {func(*world) {}, cut(false), false, 2, "SM2"},
+		"nobody knows about the earlier": {cut(true), cut(false), true, 2, "SM2"},
+		"none arrived":                   {cut(false), cut(false), true, 1, "SM1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			update := func(n int) event.Event {
+				q := queuedEvent(lead.ToProvider, lead.SMS, fmt.Sprintf("update-%d", n))
+				q.Seq, q.Stored = uint64(n)+1, w.now()
+				return q
+			}
+			match := event.Event{ID: "matched", Seq: 1, Lead: update(1).Lead, Body: &event.Decided{Lead: exampleLead(), Offer: "offer1"}}
+			match.Lead.Event = subjects.Matched
+			w.events = []event.Event{match, update(1)}
+			c.earlier(w)
+			if c.dropped {
+				n := w.sender(t)
+				if err := w.handle(n, event.Delivery{Event: update(1), Attempt: 1}); err == nil {
+					t.Fatal("the request was not cut")
+				}
+				_ = n.Journal.Close()
+				w.events = append(w.events, update(2))
+			}
+			if _, err := w.deliver(t, update(1)); err != nil {
+				t.Fatal(err)
+			}
+			w.send = nil
+			c.later(w)
+			if !c.dropped {
+				w.events = append(w.events, update(2))
+			}
+			if _, err := w.deliver(t, update(2)); err != nil {
+				t.Fatal(err)
+			}
+			last := w.events[len(w.events)-1].Body.(*event.Attempted)
+			if len(w.took) != c.took || last.Message != update(2).Body.(*event.Queued).Message.ID || last.Sent == nil || last.Sent.VendorID != c.sent {
+				t.Errorf("the vendor took %d; %+v", len(w.took), last.Sent)
+			}
+		})
+	}
+}
+
 // The ledger's answers get lost: the claim is recognised as one's own.
 func TestALostAnswerOfTheLedgerDoesNotStrandTheMessage(t *testing.T) {
 	w := newWorld()

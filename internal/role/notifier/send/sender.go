@@ -42,9 +42,10 @@ import (
 type Vendor interface {
 	// Send makes one attempt; the attempt id comes back in the receipts.
 	Send(ctx context.Context, m lead.Message, attempt string) (lead.Sent, error)
-	// Find looks for the message among those sent since a time. That it is
-	// not found does not prove that it was not sent: vendors' lists lag.
-	Find(ctx context.Context, m lead.Message, attempt string, since time.Time) (lead.Sent, bool, error)
+	// Find looks for the message among those sent since a time, except others
+	// that the vendor knows by their ids. That it is not found does not prove
+	// that it was not sent: vendors' lists lag.
+	Find(ctx context.Context, m lead.Message, attempt string, since time.Time, others []string) (lead.Sent, bool, error)
 }
 
 // Raise calls the owner where that is due; the same occurrence counts once.

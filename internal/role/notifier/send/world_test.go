@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -194,7 +195,7 @@ func (w *world) take(m lead.Message) lead.Sent {
 	return lead.Sent{VendorID: fmt.Sprintf("SM%d", len(w.took)), At: w.clock}
 }
 
-func (w *world) Find(_ context.Context, m lead.Message, _ string, since time.Time) (s lead.Sent, found bool, err error) {
+func (w *world) Find(_ context.Context, m lead.Message, _ string, since time.Time, others []string) (s lead.Sent, found bool, err error) {
 	w.mu.Lock()
 	w.since = since
 	w.mu.Unlock()
@@ -206,8 +207,9 @@ func (w *world) Find(_ context.Context, m lead.Message, _ string, since time.Tim
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		for i, t := range w.took {
-			if t.ID == m.ID {
-				s, found = lead.Sent{VendorID: fmt.Sprintf("SM%d", i+1), At: w.clock}, true
+			id := fmt.Sprintf("SM%d", i+1)
+			if t.Text == m.Text && t.To == m.To && t.Channel == m.Channel && !slices.Contains(others, id) {
+				s, found = lead.Sent{VendorID: id, At: w.clock}, true
 			}
 		}
 	})
