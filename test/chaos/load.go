@@ -28,7 +28,10 @@ type webhook struct {
 	then   []webhook // once this one was answered 200
 	amends bool      // comes after another call of the same conversation
 	says   string    // the address; empty: as before
-	review bool      // nobody can be texted or called back: a person has to look
+	// instead is the lead's id when the stream took the call before the one that
+	// was placed first, under the same conversation id.
+	instead string
+	review  bool // nobody can be texted or called back: a person has to look
 }
 
 // plan draws the load: webhooks at their times, some of them twice, some late
@@ -78,6 +81,7 @@ func plan(c *site.Catalog, sites []*site.Site, seed uint64, rate float64, total 
 			}
 		case kind < 38: // the platform gives another caller the same id
 			other := again
+			other.instead = lead.SecondID(w.lead, fmt.Sprintf("call %s", fields["call_sid"]))
 			fields["caller_id"], fields["call_sid"] = scenario.Mobile(c.MarketOf(s).Country, n+5000), fmt.Sprintf("CA%032d", 1_000_000_000+n)
 			other.body, other.lead = encode(fields), lead.SecondID(w.lead, "call "+fields["call_sid"].(string))
 			other.at = time.Second
@@ -114,6 +118,7 @@ func encode(v any) []byte {
 // heard is what the load knows of a lead.
 type heard struct {
 	market   string
+	instead  string // see webhook
 	review   bool
 	says     string // the address that stands, as far as it is known
 	accepted time.Time
@@ -158,7 +163,7 @@ func (c *client) run(ctx context.Context, begun time.Time, hooks []webhook) {
 func (c *client) place(ctx context.Context, h webhook, n int) {
 	c.mu.Lock()
 	if c.leads[h.lead] == nil {
-		c.leads[h.lead] = &heard{market: h.market, review: h.review}
+		c.leads[h.lead] = &heard{market: h.market, instead: h.instead, review: h.review}
 	}
 	if h.says != "" {
 		c.leads[h.lead].says = "?" // until it is answered

@@ -108,6 +108,12 @@ func judge(ctx context.Context, w *world, c *client, calm time.Duration) (*verdi
 	if err := get(w.sandbox+"/api/messages?brief", &vendors); err != nil {
 		return nil, err
 	}
+	for id, l := range c.leads {
+		if rows[id].ID == "" && rows[l.instead].ID != "" {
+			delete(c.leads, id)
+			c.leads[l.instead] = l
+		}
+	}
 	v := &verdict{leads: map[string]int{}, guilty: map[string]bool{}}
 	for _, t := range vendors {
 		m := messages[t.IDs["message"]]
