@@ -87,7 +87,8 @@ func Key(site, cause, about string) string {
 	return lead.NewID(site, "cause\x00"+cause+"\x00"+about)
 }
 
-// quiet ends an alarm that nobody answered and that occurred no more.
+// quiet ends an alarm that nobody answered: after the last occurrence, and after
+// the last notification of one that goes on.
 const quiet = 24 * time.Hour
 
 // again is how long after which call the owner is called anew while nobody
@@ -112,7 +113,7 @@ func (s State) Add(k Occurrence) State {
 	if slices.Contains(s.Occurrences, k.ID) {
 		return s
 	}
-	if s.ID == "" || !s.Answered.IsZero() || k.At.Sub(s.Last) > quiet {
+	if s.ID == "" || !s.Answered.IsZero() || k.At.Sub(s.Last) > quiet || s.Over() && k.At.Sub(s.NotifiedAt) > quiet {
 		s = State{Occurrences: s.Occurrences, Alarm: Alarm{ID: NewID(k), Site: k.Site, Cause: k.Cause, About: k.About, Since: k.At, Last: k.At}}
 	}
 	s.Times++

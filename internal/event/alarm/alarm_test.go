@@ -56,6 +56,25 @@ func TestRepeatsUntilAcknowledged(t *testing.T) {
 	}
 }
 
+// What goes on for weeks is not silent after the last repeat.
+func TestACauseThatGoesOnIsNotifiedAgain(t *testing.T) {
+	s, notified, last := State{}, 0, noon
+	for h := range 14 * 24 {
+		now := noon.Add(time.Duration(h) * time.Hour)
+		s = s.Add(occurrence(fmt.Sprint("lead-", h), now))
+		if s.Due(now) {
+			s = s.Notify(now)
+			notified, last = notified+1, now
+		}
+		if now.Sub(last) > 2*quiet {
+			t.Fatalf("nobody was notified since %s", last)
+		}
+	}
+	if notified > 14*5 {
+		t.Errorf("%d notifications in 14 days", notified)
+	}
+}
+
 func TestAnAlarmThatOccursNoMoreIsOver(t *testing.T) {
 	s := State{}.Add(occurrence("a", noon))
 	again := s.Add(occurrence("b", noon.Add(25*time.Hour)))
