@@ -53,7 +53,9 @@ func (p *progress) take(e event.Event) string {
 	case *event.Ended:
 		return fmt.Sprintf("%-10s after %d s, %d turns", "call over", b.Call.Seconds, len(b.Call.Turns))
 	case *event.Scanned:
-		p.scanned = b
+		if p.scanned == nil || b.Call.Weight() > p.scanned.Call.Weight() {
+			p.scanned = b
+		}
 		return "scanned    " + scan(*b)
 	case *event.Answered:
 		return fmt.Sprintf("%-10s the owner: %s", "answered", b.Answer)
@@ -93,7 +95,7 @@ func (p *progress) queued() bool {
 // leadless reports whether the call ended without a lead, or with one that
 // waits for the owner.
 func (p *progress) leadless() bool {
-	return p.scanned != nil && (p.scanned.Lead == nil || p.scanned.Status == "asked")
+	return p.scanned != nil && (p.scanned.Lead == nil || p.scanned.Status == event.Asked)
 }
 
 // missing says what has not happened yet; empty for nothing.

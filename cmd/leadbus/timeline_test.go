@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"leadbus/internal/call"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/subjects"
@@ -45,6 +46,7 @@ func TestALeadIsDoneWhenEverythingIsTold(t *testing.T) {
 	}
 	scanned := event.Event{Body: &event.Scanned{Lead: &lead.Lead{}}}
 	none := event.Event{Body: &event.Scanned{}}
+	full := event.Event{Body: &event.Scanned{Lead: &lead.Lead{}, Call: call.Call{Turns: []call.Turn{{Text: "Une fuite."}}}}}
 	matched := event.Event{Lead: subjects.Lead{Event: subjects.Matched}, Body: &event.Decided{}}
 	mail, offers := queued(1, "call"), queued(3, "offer", "offer", "confirmation")
 	copied := queued(2, "copy", "confirmation")
@@ -65,6 +67,7 @@ func TestALeadIsDoneWhenEverythingIsTold(t *testing.T) {
 		"the owner has not heard yet":     {[][]event.Event{{scanned, matched}, mail, copied[:4]}, false},
 		"the owner has heard":             {[][]event.Event{{scanned, matched}, mail, copied}, true},
 		"a call without a lead":           {[][]event.Event{{none}, mail}, true},
+		"a thinner report, scanned later": {[][]event.Event{{full, none, matched}, mail}, false},
 	} {
 		p := &progress{start: time.Now()}
 		p.reported = true

@@ -583,7 +583,7 @@ func TestLeadsAndMessagesThatStopped(t *testing.T) {
 	}
 	// A fuller report shows that it was no request.
 	r.tell(subjects.CallScanned, "fuller", "1", time.Now(), &event.Scanned{Scan: call.Scan{Eligible: true}})
-	r.tell(subjects.CallScanned, "fuller", "2", time.Now(), &event.Scanned{Scan: call.Scan{Why: "spam"}})
+	r.tell(subjects.CallScanned, "fuller", "2", time.Now(), &event.Scanned{Call: call.Call{Turns: []call.Turn{{Text: "Wir sparen Ihnen Geld."}}}, Scan: call.Scan{Why: "spam"}})
 	r.tell(subjects.Received, "came", "1", time.Now(), &event.Received{})
 	r.tell(subjects.ReviewRequested, "came", "1", time.Now(), &event.Decided{})
 

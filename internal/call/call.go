@@ -141,6 +141,9 @@ type Finding struct {
 	Detail   string `json:"detail,omitempty" db:"detail"`
 }
 
+// Test is why a call of our own needs no lead.
+const Test = "test"
+
 // Scan is what the scanner made of a call.
 type Scan struct {
 	// Eligible calls ought to have become a lead; Why says why one is not.

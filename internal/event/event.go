@@ -41,6 +41,12 @@ type Event struct {
 	Wire []byte
 }
 
+// What became of a lead that was rebuilt from its call, besides a lead.Status.
+const (
+	Recovered = "recovered" // it was sent on
+	Asked     = "asked"     // it waits for the owner
+)
+
 // Payloads, one for each kind.
 type (
 	// Received is the agent's tool call (subjects.Received).
@@ -96,8 +102,7 @@ type (
 		// Lead is the call's lead as it stood then; nil when there was none. Of
 		// a lead that waits for the owner's answer it is what could be rebuilt.
 		Lead *lead.Lead `json:"lead,omitempty"`
-		// Status is the lead's: a lead.Status, or "recovered" when it was
-		// rebuilt and sent on, "asked" when it waits for the owner.
+		// Status is the lead's: a lead.Status, Recovered or Asked.
 		Status   string `json:"status,omitempty"`
 		Provider string `json:"provider,omitempty"` // the matched one's name
 		// Before counts the scans of reports that told less of the call.

@@ -39,12 +39,6 @@ import (
 // confirmed is the flag of a rebuilt lead that the owner confirmed.
 const confirmed = "confirmed"
 
-// Statuses of a rebuilt lead.
-const (
-	recovered = "recovered" // it was sent on
-	asked     = "asked"     // it waits for the owner
-)
-
 // Watch calls the owner.
 type Watch interface {
 	// Raise calls the owner where that is due; the same occurrence counts once.
@@ -128,7 +122,7 @@ func (s *Scanner) ended(ctx context.Context, d event.Delivery, c call.Call) erro
 	if err != nil {
 		return err
 	}
-	if d.Attempt > 1 && scanned.Status != asked { // an earlier attempt may have asked, or stopped half-way
+	if d.Attempt > 1 && scanned.Status != event.Asked { // an earlier attempt may have asked, or stopped half-way
 		if err := s.Watch.Settle(ctx, st.Domain, d.Lead.Lead, d.At); err != nil {
 			return err
 		}
@@ -197,12 +191,12 @@ func (s *Scanner) scan(ctx context.Context, d event.Delivery, st *site.Site) (*e
 	case out.Scan.Dispatched:
 		outcome = "dispatched"
 	case len(r.Calls) > 0: // rescued before
-		out.Lead, out.Scan.Recovered, out.Status, outcome = r.Understood(), true, recovered, recovered
+		out.Lead, out.Scan.Recovered, out.Status, outcome = r.Understood(), true, event.Recovered, event.Recovered
 	case lost(out.Scan):
 		out.Lead, out.Scan.Recovered = &l, true
-		out.Status, outcome = asked, asked
+		out.Status, outcome = event.Asked, event.Asked
 		if resolved(l) && out.Scan.Why == "" {
-			out.Status, outcome = recovered, recovered
+			out.Status, outcome = event.Recovered, event.Recovered
 			e, err := received(d.Lead, l, report.At)
 			if err == nil {
 				err = s.Stream.PublishFirst(ctx, e)
@@ -217,7 +211,7 @@ func (s *Scanner) scan(ctx context.Context, d event.Delivery, st *site.Site) (*e
 	if before != nil {
 		out.Before, publish = before.Before+1, s.Stream.Publish
 	}
-	if out.Status == asked { // before anybody can answer
+	if out.Status == event.Asked { // before anybody can answer
 		err = s.Watch.Raise(ctx, alarm.Occurrence{
 			Site: st.Domain, Cause: alarm.NotRescued, ID: d.Lead.Lead, At: c.StartedAt, Leads: []string{d.Lead.Lead},
 		})
@@ -225,7 +219,7 @@ func (s *Scanner) scan(ctx context.Context, d event.Delivery, st *site.Site) (*e
 	if err == nil {
 		err = publish(ctx, scanned)
 	}
-	if err == nil && before != nil && before.Status == asked && out.Status != asked {
+	if err == nil && before != nil && before.Status == event.Asked && out.Status != event.Asked {
 		err = s.Watch.Settle(ctx, st.Domain, d.Lead.Lead, d.At)
 	}
 	if err != nil {

@@ -193,7 +193,7 @@ func TestGoodbyeBeforeTheTool(t *testing.T) {
 	id := r.end(c)
 
 	s := r.scanned(id)
-	if !s.Scan.Eligible || s.Scan.Dispatched || !s.Scan.Recovered || s.Status != recovered {
+	if !s.Scan.Eligible || s.Scan.Dispatched || !s.Scan.Recovered || s.Status != event.Recovered {
 		t.Errorf("scan %+v, status %s", s.Scan, s.Status)
 	}
 	f, found := s.Scan.Finding(call.CloseBeforeDispatch)
@@ -245,7 +245,7 @@ func TestTheOwnerIsAsked(t *testing.T) {
 	}
 	first, second := r.end(r.call(scenario.Promise, 1, lost)), r.end(r.call(scenario.Promise, 2, lost))
 	for _, id := range []string{first, second} {
-		if s := r.scanned(id); s.Status != asked || s.Lead == nil || s.Lead.Place.ID != "" {
+		if s := r.scanned(id); s.Status != event.Asked || s.Lead == nil || s.Lead.Place.ID != "" {
 			t.Fatalf("status %s, lead %+v", s.Status, s.Lead)
 		}
 	}
@@ -374,7 +374,7 @@ func TestAFullerReportIsScannedAgain(t *testing.T) {
 	}
 	r.report(full)
 	second := r.await(subjects.CallScanned, id, 2)[1].Body.(*event.Scanned)
-	if !second.Scan.Recovered || second.Status != recovered || second.Before != 1 || len(second.Call.Turns) != len(full.Turns) {
+	if !second.Scan.Recovered || second.Status != event.Recovered || second.Before != 1 || len(second.Call.Turns) != len(full.Turns) {
 		t.Errorf("the full report: %+v, status %s, %d before", second.Scan, second.Status, second.Before)
 	}
 	fuller := full
@@ -382,7 +382,7 @@ func TestAFullerReportIsScannedAgain(t *testing.T) {
 	r.report(full)
 	r.report(fuller)
 	third := r.await(subjects.CallScanned, id, 3)[2].Body.(*event.Scanned)
-	if third.Status != recovered || third.Before != 2 {
+	if third.Status != event.Recovered || third.Before != 2 {
 		t.Errorf("the fullest report: status %s, %d before", third.Status, third.Before)
 	}
 	r.report(thin(full))
@@ -440,7 +440,7 @@ func TestAFullerReportAnswersForTheOwner(t *testing.T) {
 			}
 		}
 		full, ids = append(full, c), append(ids, r.report(short))
-		if s := r.scanned(ids[n]); s.Status != asked {
+		if s := r.scanned(ids[n]); s.Status != event.Asked {
 			t.Fatalf("status %q", s.Status)
 		}
 	}
@@ -449,7 +449,7 @@ func TestAFullerReportAnswersForTheOwner(t *testing.T) {
 	for _, c := range full {
 		r.report(c)
 	}
-	if s := r.await(subjects.CallScanned, ids[0], 2)[1].Body.(*event.Scanned); s.Status != recovered {
+	if s := r.await(subjects.CallScanned, ids[0], 2)[1].Body.(*event.Scanned); s.Status != event.Recovered {
 		t.Errorf("status %q", s.Status)
 	}
 	r.settled()
@@ -485,7 +485,7 @@ func TestTheOwnerIsAskedThoughAllIsKnown(t *testing.T) {
 			c.change(k)
 		}))
 		s := r.scanned(id)
-		if !s.Scan.Eligible || s.Status != asked || s.Lead == nil || s.Lead.Phone.E164 == "" || !slices.Contains(s.Lead.Flags, c.flag) {
+		if !s.Scan.Eligible || s.Status != event.Asked || s.Lead == nil || s.Lead.Phone.E164 == "" || !slices.Contains(s.Lead.Flags, c.flag) {
 			t.Errorf("%s: %+v, status %q, lead %+v", c.flag, s.Scan, s.Status, s.Lead)
 		}
 		r.settled()

@@ -40,7 +40,7 @@ func driftKey(agent string) string { return "drift-" + lead.NewID(agent, "") }
 // Observe counts a call for its agent and says what is alarming about it.
 func (w *Watch) Observe(ctx context.Context, st *site.Site, scanned *event.Scanned, id string) ([]alarm.Occurrence, error) {
 	c, scan := scanned.Call, scanned.Scan
-	if scan.Why == "test" || c.Direction == "outbound" {
+	if scan.Why == call.Test || c.Direction == "outbound" {
 		return nil, nil
 	}
 	var after agentState

@@ -15,9 +15,6 @@ import (
 	"leadbus/internal/site"
 )
 
-// test is why a scan holds a call of our own for none that needs a lead.
-const test = "test"
-
 // Fields of the agent's data collection that the mail shows in a place of their
 // own.
 const (
@@ -37,12 +34,11 @@ const (
 const (
 	noRequest     = "none"
 	missedRequest = "missed"
-	askedOwner    = "asked"
 )
 
 // scanned writes the mail on a finished call.
 func (c *Composer) scanned(e event.Event, s event.Scanned) ([]lead.Message, error) {
-	if e.Lead.Site == site.Unknown || s.Scan.Why == test || s.Lead != nil && s.Lead.Test() {
+	if e.Lead.Site == site.Unknown || s.Scan.Why == call.Test || s.Lead != nil && s.Lead.Test() {
 		return nil, nil
 	}
 	decided := event.Decided{}
@@ -109,7 +105,7 @@ func (w *writer) aboutCall(e event.Event, s event.Scanned) {
 	)}, t.of("not_reported"))
 
 	switch state {
-	case askedOwner, missedRequest, string(lead.Unserved), string(lead.NeedsReview):
+	case event.Asked, missedRequest, string(lead.Unserved), string(lead.NeedsReview):
 		content.Call = w.call(t)
 		if content.Call == nil && strings.HasPrefix(c.CallerID, "+") {
 			number := line(c.CallerID, maxName)
@@ -117,7 +113,7 @@ func (w *writer) aboutCall(e event.Event, s event.Scanned) {
 		}
 	}
 	copied := content // only the owner answers
-	if state == askedOwner {
+	if state == event.Asked {
 		if url := w.link(link.Recover, e.Lead.Lead, e.At); url != "" {
 			content.Links = []button{{Label: t.say("confirm_button", v), URL: url}, {Label: t.say("drop_button", v), URL: url + "?answer=" + event.Drop, Quiet: true}}
 		}

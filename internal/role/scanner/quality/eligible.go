@@ -17,7 +17,7 @@ func Eligible(c call.Call, ctx Context) (bool, string) { return newView(c, ctx).
 func (v view) judge() (bool, string) {
 	switch {
 	case v.ctx.Test:
-		return false, "test"
+		return false, call.Test
 	case v.Direction == "outbound":
 		return false, "outbound"
 	case v.callerTurns(0) < 2:

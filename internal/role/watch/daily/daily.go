@@ -32,11 +32,8 @@ const Before = 12 * time.Hour
 // of a day belong to the next one.
 const arrival = 5 * time.Minute
 
-// Why a scan holds a call for none that needs a lead.
-const (
-	test = "test"
-	spam = "spam"
-)
+// spam is why a scan holds a call for none that needs a lead.
+const spam = "spam"
 
 // Day is the count of one day. It keeps ids and figures.
 type Day struct {
@@ -120,7 +117,9 @@ func (d *Day) life(of subjects.Lead) *life {
 	return d.leads[of.Lead]
 }
 
-func (l *life) test() bool { return l.Flagged(lead.FlagTest) || l.scan != nil && l.scan.Why == test }
+func (l *life) test() bool {
+	return l.Flagged(lead.FlagTest) || l.scan != nil && l.scan.Why == call.Test
+}
 
 // Of is the day of the owner of some sites, in their order. It is there when
 // nothing happened, too.

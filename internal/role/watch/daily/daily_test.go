@@ -165,19 +165,19 @@ func TestADay(t *testing.T) {
 		},
 		"tests are canaries and nothing else": {
 			events: []event.Event{
-				received(noon, "a", test), decided(noon, "a", subjects.Unserved), queued(noon, "a", "m1", lead.ToProvider, lead.SMS),
+				received(noon, "a", lead.FlagTest), decided(noon, "a", subjects.Unserved), queued(noon, "a", "m1", lead.ToProvider, lead.SMS),
 				accepted(noon, "a", "m1"), receipt(noon, "a", "m1", lead.MessageDelivered),
-				received(noon, "b", test), queued(noon, "b", "m2", lead.ToProvider, lead.SMS), receipt(noon, "b", "m2", lead.MessageFailed),
-				ended(noon, "c", 3), scanned(noon, "c", "v1", call.Scan{Why: "test", Findings: []call.Finding{{Detector: "short"}}}),
+				received(noon, "b", lead.FlagTest), queued(noon, "b", "m2", lead.ToProvider, lead.SMS), receipt(noon, "b", "m2", lead.MessageFailed),
+				ended(noon, "c", 3), scanned(noon, "c", "v1", call.Scan{Why: call.Test, Findings: []call.Finding{{Detector: "short"}}}),
 			},
 			canaries: digest.Share{Of: 2, Count: 1},
 		},
 		"a canary has its time to arrive": {
 			events: []event.Event{
-				received(yesterday, "a", test), queued(yesterday, "a", "m1", lead.ToProvider, lead.SMS), receipt(yesterday, "a", "m1", lead.MessageDelivered),
-				received(to.Add(-time.Minute), "b", test),
-				received(from.Add(-time.Hour), "c", test),
-				received(to.Add(-6*time.Minute), "d", test), queued(to.Add(-6*time.Minute), "d", "m4", lead.ToProvider, lead.SMS), receipt(to.Add(time.Second), "d", "m4", lead.MessageDelivered),
+				received(yesterday, "a", lead.FlagTest), queued(yesterday, "a", "m1", lead.ToProvider, lead.SMS), receipt(yesterday, "a", "m1", lead.MessageDelivered),
+				received(to.Add(-time.Minute), "b", lead.FlagTest),
+				received(from.Add(-time.Hour), "c", lead.FlagTest),
+				received(to.Add(-6*time.Minute), "d", lead.FlagTest), queued(to.Add(-6*time.Minute), "d", "m4", lead.ToProvider, lead.SMS), receipt(to.Add(time.Second), "d", "m4", lead.MessageDelivered),
 			},
 			canaries: digest.Share{Of: 2, Count: 2},
 		},

@@ -171,9 +171,10 @@ type conversation struct {
 // an event was stored: it may have waited in an edge's spool.
 type record struct {
 	story.Record
-	site  string
-	ended bool
-	lost  time.Time // when a scan saw that it ought to be a lead and is none
+	site    string
+	ended   bool
+	scanned *int      // how much the report tells that the scan was of
+	lost    time.Time // when a scan saw that it ought to be a lead and is none
 }
 
 func (p *pass) of(l subjects.Lead) *record {
@@ -193,7 +194,10 @@ func (p *pass) take(e event.Event) {
 		p.ended(r, b.Call)
 		return
 	case *event.Scanned:
-		r.lost = time.Time{} // an earlier scan may have known less of the call
+		if r.scanned != nil && b.Call.Weight() <= *r.scanned {
+			return
+		}
+		r.scanned, r.lost = new(b.Call.Weight()), time.Time{}
 		if b.Scan.Eligible && !b.Scan.Dispatched && !b.Scan.Recovered {
 			r.lost = e.Stored
 		}
