@@ -6,8 +6,9 @@ import (
 	"os"
 
 	"leadbus/internal/app"
+	"leadbus/internal/subjects"
 )
 
 func main() {
-	os.Exit(app.Alone("edge", "Take webhooks of every market and publish them as lead events.", app.Edge))
+	os.Exit(app.Alone(subjects.EdgeRole, app.Edge))
 }

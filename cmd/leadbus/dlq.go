@@ -21,8 +21,8 @@ import (
 
 type dlqCmd struct {
 	List  dlqListCmd  `cmd:"" help:"List dead letters: events that roles gave up, with the reason."`
-	Show  dlqShowCmd  `cmd:"" help:"Print one dead letter with its event."`
-	Retry dlqRetryCmd `cmd:"" help:"Put the event back into the stream, for every role; those that had handled it do nothing again."`
+	Show  dlqShowCmd  `cmd:"" help:"Print dead letters with their events."`
+	Retry dlqRetryCmd `cmd:"" help:"Put the events back into the stream, for every role; those that had handled them do nothing again."`
 	Drop  dlqDropCmd  `cmd:"" help:"Forget dead letters; their events stay in the stream."`
 }
 

@@ -5,8 +5,9 @@ import (
 	"os"
 
 	"leadbus/internal/app"
+	"leadbus/internal/subjects"
 )
 
 func main() {
-	os.Exit(app.Alone("matcher", "Decide who gets one market's leads.", app.Matcher))
+	os.Exit(app.Alone(subjects.RoleNamed(subjects.Matcher), app.Matcher))
 }

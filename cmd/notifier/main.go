@@ -6,8 +6,9 @@ import (
 	"os"
 
 	"leadbus/internal/app"
+	"leadbus/internal/subjects"
 )
 
 func main() {
-	os.Exit(app.Alone("notifier", "Tell provider, customer and owner about one market's leads.", app.Notifier))
+	os.Exit(app.Alone(subjects.RoleNamed(subjects.Notifier), app.Notifier))
 }

@@ -6,8 +6,9 @@ import (
 	"os"
 
 	"leadbus/internal/app"
+	"leadbus/internal/subjects"
 )
 
 func main() {
-	os.Exit(app.Alone("recorder", "Write one market's events to Postgres.", app.Recorder))
+	os.Exit(app.Alone(subjects.RoleNamed(subjects.Recorder), app.Recorder))
 }

@@ -5,8 +5,9 @@ import (
 	"os"
 
 	"leadbus/internal/app"
+	"leadbus/internal/subjects"
 )
 
 func main() {
-	os.Exit(app.Alone("scanner", "Look at one market's finished calls, and save the leads nobody passed on.", app.Scanner))
+	os.Exit(app.Alone(subjects.RoleNamed(subjects.Scanner), app.Scanner))
 }

@@ -15,7 +15,7 @@ type RoleSettings struct {
 	HostSettings
 	Market      string `help:"Market this process works for." env:"LEADBUS_MARKET" required:"" placeholder:"ID"`
 	PrivateAddr string `help:"Health, metrics and profiles; port 0 picks a free one." env:"LEADBUS_PRIVATE_ADDR" default:"127.0.0.1:0" placeholder:"HOST:PORT"`
-	Replay      bool   `help:"Work off the durable ROLE-replay, which 'nats consumer copy' makes, and end when it is empty (docs/replay.md)."`
+	Replay      bool   `help:"Work off the durable ROLE-replay, which 'nats consumer add' makes, and end when it is empty (docs/replay.md)."`
 }
 
 // EdgeSettings are the flags of an edge that runs on its own; it serves every
