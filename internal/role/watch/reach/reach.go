@@ -107,7 +107,7 @@ func (r *Reach) label(ctx context.Context, e event.Event, message string) (lead.
 
 // fresh is the age at which a delivery is news about a healthy channel: not
 // every one is written down.
-const fresh = time.Hour
+const fresh = time.Minute
 
 // change brings what is known of a channel up to date.
 func (r *Reach) change(ctx context.Context, of lead.Label, f func(Health) Health) error {
