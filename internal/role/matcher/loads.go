@@ -89,15 +89,16 @@ func (l *loads) reserve(ctx context.Context, id string, revision uint64, at time
 // release takes an offer reserved at a time back.
 func (l *loads) release(ctx context.Context, id string, at time.Time) error {
 	defer l.turns.lock(id)()
-	for {
-		load, revision, err := l.read(ctx, id)
-		if err != nil || revision == 0 {
-			return err
+	err := event.Change(ctx, l.bucket, id, func(load roster.Load) (roster.Load, error) {
+		if load.LastOfferAt.IsZero() {
+			return load, event.ErrUnchanged
 		}
-		if err = l.write(ctx, id, load.Release(at, l.loc), revision); !errors.Is(err, event.ErrConflict) {
-			return err
-		}
+		return load.Release(at, l.loc), nil
+	})
+	if err == nil {
+		_, _, err = l.read(ctx, id)
 	}
+	return err
 }
 
 func (l *loads) read(ctx context.Context, id string) (load roster.Load, revision uint64, err error) {
