@@ -49,7 +49,7 @@ func (m *Matcher) Handle(ctx context.Context, d event.Delivery) error {
 }
 
 // decide brings the lead up to date. overtaken says that another replica or an
-// operator matched it meanwhile, with what may have been fewer calls.
+// operator matched it meanwhile, or that there are more calls.
 func (m *Matcher) decide(ctx context.Context, s *site.Site, d event.Delivery) (overtaken bool, err error) {
 	filter := subjects.Lead{Market: d.Lead.Market, Site: d.Lead.Site, Lead: d.Lead.Lead}
 	events, err := m.Stream.Events(ctx, filter)
@@ -75,18 +75,11 @@ func (m *Matcher) decide(ctx context.Context, s *site.Site, d event.Delivery) (o
 	switch missing := unusable(l); {
 	case r.Match() != nil:
 		before := r.Match().Body.(*event.Decided)
-		if err := m.publish(ctx, d, r, subjects.Amended, event.Decided{
+		return m.publish(ctx, d, r, subjects.Amended, event.Decided{
 			Lead: l, Offer: before.Offer, Provider: before.Provider, Trace: before.Trace,
-		}); err != nil {
-			return false, err
-		}
-		// An operator may have given the lead to another provider meanwhile, who
-		// has to hear of it as well.
-		events, err := m.Stream.Events(ctx, filter)
-		now := story.Of(events)
-		return err == nil && now.Match() != nil && now.Match().Body.(*event.Decided).Offer != before.Offer, err
+		})
 	case missing != "":
-		return false, m.publish(ctx, d, r, subjects.ReviewRequested, event.Decided{Lead: l, Reason: missing})
+		return m.publish(ctx, d, r, subjects.ReviewRequested, event.Decided{Lead: l, Reason: missing})
 	default:
 		return m.match(ctx, d, r, l)
 	}
@@ -132,7 +125,7 @@ func (m *Matcher) match(ctx context.Context, d event.Delivery, r story.Record, l
 		if !m.atRest() {
 			return false, event.After(restTime, errRosterMoves)
 		}
-		return false, m.publish(ctx, d, r, subjects.Unserved, event.Decided{Lead: l, Reason: m.unserved(at, trace), Trace: trace})
+		return m.publish(ctx, d, r, subjects.Unserved, event.Decided{Lead: l, Reason: m.unserved(at, trace), Trace: trace})
 	}
 	e, err := decided(d, subjects.Matched, at, p.ID, event.Decided{
 		Lead: l, Offer: lead.OfferID(l.ID, p.ID), Provider: p, Trace: trace,
@@ -237,21 +230,30 @@ func (m *Matcher) unserved(at time.Time, trace roster.Trace) string {
 	}
 }
 
-// publish makes a decision that may stand beside earlier ones.
-func (m *Matcher) publish(ctx context.Context, d event.Delivery, r story.Record, kind string, body event.Decided) error {
+// publish makes a decision that may stand beside earlier ones. Meanwhile another
+// replica may have seen one call more, which takes back what this decision says,
+// and have found nothing new in it; and an operator may have given the lead to
+// another provider, who has to hear of it as well.
+func (m *Matcher) publish(ctx context.Context, d event.Delivery, r story.Record, kind string, body event.Decided) (overtaken bool, err error) {
 	after := ""
 	if r.Decision != nil {
 		after = r.Decision.ID
 	}
 	e, err := decided(d, kind, m.Now().UTC(), after, body)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := m.Stream.Publish(ctx, e); err != nil {
-		return err
+		return false, err
 	}
 	m.note(e)
-	return nil
+	e.Lead.Event = ""
+	events, err := m.Stream.Events(ctx, e.Lead)
+	if err == nil && !slices.ContainsFunc(events, func(there event.Event) bool { return there.ID == e.ID }) { // a replica of the stream that lags behind
+		err = errUnreadable
+	}
+	now := story.Of(events)
+	return len(now.Calls) > len(r.Calls) || now.Lead.Offer != r.Lead.Offer, err
 }
 
 // decided is the event of a decision. Its id tells what people are told and

@@ -15,6 +15,7 @@ import (
 	"leadbus/internal/lead"
 	"leadbus/internal/local/await"
 	"leadbus/internal/roster"
+	"leadbus/internal/story"
 	"leadbus/internal/subjects"
 )
 
@@ -78,6 +79,45 @@ func (x *mortal) Create(ctx context.Context, key string, v []byte) (rev uint64, 
 func (x *mortal) Update(ctx context.Context, key string, v []byte, r uint64) (rev uint64, err error) {
 	err = x.step("reserving", func() error { rev, err = x.Load.Update(ctx, key, v, r); return err })
 	return rev, err
+}
+
+// A caller corrects and takes it back at once, and two replicas have the calls in
+// hand: the last word stands.
+func TestACorrectionIsTakenBackWhileAnotherReplicaDecides(t *testing.T) {
+	r := newRig(t)
+	r.employ(plumber("lac"))
+	other, _ := r.start(r.options())
+	says := func(address string) event.Delivery { return r.receive("conv_1", lead.Request{AddressLine: address}) }
+	first := r.receive("conv_1", leak())
+	handle(t, other, first)
+	handle(t, other, says("Rue du Lac 3"))
+
+	o := r.options()
+	slow := &slowToPublish{FirstStream: o.Stream}
+	slow.meanwhile = func() {
+		slow.meanwhile = nil
+		handle(t, other, says("rue du Lac 3"))
+	}
+	o.Stream = slow
+	m, _ := r.start(o)
+	handle(t, m, says("Rue Vautier 12"))
+	record := story.Of(r.events(first.Lead.Lead))
+	if d := record.Decided(); d.Lead.Request.AddressLine != "rue du Lac 3" || len(record.Calls) != 4 {
+		t.Errorf("%d calls, and the lead is at %q", len(record.Calls), d.Lead.Request.AddressLine)
+	}
+}
+
+// slowToPublish is a stream to which much happens before a decision arrives.
+type slowToPublish struct {
+	event.FirstStream
+	meanwhile func()
+}
+
+func (s *slowToPublish) Publish(ctx context.Context, e event.Event) error {
+	if s.meanwhile != nil {
+		s.meanwhile()
+	}
+	return s.FirstStream.Publish(ctx, e)
 }
 
 // The process dies before or after each of its steps, and another takes the
