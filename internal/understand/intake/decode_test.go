@@ -170,7 +170,7 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 		for _, flag := range flags {
-			if flag != "cut" && flag != "conversation_id_invalid" && flag != "test" {
+			if !slices.Contains([]string{"cut", "conversation_id_invalid", "call_time_invalid", lead.FlagTest}, flag) {
 				t.Fatalf("flag %q", flag)
 			}
 		}
