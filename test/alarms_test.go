@@ -164,7 +164,7 @@ func TestAProviderThatCannotBeReachedIsOneAlarm(t *testing.T) {
 	}
 }
 
-// A lead nobody can take, and nobody acknowledges it: the owner is called again,
+// A lead nobody can take, and nobody acknowledges it: the owner is notified again,
 // and whoever stands above them.
 func TestAnUnservedLeadIsRepeatedAndEscalated(t *testing.T) {
 	cfg := settings(t)

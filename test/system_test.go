@@ -219,7 +219,7 @@ func told(l store.Lead) bool {
 	case lead.None, lead.Pending, lead.Matched:
 		return false
 	case lead.Unserved, lead.NeedsReview:
-		return true // the owner is called by an alarm, whose messages are not the lead's
+		return true // the owner is notified by an alarm, whose messages are not the lead's
 	}
 	return len(l.Messages) > 0
 }

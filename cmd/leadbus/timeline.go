@@ -71,7 +71,7 @@ func (p *progress) done() bool { return p.missing() == "" }
 // one, are all there: of those that were queued together each tells how many
 // they are, and the owner who gets copies hears what became of a customer's text.
 func (p *progress) queued() bool {
-	// For what nobody can take the owner is called by an alarm of its own.
+	// For what nobody can take the owner is notified by an alarm of its own.
 	begun, together := p.Decision != nil && p.Outcome() != lead.Matched, map[int]int{}
 	copied, texts, heard := false, 0, 0
 	for _, m := range p.Messages {

@@ -13,8 +13,8 @@ import (
 )
 
 // fit says on which machine the process runs, and refuses one that production
-// must not depend on. What an operator's override passed over is said as what
-// the process lacks, and as a metric.
+// must not depend on. An override by the operator shows in the process's
+// readiness, and as a metric.
 func fit(ctx context.Context, p *process.Process, s HostSettings, production bool) error {
 	facts := host.Read(ctx)
 	gauge := prometheus.NewGauge(prometheus.GaugeOpts{

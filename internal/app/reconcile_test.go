@@ -533,7 +533,7 @@ func TestCallsWithoutConversation(t *testing.T) {
 		}
 	}
 	if n := len(report.Occurrences()); n != 2 {
-		t.Errorf("the owner is called for %d calls, want 2", n)
+		t.Errorf("the owner is notified for %d calls, want 2", n)
 	}
 }
 

@@ -41,7 +41,7 @@ type Event struct {
 	Wire []byte
 }
 
-// What became of a lead that was rebuilt from its call, besides a lead.Status.
+// Statuses of a lead that was rebuilt from its call, besides a lead.Status.
 const (
 	Recovered = "recovered" // it was sent on
 	Asked     = "asked"     // it waits for the owner
@@ -109,7 +109,7 @@ type (
 		Before int `json:"before,omitempty"`
 	}
 
-	// Raised calls the owner for an alarm (AlarmRaised).
+	// Raised notifies the owner for an alarm (AlarmRaised).
 	Raised struct {
 		Alarm alarm.Alarm `json:"alarm"`
 	}
@@ -118,7 +118,7 @@ type (
 	// recovered lead, or an alarm.
 	Answered struct {
 		Answer string `json:"answer"` // confirm, drop, acknowledge
-		// What the owner corrected of a recovered lead.
+		// The owner's corrections of a recovered lead.
 		Phone   string `json:"phone,omitempty"`
 		Service string `json:"service,omitempty"` // id
 		Place   string `json:"place,omitempty"`   // id

@@ -28,7 +28,7 @@ type Record struct {
 	Offers   []Offer   // in the order they were made
 	Messages []Message // in the order they were queued
 
-	// What follows is no row: a record read from Postgres lacks it.
+	// The rest is no row: a record read from Postgres lacks it.
 
 	// Calls are the agent's tool calls (Received), in stream order.
 	Calls []event.Event

@@ -17,7 +17,7 @@ const (
 	ReceiptReceived = "receipt-received" // edge: a vendor reported on a message
 	CallEnded       = "call-ended"       // edge: the voice vendor reported on a finished call
 	CallScanned     = "call-scanned"     // scanner: what the call shows
-	AlarmRaised     = "alarm-raised"     // scanner, notifier: the owner is to be called
+	AlarmRaised     = "alarm-raised"     // scanner, notifier: the owner is to be notified
 	OwnerAnswered   = "owner-answered"   // edge: the owner used a link
 	DigestMade      = "digest-made"      // scanner: an owner's day
 )

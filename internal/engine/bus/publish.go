@@ -85,7 +85,7 @@ func (c *Conn) PublishFirst(ctx context.Context, e event.Event) error {
 		case len(there) > 0:
 			return fmt.Errorf("publish %s: %w", e.Lead.Event, event.ErrConflict)
 		}
-		// What is in our way is not replicated yet, and may still be ours.
+		// The message in our way is not replicated yet, and may still be ours.
 		if !pause(ctx, publishWait) {
 			return fmt.Errorf("publish %s: outcome unknown: %w", e.Lead.Event, ctx.Err())
 		}
@@ -105,7 +105,7 @@ func (c *Conn) PublishOnce(ctx context.Context, e event.Event) error {
 		case errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence:
 			return fmt.Errorf("publish %s: %w", e.Lead.Event, event.ErrConflict)
 		}
-		// What is in our way is not replicated yet, and may never be.
+		// The message in our way is not replicated yet, and may never be.
 		if !pause(ctx, publishWait) {
 			return fmt.Errorf("publish %s: outcome unknown: %w", e.Lead.Event, ctx.Err())
 		}

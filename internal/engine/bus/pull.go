@@ -139,8 +139,8 @@ func (s *source) check(ctx context.Context, silent bool) error {
 	return s.subscribe()
 }
 
-// batch waits for a delivery and then for more. What was collected when ctx
-// ends is given back.
+// batch waits for a delivery and then for more. The deliveries collected when
+// ctx ends are given back.
 func (s *source) batch(ctx context.Context, most int, wait time.Duration) ([]jetstream.Msg, error) {
 	first, err := s.next(ctx)
 	if err != nil {
@@ -161,7 +161,7 @@ func (s *source) batch(ctx context.Context, most int, wait time.Duration) ([]jet
 		}
 		return nil, ctx.Err()
 	}
-	// What else went wrong shows when the next batch is asked for.
+	// Another error shows when the next batch is asked for.
 	return batch, nil
 }
 

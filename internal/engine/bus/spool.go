@@ -303,7 +303,7 @@ func (s *Spool) move(ctx context.Context, m *outlet) (int, error) {
 	if moved == 0 {
 		return 0, failed
 	}
-	// What came over twice after a crash here is dropped by its message id.
+	// The bus drops by its id a message that comes over twice after a crash here.
 	if err := s.stream.Purge(ctx, jetstream.WithPurgeSubject(filter), jetstream.WithPurgeSequence(oldest[moved-1].Sequence+1)); err != nil {
 		return 0, err
 	}

@@ -1,4 +1,4 @@
-// Package alarm holds what an owner is called for: its causes, and how one is
+// Package alarm holds what an owner is notified for: its causes, and how one is
 // raised, repeated and acknowledged. It is pure.
 package alarm
 
@@ -40,7 +40,7 @@ func OfLead(cause string) bool { return cause == Unserved || cause == Review }
 // Alarm is one cause with all its occurrences.
 type Alarm struct {
 	ID    string    `json:"id"`
-	Site  string    `json:"site"` // whose owner is called
+	Site  string    `json:"site"` // whose owner is notified
 	Cause string    `json:"cause"`
 	About string    `json:"about,omitempty"` // ids only
 	Since time.Time `json:"since"`
@@ -51,7 +51,7 @@ type Alarm struct {
 	Leads []string `json:"leads,omitempty"`
 	More  int      `json:"more_leads,omitempty"`
 	Facts []Fact   `json:"facts,omitempty"` // of each label the latest
-	// Notified counts how often the owner was called; the first call is 1.
+	// Notified counts how often the owner was notified; the first call is 1.
 	Notified   int       `json:"told"`
 	NotifiedAt time.Time `json:"told_at,omitzero"`
 	// Answered is when the owner acknowledged it, or it came right by itself: the
@@ -68,10 +68,10 @@ type Fact struct {
 	Value string `json:"value"`
 }
 
-// Occurrence is one happening that calls for an alarm.
+// Occurrence is one thing that happened for an alarm's cause.
 type Occurrence struct {
 	Site, Cause, About string
-	ID                 string // the same happening has the same one
+	ID                 string // the same thing has the same one
 	At                 time.Time
 	Leads              []string
 	Facts              []Fact
@@ -91,7 +91,7 @@ func Key(site, cause, about string) string {
 // the last notification of one that goes on.
 const quiet = 24 * time.Hour
 
-// again is how long after which call the owner is called anew while nobody
+// again is how long after which notify the owner is notified anew while nobody
 // answers: soon, with the escalation, and then ever more rarely.
 var again = []time.Duration{5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 8 * time.Hour}
 
@@ -156,7 +156,7 @@ func (s State) Answer(id string, at time.Time) State {
 // Over reports whether the owner is not called any more.
 func (s State) Over() bool { return !s.Answered.IsZero() || s.Notified > len(again) }
 
-// Due reports whether the owner is to be called now.
+// Due reports whether the owner is to be notified now.
 func (s State) Due(now time.Time) bool {
 	switch {
 	case s.ID == "" || s.Over():

@@ -26,7 +26,7 @@ func TestOneCauseIsOneAlarm(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	if s = s.Answer(first, noon.Add(2*time.Minute)); s.Due(noon.Add(time.Hour)) {
-		t.Error("the owner is called for an alarm that they acknowledged")
+		t.Error("the owner is notified for an alarm that they acknowledged")
 	}
 	if s = s.Add(occurrence("b", noon, "lead-2")); s.Answered.IsZero() {
 		t.Error("an occurrence that was counted began a new alarm")
@@ -40,7 +40,7 @@ func TestOneCauseIsOneAlarm(t *testing.T) {
 	}
 }
 
-// The owner is called at once, soon again, then ever more rarely, and not for
+// The owner is notified at once, soon again, then ever more rarely, and not for
 // ever.
 func TestRepeatsUntilAcknowledged(t *testing.T) {
 	s := State{}.Add(occurrence("a", noon))

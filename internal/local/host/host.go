@@ -27,7 +27,7 @@ type Declaration struct {
 	Override string // why roles may run on it all the same
 }
 
-// Read finds the facts of this machine. What cannot be found out counts as
+// Read finds the facts of this machine. A fact that cannot be found out counts as
 // absent.
 func Read(ctx context.Context) Facts {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)

@@ -71,7 +71,7 @@ type conversation struct {
 }
 
 // play is POST /api/calls: a conversation as ElevenLabs would show it has just
-// ended. What is left out gets a likely value; "webhook": false loses its hook.
+// ended. A field that is left out gets a likely value; "webhook": false loses its hook.
 func (s *Sandbox) play(w http.ResponseWriter, r *http.Request) {
 	no := func(status int, why string) { writeJSON(w, status, map[string]string{"error": why}) }
 	var all map[string]any

@@ -9,8 +9,8 @@
 //	GET  /v1/links/{token}                an owner's link: shows what can be answered
 //	POST /v1/links/{token}                an owner's answer, once
 //
-// What cannot be authenticated is refused and nothing of it is kept. What is
-// authentic but odd is stored and marked for review: a tool call is never
+// A request that cannot be authenticated is refused and nothing of it is kept. One
+// that is authentic but odd is stored and marked for review: a tool call is never
 // answered with an error for something a person can still put right.
 package edge
 
@@ -195,7 +195,7 @@ func (r *recent) call(reader *intake.Reader, s *site.Site, l lead.Lead) (whole l
 	return now.whole, now.from
 }
 
-// receipt takes a vendor's callback about one message. What is authentic and
+// receipt takes a vendor's callback about one message. One that is authentic and
 // not ours is answered 406: Mailgun does not repeat that, and Twilio repeats no
 // 4xx.
 func (e *edge) receipt(vendor Receipts) func(http.ResponseWriter, *http.Request, *access) *refusal {

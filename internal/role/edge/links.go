@@ -49,8 +49,8 @@ type page struct {
 type choice struct{ ID, Name string }
 
 // link reads the request's token. Without a usable one it answers itself and
-// link is nil. What a link asks is not known here: the edge reads nothing, and
-// the token names no person; the mail or text with the link says it.
+// link is nil. The edge does not know the question of a link: it reads nothing,
+// and the token names no person; the mail or text with the link says it.
 func (e *edge) link(w http.ResponseWriter, r *http.Request, a *access) (*link.Link, *site.Site, page) {
 	p := page{Lang: "en", T: linkTexts["en"]}
 	if e.Links == nil {
@@ -134,8 +134,7 @@ func (e *edge) answerLink(w http.ResponseWriter, r *http.Request, a *access) *re
 		e.ask(w, http.StatusUnprocessableEntity, *l, s, p)
 		return nil
 	}
-	// Whoever answers the same again, after an answer that got lost, means the
-	// same event.
+	// The same answer again, after one that got lost, is the same event.
 	id, err := event.ContentID(subjects.OwnerAnswered, l.ID, answer)
 	if err != nil {
 		return e.internal(err, a)

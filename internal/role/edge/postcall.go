@@ -23,7 +23,7 @@ const maxReport = 8 << 20
 //
 // A larger body cannot be verified. A recording is answered 200 and dropped all
 // the same: the vendor switches off a hook that fails again and again, and
-// nothing of a recording is kept anyway. What else is so large may be a call. It
+// nothing of a recording is kept anyway. Another body of that size may be a call. It
 // is refused, which both sides see, and fetched later by the comparison of
 // records.
 func (e *edge) postCall(w http.ResponseWriter, r *http.Request, a *access) *refusal {

@@ -18,7 +18,7 @@ import (
 // names another is a second request and no part of this lead; one that names
 // none, or none we know, is a further word on the first. A call of another caller
 // under the same conversation id is no part of it either. Which is which depends
-// on the order in the stream only. What was said last counts by the edge's clock: a
+// on the order in the stream only. The last word counts by the edge's clock: a
 // call may have waited in a spool.
 func (m *Matcher) understand(s *site.Site, id string, calls []event.Event) (l lead.Lead, others []event.Event, err error) {
 	first := calls[0].Body.(*event.Received).Lead

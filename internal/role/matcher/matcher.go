@@ -13,7 +13,7 @@
 //
 // The stream is the truth: of several matches of a lead the first stands, and
 // whoever comes second gives the slot back. An operator may give a matched lead
-// to another provider (reassigned); that match stands from then on. What a decision is about makes its
+// to another provider (reassigned); that match stands from then on. A decision's content makes its
 // message id, so deciding again, here, in a replica or in a replay, adds
 // nothing. A process that dies between reserving and publishing leaves one slot
 // counted; a cap is never exceeded.

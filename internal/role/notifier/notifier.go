@@ -1,12 +1,12 @@
 // Package notifier tells people about one market's leads: provider, customer
 // and owner.
 //
-// What the matcher decided (matched, amended, reassigned), what the owner reads of
-// a finished call (call-scanned), an alarm (alarm-raised) and a day (digest-made)
-// are composed: every message is rendered and published as one message-queued
+// A decision of the matcher (matched, amended, reassigned), a finished call
+// (call-scanned), an alarm (alarm-raised) and a day (digest-made) are composed:
+// every message is rendered and published as one message-queued
 // event, under an id that repeats when the event does. Each message-queued event
 // is then sent by its own delivery, through the send ledger, and its outcome
-// published. What calls the owner is raised as an alarm: a lead that nobody can
+// published. The owner is notified by alarms: of a lead that nobody can
 // take or that needs a person, a message that failed, an event that a role gave
 // up.
 package notifier
@@ -87,7 +87,7 @@ func (n *Notifier) Handle(ctx context.Context, d event.Delivery) error {
 	return n.queue(ctx, d.Lead, messages)
 }
 
-// causes are the decisions for which the owner is called.
+// causes are the decisions for which the owner is notified.
 var causes = map[string]string{subjects.Unserved: alarm.Unserved, subjects.ReviewRequested: alarm.Review}
 
 // texted tells the owner what became of a text to the customer.

@@ -88,7 +88,7 @@ func TestALeadThatNeedsTheOwnerRaisesAnAlarm(t *testing.T) {
 	}
 }
 
-// The mail has the lead as it is when the owner is called. One that cannot be
+// The mail has the lead as it is when the owner is notified. One that cannot be
 // read yet is waited for, and in the end called for all the same.
 func TestTheAlarmTellsOfTheLeadAsItIs(t *testing.T) {
 	f := &fake{events: []event.Event{decided(subjects.ReviewRequested, "no place given"), decided(subjects.Unserved, "all are away")}}

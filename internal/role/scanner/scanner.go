@@ -1,6 +1,6 @@
 // Package scanner is the role that looks at one market's finished calls and
 // says what went wrong, saves the lead that the agent never passed on, and
-// calls the owner.
+// notifies the owner.
 //
 //	call-ended ─► quality.Scan ─► findings ──────────────────────► call-scanned
 //	                 │ eligible, and no lead
@@ -9,7 +9,7 @@
 //	owner-answered ─► confirm ───────────────────────────────────► received
 //	                  acknowledge ─► the alarm is quiet
 //
-// What goes wrong in a call, or in how many of an agent's, becomes an alarm
+// A fault of a call, or of many calls of an agent, becomes an alarm
 // (package watch). A call's scan stands until a report tells more of the call:
 // scanning the same again, in a replica or in a replay, adds nothing. A lead is
 // rescued once, whatever the reports say.
@@ -39,9 +39,9 @@ import (
 // confirmed is the flag of a rebuilt lead that the owner confirmed.
 const confirmed = "confirmed"
 
-// Watch calls the owner.
+// Watch notifies the owner.
 type Watch interface {
-	// Raise calls the owner where that is due; the same occurrence counts once.
+	// Raise notifies the owner where that is due; the same occurrence counts once.
 	Raise(ctx context.Context, occurrences ...alarm.Occurrence) error
 	// Observe counts a call for its agent and says what is alarming about it.
 	Observe(ctx context.Context, st *site.Site, scanned *event.Scanned, id string) ([]alarm.Occurrence, error)
@@ -102,7 +102,7 @@ func (s *Scanner) Handle(ctx context.Context, d event.Delivery) error {
 	}
 }
 
-// ended scans a call, saves its lead, and calls the owner where that is due.
+// ended scans a call, saves its lead, and notifies the owner where that is due.
 func (s *Scanner) ended(ctx context.Context, d event.Delivery, c call.Call) error {
 	st := s.Catalog.Sites[d.Lead.Site]
 	if st == nil {
@@ -130,7 +130,7 @@ func (s *Scanner) ended(ctx context.Context, d event.Delivery, c call.Call) erro
 	return s.Watch.Raise(ctx, occurrences...)
 }
 
-// voice calls the owner for a voice that goes.
+// voice notifies the owner for a voice that goes.
 func (s *Scanner) voice(ctx context.Context, d event.Delivery, v call.Voice) error {
 	var sites []string
 	for domain, st := range s.Catalog.Sites {

@@ -205,7 +205,7 @@ func TestGoodbyeBeforeTheTool(t *testing.T) {
 		t.Errorf("lead %+v", l)
 	}
 	if alarms := r.events(subjects.AlarmRaised, ""); len(alarms) != 0 {
-		t.Errorf("the owner is called for a lead that was saved: %d alarms", len(alarms))
+		t.Errorf("the owner is notified for a lead that was saved: %d alarms", len(alarms))
 	}
 }
 
@@ -635,7 +635,7 @@ func FuzzReport(f *testing.F) {
 	})
 }
 
-// A new version that no longer says that it is an AI calls the owner; an agent
+// A new version that no longer says that it is an AI notifies the owner; an agent
 // that never did is in the digest.
 func TestANewVersionHidesThatItIsAnAI(t *testing.T) {
 	r := newRig(t)

@@ -17,8 +17,8 @@ import (
 
 const alarmPrefix = "alarm-"
 
-// Raise counts occurrences and calls the owner where that is due. An occurrence is
-// counted before the owner is called: occurrences that come at the same time agree
+// Raise counts occurrences and notifies the owner where that is due. An occurrence is
+// counted before the owner is notified: occurrences that come at the same time agree
 // first on the alarm that they begin.
 func (w *Watch) Raise(ctx context.Context, occurrences ...alarm.Occurrence) error {
 	for _, k := range occurrences {
@@ -45,11 +45,11 @@ func (w *Watch) Slept(ctx context.Context, host string, d time.Duration) {
 		Facts: []alarm.Fact{{Label: "host", Value: host}, {Label: "slept", Value: d.Round(time.Second).String()}},
 	})
 	if err != nil {
-		w.Log.Error().Err(err).Msg("the owner could not be called")
+		w.Log.Error().Err(err).Msg("the owner could not be notified")
 	}
 }
 
-// notify calls the owner if that is due. The call is published before it is
+// notify notifies the owner if that is due. The call is published before it is
 // counted and carries its number: dying in between repeats the same event.
 func (w *Watch) notify(ctx context.Context, st alarm.State) (alarm.State, error) {
 	now := w.Now().UTC()
@@ -57,7 +57,7 @@ func (w *Watch) notify(ctx context.Context, st alarm.State) (alarm.State, error)
 		return st, nil
 	}
 	st = st.Notify(now)
-	w.Log.Warn().Str("cause", st.Cause).Str("site", st.Site).Str("alarm", st.ID).Int("times", st.Times).Int("calls", st.Notified).Msg("the owner is called")
+	w.Log.Warn().Str("cause", st.Cause).Str("site", st.Site).Str("alarm", st.ID).Int("times", st.Times).Int("notified", st.Notified).Msg("the owner is notified")
 	return st, w.Stream.Publish(ctx, event.Event{
 		ID: fmt.Sprintf("%s-%s-%d", subjects.AlarmRaised, st.ID, st.Notified), At: now,
 		Lead: subjects.Lead{Market: w.Market, Site: st.Site, Event: subjects.AlarmRaised, Lead: st.ID},
@@ -65,13 +65,13 @@ func (w *Watch) notify(ctx context.Context, st alarm.State) (alarm.State, error)
 	})
 }
 
-// Repeat calls the owner again for what nobody has acknowledged and what has
+// Repeat notifies the owner again for what nobody has acknowledged and what has
 // not come right by itself.
 func (w *Watch) Repeat(ctx context.Context) ([]alarm.Occurrence, error) {
 	return nil, w.eachAlarm(ctx, func(st alarm.State) bool { return st.Due(w.Now()) }, func(st alarm.State) (alarm.State, error) {
 		settled, err := w.settled(ctx, st)
 		if err != nil {
-			w.Log.Warn().Err(err).Str("cause", st.Cause).Str("alarm", st.ID).Msg("it is not known whether an alarm has come right: the owner is called")
+			w.Log.Warn().Err(err).Str("cause", st.Cause).Str("alarm", st.ID).Msg("it is not known whether an alarm has come right: the owner is notified")
 		} else if settled {
 			return st.Answer(st.ID, w.Now().UTC()), nil
 		}
@@ -80,7 +80,7 @@ func (w *Watch) Repeat(ctx context.Context) ([]alarm.Occurrence, error) {
 }
 
 // keep is how long what is over about a single lead is kept, for repeats of its
-// event. Later the ledger knows that the owner was called.
+// event. Later the ledger knows that the owner was notified.
 const keep = time.Hour
 
 // settled reports whether what an alarm is about has come right by itself: its

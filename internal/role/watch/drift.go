@@ -29,7 +29,7 @@ var watched = []struct {
 	{call.Loop, true},
 }
 
-// Two failures of an agent's tool within this time call the owner.
+// Two failures of an agent's tool within this time notify the owner.
 const toolTime = 10 * time.Minute
 
 // agentState is what is known of one agent, by detector.

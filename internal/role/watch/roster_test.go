@@ -10,7 +10,7 @@ import (
 	"leadbus/internal/understand/phone"
 )
 
-// The owner is called once for a fault, however often the roster is looked at;
+// The owner is notified once for a fault, however often the roster is looked at;
 // another wrong number is another fault.
 func TestAFaultIsTheSameTomorrow(t *testing.T) {
 	at := time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)

@@ -1,7 +1,7 @@
-// Package watch calls the owner, and looks after one market for as long as no
+// Package watch notifies the owner, and looks after one market for as long as no
 // other process does.
 //
-// What goes wrong becomes an alarm, one for each cause, repeated until somebody
+// A fault becomes an alarm, one for each cause, repeated until somebody
 // acknowledges it or it has come right by itself. Alarms, and how often which
 // agent fails at what, stand in the bucket watch; all of it is reduced from events
 // that carry ids, so a repeated delivery changes nothing.

@@ -108,11 +108,11 @@ func TestOccurrencesAtTheSameTimeAreOneAlarm(t *testing.T) {
 	}
 	await.Return(t, "the occurrences are raised", all.Wait)
 	if got := r.raised(); len(got) != causes {
-		t.Errorf("the owner was called %d times for %d causes", len(got), causes)
+		t.Errorf("the owner was notified %d times for %d causes", len(got), causes)
 	}
 }
 
-// Nobody answers: the owner is called again, until each lead of the alarm was
+// Nobody answers: the owner is notified again, until each lead of the alarm was
 // decided on.
 func TestCalledUntilAllIsAnswered(t *testing.T) {
 	r := newRig(t)
@@ -219,7 +219,7 @@ func TestOneIsOnDuty(t *testing.T) {
 		t.Fatalf("watch %d did the work", first)
 	}
 	run(2)
-	await.True(t, "the owner is called for what the work found", func() bool { return len(r.raised()) > 0 })
+	await.True(t, "the owner is notified for what the work found", func() bool { return len(r.raised()) > 0 })
 	stop()
 	if next := await.Value(t, "the other takes over", ran); next != 2 {
 		t.Errorf("watch %d took over", next)
@@ -269,7 +269,7 @@ func TestTheDay(t *testing.T) {
 	}
 }
 
-// An agent that somebody changed at the vendor calls the owner once; who
+// An agent that somebody changed at the vendor notifies the owner once; who
 // acknowledges it accepts the agent as it is then.
 func TestAnAgentIsChanged(t *testing.T) {
 	r := newRig(t)

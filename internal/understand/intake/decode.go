@@ -144,7 +144,7 @@ type decoder struct {
 }
 
 // envelopes are what holds the arguments of a call in one vendor's or another's
-// form. What stands in one goes before what stands around it; any other object is
+// form. A field in one goes before a field around it; any other object is
 // read last.
 var envelopes = []string{"parameters", "arguments", "args", "params", "input", "tool_input", "body", "payload", "data", "function", "request"}
 

@@ -3,7 +3,7 @@
 //
 //	body ─ Decode ─ lead.Request ─ Reader.Understand ─ lead.Lead ─ Reader.Reply ─ {ok, ref, say, ask}
 //
-// What a caller said is kept as it was said beside what it was taken for, and
+// A caller's words are kept as they were said beside what they were taken for, and
 // doubt becomes a flag and a question, never a refusal. Understanding is pure:
 // the same request gives the same lead, so the matcher can repeat it on all the
 // calls of a conversation.

@@ -87,8 +87,8 @@ func hasPlus(some []atom) bool {
 }
 
 // read finds the numbers said, in the order they were begun, and reports whether
-// there is any. What follows a word of correction takes the place of what was
-// said before it.
+// there is any. A number after a word of correction takes the place of the one
+// before it.
 func (r *reader) read(all []atom) (some bool) {
 	for i, next := 0, 0; i < len(all); i = next {
 		until := func(ends func(atom) bool) int {

@@ -4,8 +4,8 @@
 // A create that Twilio refuses (4xx) or that never left was certainly not
 // sent. One that timed out, was cut, or was answered by a 5xx or by something
 // unreadable is doubtful: Twilio knows no idempotency key for messages, so it
-// must not simply be repeated. What settles it is the status callback, whose
-// signed address carries the attempt, and after that Find.
+// must not simply be repeated. The status callback settles it, whose
+// signed address carries the attempt, and after that Find does.
 package twilio
 
 import (

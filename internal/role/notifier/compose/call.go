@@ -55,7 +55,7 @@ func (c *Composer) scanned(e event.Event, s event.Scanned) ([]lead.Message, erro
 }
 
 // aboutCall tells the owner, and whom the site names, what was said in a call
-// and what became of it. What is not known is said to be missing.
+// and what became of it. A fact that is not known is said to be missing.
 func (w *writer) aboutCall(e event.Event, s event.Scanned) {
 	purpose := purposeCall
 	if s.Before > 0 { // another mail, on what the owner was not told yet

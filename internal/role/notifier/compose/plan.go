@@ -14,7 +14,7 @@ import (
 // Purposes of messages. An update and the copy of one end in a short hash of
 // their event, so that each new fact is told once.
 const (
-	purposeAlarm        = "alarm-" // what begins so calls the owner
+	purposeAlarm        = "alarm-" // what begins so notifies the owner
 	purposeOffer        = "offer"
 	purposeUpdate       = "update"
 	purposeConfirmation = "confirmation"            // and, for a corrected number, its tag
@@ -22,7 +22,7 @@ const (
 	purposeCopy         = "copy"
 	purposeCopyOfText   = "copy-"        // of what a customer was sent, and its purpose
 	purposeCall         = "call"         // and, for a copy, its number
-	purposeRaised       = "alarm-raised" // and how often the owner was called
+	purposeRaised       = "alarm-raised" // and how often the owner was notified
 	purposeDigest       = "digest"       // and the day
 )
 
@@ -34,8 +34,8 @@ func (c *Composer) plan(e event.Event, decided event.Decided, before *event.Deci
 		return nil, err
 	}
 	if decided.Lead.Test() {
-		// One mail to the canary, as any provider gets it. Whoever made the
-		// lead misses the receipt; the owner is not told here.
+		// One mail to the canary, as any provider gets it. The canary
+		// misses the receipt; the owner is not told here.
 		if e.Lead.Event == subjects.Matched {
 			w.toProvider(purposeOffer, purposeOffer)
 		}

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// words are what a text may name. What a customer said is a value here, never
+// words are what a text may name. A customer's words are a value here, never
 // template syntax.
 type words struct {
 	Brand    string // the site as people know it
@@ -33,7 +33,7 @@ type words struct {
 	Last  string
 	Date  string
 	Times int    // occurrences
-	Told  int    // how often the owner was called
+	Told  int    // how often the owner was notified
 	Leads int    // at risk
 	Link  string // to answer by
 }

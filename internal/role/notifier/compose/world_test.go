@@ -118,7 +118,7 @@ func planned(t *testing.T, e event.Event, change func(*site.Catalog)) []lead.Mes
 }
 
 // by are the messages of an event that a catalog's composer writes. Of a
-// decision for which the owner is called they are those of its alarm.
+// decision for which the owner is notified they are those of its alarm.
 func by(t *testing.T, c *site.Catalog, e event.Event) []lead.Message {
 	t.Helper()
 	composer, err := New(c, e.Lead.Market, links, "https://leads.mail.example/")

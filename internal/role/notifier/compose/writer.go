@@ -14,7 +14,7 @@ import (
 	"leadbus/internal/site"
 )
 
-// writer writes the messages of one event. What it writes depends on the event
+// writer writes the messages of one event. Its messages depend on the event
 // and the configuration only.
 type writer struct {
 	*Composer

@@ -58,8 +58,8 @@ func (s *Sender) Receipt(ctx context.Context, d event.Delivery, r lead.Receipt) 
 // failed tells the owner that a message failed, or may not have been sent: by an
 // alarm when a vendor refuses our account, a provider was not reached, or nobody
 // knows whether a customer was told; by a mail when a customer was not reached. A
-// canary's alarms nobody here, and neither does a message to the owner or one
-// that something newer took the place of.
+// canary's message raises no alarm, and neither does one to the owner or one that
+// something newer took the place of.
 func (s *Sender) failed(ctx context.Context, l subjects.Lead, id string, e entry, f lead.Failure) error {
 	o := alarm.Occurrence{
 		Site: l.Site, ID: id, At: s.Now().UTC(), Leads: []string{l.Lead},

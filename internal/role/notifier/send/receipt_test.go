@@ -187,7 +187,7 @@ func TestReceiptsInAnyOrder(t *testing.T) {
 	}
 }
 
-// The owner is called for one thing: the provider, however many of their
+// The owner is notified of one thing: the provider, however many of their
 // addresses fail; the account, whoever was to be told; the texts of a site that
 // customers may not have.
 func TestWhatTheOwnerIsCalledFor(t *testing.T) {

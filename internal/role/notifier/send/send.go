@@ -150,7 +150,7 @@ func (s *Sender) attempt(ctx context.Context, d event.Delivery, m lead.Message, 
 	taken, err := s.Vendors[m.Channel].Send(request, m, e.Attempt)
 	cancel()
 
-	// What the vendor said is recorded even when the role is being stopped.
+	// The vendor's answer is recorded even when the role is being stopped.
 	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), recordTime)
 	defer cancel()
 	e.At = s.Now()

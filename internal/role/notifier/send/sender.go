@@ -43,12 +43,12 @@ type Vendor interface {
 	// Send makes one attempt; the attempt id comes back in the receipts.
 	Send(ctx context.Context, m lead.Message, attempt string) (lead.Sent, error)
 	// Find looks for the message among those sent since a time, except others
-	// that the vendor knows by their ids. That it is not found does not prove
-	// that it was not sent: vendors' lists lag.
+	// that the vendor knows by their ids. A message that is not found may have
+	// been sent all the same: vendors' lists lag.
 	Find(ctx context.Context, m lead.Message, attempt string, since time.Time, others []string) (lead.Sent, bool, error)
 }
 
-// Raise calls the owner where that is due; the same occurrence counts once.
+// Raise notifies the owner where that is due; the same occurrence counts once.
 type Raise func(ctx context.Context, occurrences ...alarm.Occurrence) error
 
 // Options are what a sender works with.

@@ -272,7 +272,7 @@ func (w *world) kinds() []string {
 	return out
 }
 
-// alarms are what the owner was called for.
+// alarms are what the owner was notified for.
 func (w *world) alarms() (raised []alarm.Occurrence) {
 	for _, e := range w.events {
 		if o, ok := e.Body.(alarm.Occurrence); ok {

@@ -1,7 +1,7 @@
 // Package quality reads a finished call and says what went wrong in it. It is
 // pure: the same call in the same context has the same findings.
 //
-// What is said is compared sentence by sentence with the phrases of
+// A call is compared sentence by sentence with the phrases of
 // phrases.yaml. The rules are deliberately plain, so that a finding can show
 // the sentence and the second it is about and a person can check it.
 package quality

@@ -14,7 +14,7 @@ import (
 // edge may start last.
 const rest = 30 * time.Second
 
-// Beats is a market's test lead again and again. An owner is called for one that
+// Beats is a market's test lead again and again. An owner is notified for one that
 // is late or lost; after each that is not, the heartbeat tells whoever watches
 // from outside.
 type Beats struct {
@@ -43,7 +43,7 @@ func NewBeats(o Options, heartbeatURL string, every time.Duration, log zerolog.L
 	return &Beats{c, heartbeat, beats, time.Now().Add(min(rest, every)), log}, nil
 }
 
-// Run sends one test lead and answers what the owner is to be called for.
+// Run sends one test lead and answers what the owner is to be notified of.
 func (b *Beats) Run(ctx context.Context) ([]alarm.Occurrence, error) {
 	select {
 	case <-time.After(time.Until(b.first)):

@@ -45,7 +45,7 @@ func NewHeartbeat(address, market string, log zerolog.Logger) (*Heartbeat, error
 }
 
 // Around does the work between two pings; the second one says whether it was
-// proven. What ended because ctx did proves nothing and is not reported.
+// proven. Work that ended because ctx did proves nothing and is not reported.
 func (h *Heartbeat) Around(ctx context.Context, work func(context.Context) (proven bool)) {
 	if h.url == nil {
 		work(ctx)

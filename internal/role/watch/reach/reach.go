@@ -7,8 +7,8 @@
 // at once, two that may pass make it suspect, and a corrected address begins
 // anew.
 //
-// What is known stands in the bucket watch, one key for each provider and
-// channel. It is reduced from outcomes that say by themselves whom they are
+// The states stand in the bucket watch, one key for each provider and
+// channel. They are reduced from outcomes that say by themselves whom they are
 // about, so order, repetition and replay change nothing.
 package reach
 

@@ -8,7 +8,7 @@ import (
 	"leadbus/internal/event/alarm"
 )
 
-// mostFailures of a vendor in a row are borne; then the owner is called.
+// mostFailures of a vendor in a row are borne; then the owner is notified.
 const mostFailures = 3
 
 // Passes are passes over a market's records again and again. They remember what
@@ -22,7 +22,7 @@ type Passes struct {
 // NewPasses has seen nothing yet.
 func NewPasses(log zerolog.Logger) *Passes { return &Passes{log: log, failed: map[string]int{}} }
 
-// Run makes one pass and answers what the owners are to be called for.
+// Run makes one pass and answers what the owners are to be notified of.
 func (p *Passes) Run(ctx context.Context, o Options) ([]alarm.Occurrence, error) {
 	now := o.Now()
 	report, err := Pass(ctx, o, now.Add(-Window))

@@ -1,7 +1,7 @@
 // Package reconcile compares the records that are kept of one market's calls:
 // the carrier's call log, the voice vendor's conversations, our calls, leads and
-// messages. Each gap between them has a name and an action. What the voice
-// vendor has and we have not is fetched and published the way its webhook would
+// messages. Each gap between them has a name and an action. A conversation
+// that only the voice vendor has is fetched and published the way its webhook would
 // have been, under the same id: a webhook that comes late is a repeat.
 //
 // A pass reads and publishes, and keeps nothing. Two at the same time, or over
@@ -66,7 +66,7 @@ const (
 	giveUp      = 3               // conversations in a row that cannot be had
 )
 
-// Voice is the voice vendor's API. What it asks to wait is a *call.Busy.
+// Voice is the voice vendor's API. An error that asks to wait is a *call.Busy.
 type Voice interface {
 	// List are the conversations that started between two times, of one agent
 	// or, with an empty id, of all.
@@ -75,7 +75,7 @@ type Voice interface {
 	Fetch(ctx context.Context, id string) (call.Call, []byte, error)
 }
 
-// Carrier is the carrier's call log. What it asks to wait is a *lead.Failure.
+// Carrier is the carrier's call log. An error that asks to wait is a *lead.Failure.
 type Carrier interface {
 	Calls(ctx context.Context, from, to time.Time) ([]call.Dialled, error)
 }
@@ -446,7 +446,7 @@ var causes = map[string]string{
 	Stuck: alarm.LeadWithoutOffer, NobodyReported: alarm.MessageWithoutReceipt,
 }
 
-// Occurrences are what the owners are to be called for.
+// Occurrences are what the owners are to be notified of.
 func (r Report) Occurrences() []alarm.Occurrence {
 	var out []alarm.Occurrence
 	for _, g := range r.Gaps {
