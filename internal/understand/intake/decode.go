@@ -315,7 +315,7 @@ func whole(s string) string {
 // moment reads an ISO 8601 time; one without a zone is UTC. The zero time is
 // none, and so is one outside this century.
 func (d *decoder) moment(name string) time.Time {
-	s := d.text(maxText, name)
+	s := d.first(word, name)
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999"} {
 		if t, err := time.Parse(layout, s); err == nil && t.UTC().Year()/100 == 20 {
 			return t.UTC()
