@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -79,6 +80,15 @@ func Normal(s string) string {
 	return b.String()
 }
 
+// humps are the bounds of words in "customerName".
+var humps = regexp.MustCompile(`([a-z])([A-Z])`)
+
+// Snake writes a name as ours are: "customerName" and "Customer Name" are
+// customer_name.
+func Snake(name string) string {
+	return strings.ReplaceAll(Normal(humps.ReplaceAllString(name, "$1 $2")), " ", "_")
+}
+
 // Set are the words of a list.
 func Set(list string) map[string]bool {
 	m := map[string]bool{}
@@ -91,13 +101,13 @@ func Set(list string) map[string]bool {
 //go:embed blank.yaml
 var blankFile []byte
 
-// words are the sets of words by their names, each word with its stem.
+// words are the sets of words by their names, each word by its stem.
 var words = func() map[string]map[string]bool {
 	sets := map[string]map[string]bool{}
 	for name, list := range Shipped[map[string][]string](blankFile) {
 		sets[name] = map[string]bool{}
 		for _, s := range list {
-			sets[name][s], sets[name][stem(s)] = true, true
+			sets[name][stem(s)] = true
 		}
 	}
 	return sets
@@ -112,22 +122,20 @@ func stem(word string) string {
 	return word
 }
 
-// all reports whether every word of a text belongs to one of the sets, and which
-// of the sets have one.
-func all(normal string, sets ...string) (has map[string]bool, ok bool) {
-	has = map[string]bool{}
+// all are those of the sets to which the words of a text belong; none when a word
+// belongs to none.
+func all(normal string, sets ...string) map[string]bool {
+	has := map[string]bool{}
 	for _, w := range strings.Fields(normal) {
-		known := false
-		for _, set := range sets {
-			if words[set][w] || words[set][stem(w)] {
-				has[set], known = true, true
-			}
+		of := slices.DeleteFunc(slices.Clone(sets), func(set string) bool { return !words[set][stem(w)] })
+		if len(of) == 0 {
+			return nil
 		}
-		if !known {
-			return nil, false
+		for _, set := range of {
+			has[set] = true
 		}
 	}
-	return has, true
+	return has
 }
 
 // longestBlank is longer than any text that says nothing, in bytes.
@@ -149,38 +157,33 @@ func Blank(s string) bool {
 	if words["phrases"][stem(normal)] || unfilled.MatchString(s) {
 		return true
 	}
-	has, ok := all(normal, "voids", "negations", "participles", "things", "others")
+	has := all(normal, "voids", "negations", "participles", "things", "others")
 	named := strings.ContainsAny(s[:1], "<[") || strings.Contains(s, "_") // "<address>", "customer_name"
-	return ok && (named || has["voids"] || has["negations"] && (has["participles"] || has["things"]))
+	return len(has) > 0 && (named || has["voids"] || has["negations"] && (has["participles"] || has["things"]))
 }
 
 // NoName reports whether a text is nobody's name: it is blank, a word for whoever
 // calls, a title, a letter, or one digit repeated.
 func NoName(s string) bool {
 	normal := Normal(s)
-	has, ok := all(numbers.ReplaceAllString(normal, ""), "callers", "voids", "things", "others")
-	return Blank(s) || words["titles"][normal] || ok && (has["callers"] || has["voids"]) && !strings.Contains(s, ". ") ||
+	has := all(numbers.ReplaceAllString(normal, ""), "callers", "voids", "things", "others")
+	return Blank(s) || words["titles"][stem(normal)] || (has["callers"] || has["voids"]) && !strings.Contains(s, ". ") ||
 		len(normal) < 2 || normal[0] <= '9' && strings.Trim(normal, normal[:1]) == ""
 }
 
 var (
-	humps   = regexp.MustCompile(`([a-z])([A-Z])`)               // the bounds of words in "conversationId"
-	numbers = regexp.MustCompile(`[0-9]+\b`)                     // at the end of a word
-	counted = regexp.MustCompile(`^([0-9]{1,9}|0?12345[0-9]*)$`) // what somebody typed for a number
+	numbers = regexp.MustCompile(`[0-9]+\b`)                                     // at the end of a word
+	counted = regexp.MustCompile(`^([0-9]{1,9}|0?12345[0-9]*|ca(0{9,}|x{9,}))$`) // what somebody typed for a number
 )
 
 // NoID reports whether a text stands for an id of a vendor's and is none: words of
 // a template, a short number, digits in their order, one character repeated. A
 // number after a word for an id makes it one: "conv_7".
 func NoID(s string) bool {
-	split := humps.ReplaceAllString(s, "$1 $2")
-	normal := Normal(split)
+	normal := Normal(Snake(s))
 	plain := numbers.ReplaceAllString(normal, "")
-	has, ok := all(plain, "ids", "samples", "voids", "negations", "participles", "things")
+	has := all(plain, "ids", "samples", "voids", "negations", "participles", "things")
 	bare := strings.ReplaceAll(normal, " ", "")
-	if len(bare) > len("CA01234567") {
-		bare = strings.TrimPrefix(bare, "ca") // a call's id at the carrier begins so
-	}
-	return Blank(s) || Blank(split) || ok && len(has) > 0 && (plain == normal || !has["ids"] || strings.Contains(normal, "123456")) ||
+	return Blank(s) || Blank(normal) || len(has) > 0 && (plain == normal || !has["ids"] || strings.Contains(normal, "123456")) ||
 		strings.Trim(bare, bare[:min(1, len(bare))]) == "" || counted.MatchString(bare)
 }
