@@ -317,8 +317,10 @@ func whole(s string) string {
 // none, and so is one outside this century.
 func (d *decoder) moment(name string) time.Time {
 	s := d.first(word, name)
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999"} {
-		if t, err := time.Parse(layout, s); err == nil && t.UTC().Year()/100 == 20 {
+	for _, layout := range []string{
+		time.RFC3339Nano, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04:05Z07:00",
+	} {
+		if t, err := time.Parse(layout, strings.ToUpper(s)); err == nil && t.UTC().Year()/100 == 20 {
 			return t.UTC()
 		}
 	}

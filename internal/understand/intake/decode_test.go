@@ -170,7 +170,7 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 		for _, flag := range flags {
-			if flag != "cut" && flag != "conversation_id_invalid" && flag != "test" {
+			if flag != "cut" && flag != "conversation_id_invalid" && flag != "call_time_invalid" && flag != "test" {
 				t.Fatalf("flag %q", flag)
 			}
 		}
@@ -323,9 +323,23 @@ func TestAWordIsNoConversation(t *testing.T) {
 
 // A time that no call can have is left out and flagged.
 func TestAnOddTimeIsNone(t *testing.T) {
-	for _, at := range []string{"9999-12-31T23:59:59-01:00", "0000-01-01T00:00:00+01:00", "0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2999-01-01T00:00:00Z", "yesterday", "1764230400"} {
+	for _, at := range []string{"9999-12-31T23:59:59-01:00", "0000-01-01T00:00:00+01:00", "0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2999-01-01T00:00:00Z", "yesterday", "1764230400",
+		"10000-01-01T00:00:00Z", "-0001-01-01T00:00:00Z", "2000-01-01T00:00:00+14:00", "2099-12-31T23:59:59-14:00", "2026-02-30T10:00:00Z", "2026-11-27T23:59:60Z", "0000-00-00 00:00:00", "Infinity", "{{system__time_utc}}"} {
 		got, flags, err := Decode([]byte(`{"city":"Carouge","call_time_utc":"` + at + `"}`))
 		if err != nil || !got.CalledAt.IsZero() || !slices.Equal(flags, []string{"call_time_invalid"}) {
+			t.Errorf("%s: %v, flags %v, %v", at, got.CalledAt, flags, err)
+		}
+	}
+}
+
+// The usual ways to write a time are read.
+func TestATimeInItsForms(t *testing.T) {
+	for _, at := range []string{
+		"2026-11-27T10:00:00Z", "2026-11-27t10:00:00z", "2026-11-27T11:00:00+01:00", "2026-11-27T11:00:00+0100", "2026-11-27T10:00Z", "2026-11-27T10:00:00", "2026-11-27 10:00:00",
+		"2026-11-27 11:00:00+01:00", "2026-11-27T10:00:00.000000Z", "\ufeff2026-11-27T10:00:00Z",
+	} {
+		got, flags, err := Decode([]byte(`{"call_time_utc":"` + at + `"}`))
+		if err != nil || flags != nil || !got.CalledAt.Equal(time.Date(2026, 11, 27, 10, 0, 0, 0, time.UTC)) {
 			t.Errorf("%s: %v, flags %v, %v", at, got.CalledAt, flags, err)
 		}
 	}
