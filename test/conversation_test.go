@@ -1,6 +1,7 @@
 package test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"leadbus/internal/lead"
 	"leadbus/internal/local/await"
 	"leadbus/internal/subjects"
+	"leadbus/internal/understand/intake"
 )
 
 // texts are what the vendors took for a number, in order.
@@ -97,10 +99,11 @@ func TestCallersWithOneConversationAreLeadsOfTheirOwn(t *testing.T) {
 		conversation  string
 		first, second map[string]any
 	}{
-		"an id that is none": {conversation: "unknown"},
-		"a template":         {conversation: "system__conversation_id"},
-		"an id used twice":   {conversation: "conv_shared"},
-		"without call ids":   {conversation: "conv_shared_too", first: map[string]any{"call_sid": ""}, second: map[string]any{"call_sid": ""}},
+		"an id that is none":      {conversation: "unknown"},
+		"a template":              {conversation: "system__conversation_id"},
+		"an id used twice":        {conversation: "conv_shared"},
+		"a call id of a template": {conversation: "conv_unknown", first: map[string]any{"call_sid": "CA1234567890ABCDEF1234567890ABCDEF"}, second: map[string]any{"call_sid": "CA1234567890ABCDEF1234567890ABCDEF"}},
+		"without call ids":        {conversation: "conv_shared_too", first: map[string]any{"call_sid": ""}, second: map[string]any{"call_sid": ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -229,5 +232,73 @@ func TestALaterCallAsksForNothingAgain(t *testing.T) {
 	_, second := s.post(t, site1, map[string]any{"conversation_id": body["conversation_id"], "city": "Lancy"})
 	if second.Ask != "" || second.Ref != first.Ref || !strings.Contains(second.Say, "That is noted") {
 		t.Errorf("%+v after %+v", second, first)
+	}
+}
+
+// Whatever one field a later call brings, or with what nothing it fills the
+// others, no question comes back that an earlier call answered.
+func TestOneFieldAtATime(t *testing.T) {
+	s := start(t, settings(t))
+	for code, c := range map[string]struct{ nothing, noted string }{
+		"fr": {"Non précisé par l'appelant", "C'est noté"}, "de": {"vom Kunden nicht genannt", "Ist notiert"},
+		"it": {"non specificato dal cliente", "Ho preso nota"}, "en": {"not provided by the caller", "That is noted"},
+	} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			all := map[string]any{"language": code, "customer_name": "Marta Salas", "service_type": "leak", "city": "Carouge", "callback_number": "+41791118867"}
+			conversation := call(nil)["conversation_id"]
+			for i, field := range []string{"language", "service_type", "customer_name", "callback_number", "city"} {
+				body := map[string]any{"conversation_id": conversation, "caller_id": "+41791118867", "preferred_window": c.nothing, "issue_summary": c.nothing, "address_line": c.nothing}
+				for other := range all {
+					body[other] = c.nothing
+				}
+				body[field] = all[field]
+				_, reply := s.post(t, site1, body)
+				if !strings.Contains(reply.Say, c.noted) || i == 4 && reply.Ask != "" {
+					t.Errorf("%s: %+v", field, reply)
+				}
+			}
+			row := s.row(t, "ch", lead.NewID(site1, conversation.(string)), func(l store.Lead) bool { return l.Status == string(lead.Notified) })
+			if row.Person.Address != "" || row.Person.Summary != "" || row.Person.PreferredWindow != "" || row.PlaceName != "Carouge" {
+				t.Errorf("%+v", row)
+			}
+		})
+	}
+}
+
+// A corrected city is the lead's place, also when the first one had a postcode,
+// and back again.
+func TestACityIsCorrectedWithItsPostcode(t *testing.T) {
+	s := start(t, settings(t))
+	body := call(map[string]any{"city": "Plan-les-Ouates", "postal_code": "1228"})
+	id := s.accept(t, site1, body)
+	later := map[string]any{"conversation_id": body["conversation_id"]}
+	for _, city := range []string{"Carouge", "Plan-les-Ouates", "Lancy"} {
+		later["city"] = city
+		s.accept(t, site1, later)
+	}
+	s.row(t, "ch", id, func(l store.Lead) bool { return l.PlaceName == "Lancy" })
+}
+
+// A byte order mark and white space around a call are no part of it.
+func TestAByteOrderMarkIsSkipped(t *testing.T) {
+	s := start(t, settings(t))
+	for name, around := range map[string][2]string{
+		"before": {"\ufeff", ""}, "twice": {"\ufeff\ufeff", ""}, "after white space": {" \r\n\ufeff", "\n"}, "after": {"", "\ufeff"}, "around": {"\ufeff\t", " \ufeff\r\n"},
+	} {
+		body := call(nil)
+		said, err := json.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := intake.Request(t.Context(), s.EdgeURL, site1, s.settings.SiteSecret(site1), []byte(around[0]+string(said)+around[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, reply, err := intake.Do(http.DefaultClient, r); err != nil || !reply.OK {
+			t.Errorf("%s: %+v, %v", name, reply, err)
+			continue
+		}
+		s.row(t, "ch", lead.NewID(site1, body["conversation_id"].(string)), told)
 	}
 }

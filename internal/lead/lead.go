@@ -41,8 +41,11 @@ type Request struct {
 }
 
 // Over lays a later call of the same lead over this one: what the later call
-// left out keeps its earlier value.
+// left out keeps its earlier value, but a postcode does not outlast its city.
 func (r Request) Over(later Request) Request {
+	if r.City != "" && later.City != "" && !strings.EqualFold(r.City, later.City) {
+		r.PostalCode = ""
+	}
 	to, from := reflect.ValueOf(&r).Elem(), reflect.ValueOf(later)
 	for i := range from.NumField() {
 		if field := from.Field(i); !field.IsZero() {
@@ -87,10 +90,8 @@ const FlagRecovered = "recovered"
 // Another reports whether a later tool call was made in another phone call, or
 // by another caller: what both have for a conversation id is none.
 func (l Lead) Another(later Lead) bool {
-	if sid := l.Request.CallSID; sid != "" && later.Request.CallSID != "" {
-		return sid != later.Request.CallSID
-	}
-	return l.Phone.CallerID != "" && later.Phone.CallerID != "" && l.Phone.CallerID != later.Phone.CallerID
+	differ := func(a, b string) bool { return a != "" && b != "" && a != b }
+	return differ(l.Request.CallSID, later.Request.CallSID) || differ(l.Phone.CallerID, later.Phone.CallerID)
 }
 
 // Flags of a rebuilt lead that no provider hears of without the owner's word.

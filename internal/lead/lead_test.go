@@ -1,6 +1,7 @@
 package lead
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -108,6 +109,45 @@ func TestALabelTravelsThroughAVendor(t *testing.T) {
 		})
 		if l != (Label{}) {
 			t.Errorf("%q was read as %+v", odd, l)
+		}
+	}
+}
+
+// A corrected place is not held by the postcode of the one before.
+func TestAPostcodeGoesWithItsCity(t *testing.T) {
+	for name, c := range map[string]struct{ first, later, want Request }{
+		"another city":             {Request{City: "Plan-les-Ouates", PostalCode: "1228"}, Request{City: "Lancy"}, Request{City: "Lancy"}},
+		"another city and code":    {Request{City: "Plan-les-Ouates", PostalCode: "1228"}, Request{City: "Onex", PostalCode: "1213"}, Request{City: "Onex", PostalCode: "1213"}},
+		"the same city":            {Request{City: "Carouge", PostalCode: "1227"}, Request{City: "carouge"}, Request{City: "carouge", PostalCode: "1227"}},
+		"a code for the city":      {Request{City: "Carouge"}, Request{PostalCode: "1227"}, Request{City: "Carouge", PostalCode: "1227"}},
+		"a city for the code":      {Request{PostalCode: "1227"}, Request{City: "Carouge"}, Request{City: "Carouge", PostalCode: "1227"}},
+		"something else corrected": {Request{City: "Carouge", PostalCode: "1227"}, Request{CustomerName: "Marta"}, Request{City: "Carouge", PostalCode: "1227", CustomerName: "Marta"}},
+	} {
+		if got := c.first.Over(c.later); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+	}
+}
+
+// A call is another's when the phone call or the caller is, as far as both are known.
+func TestAnotherCaller(t *testing.T) {
+	of := func(sid, caller string) Lead {
+		return Lead{Request: Request{CallSID: sid}, Phone: Phone{CallerID: caller}}
+	}
+	for name, c := range map[string]struct {
+		first, later Lead
+		want         bool
+	}{
+		"the same":                     {of("CA1", "+41791110001"), of("CA1", "+41791110001"), false},
+		"another call":                 {of("CA1", "+41791110001"), of("CA2", "+41791110001"), true},
+		"a call's id for every caller": {of("CA1", "+41791110001"), of("CA1", "+41791110002"), true},
+		"another caller":               {of("", "+41791110001"), of("", "+41791110002"), true},
+		"one without a call":           {of("CA1", "+41791110001"), of("", "+41791110002"), true},
+		"withheld":                     {of("CA1", ""), of("CA1", "+41791110002"), false},
+		"nothing known":                {of("CA1", "+41791110001"), of("", ""), false},
+	} {
+		if got := c.first.Another(c.later); got != c.want {
+			t.Errorf("%s: %v", name, got)
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	_ "embed"
 	"io/fs"
 	"path"
+	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -78,6 +80,15 @@ func Normal(s string) string {
 	return b.String()
 }
 
+// humps are the bounds of words in "customerName".
+var humps = regexp.MustCompile(`([a-z])([A-Z])`)
+
+// Snake writes a name as ours are: "customerName" and "Customer Name" are
+// customer_name.
+func Snake(name string) string {
+	return strings.ReplaceAll(Normal(humps.ReplaceAllString(name, "$1 $2")), " ", "_")
+}
+
 // Set are the words of a list.
 func Set(list string) map[string]bool {
 	m := map[string]bool{}
@@ -90,47 +101,89 @@ func Set(list string) map[string]bool {
 //go:embed blank.yaml
 var blankFile []byte
 
-var blanks = func() map[string]map[string]bool {
+// words are the sets of words by their names, each word by its stem.
+var words = func() map[string]map[string]bool {
 	sets := map[string]map[string]bool{}
 	for name, list := range Shipped[map[string][]string](blankFile) {
 		sets[name] = map[string]bool{}
 		for _, s := range list {
-			sets[name][s] = true
+			sets[name][stem(s)] = true
 		}
 	}
 	return sets
 }()
 
-// Blank reports whether a text, though something was sent, says nothing: "N/A",
-// "null", "non fourni".
-func Blank(s string) bool { return len(s) <= longestBlank && blank(s, Normal(s)) }
+// stem is a word without the vowels and the s at its end, by which its forms
+// differ; a short word is its own.
+func stem(word string) string {
+	if short := strings.TrimRight(word, "aeios"); len(short) >= 5 {
+		return short
+	}
+	return word
+}
+
+// all are those of the sets to which the words of a text belong; none when a word
+// belongs to none.
+func all(normal string, sets ...string) map[string]bool {
+	has := map[string]bool{}
+	for _, w := range strings.Fields(normal) {
+		of := slices.DeleteFunc(slices.Clone(sets), func(set string) bool { return !words[set][stem(w)] })
+		if len(of) == 0 {
+			return nil
+		}
+		for _, set := range of {
+			has[set] = true
+		}
+	}
+	return has
+}
 
 // longestBlank is longer than any text that says nothing, in bytes.
-const longestBlank = 40
+const longestBlank = 64
 
-func blank(s, normal string) bool {
+// unfilled is a variable of a template: "{{name}}", "${name}", "%name%".
+var unfilled = regexp.MustCompile(`^(\{\{[^{}]*\}\}|\$?\{[^{}]*\}|%\w+%|\$[a-z]\w*)$`)
+
+// Blank reports whether a text, though something was sent, says nothing: "N/A",
+// "null", "non fourni", "{{name}}".
+func Blank(s string) bool {
 	if len(s) > longestBlank {
 		return false
 	}
+	normal := Normal(s)
 	if normal == "" { // an emoji says something
 		return !strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.So, r) })
 	}
-	i := max(strings.LastIndexByte(normal, ' '), 0)
-	return blanks["blank"][normal] || blanks["negations"][normal[:i]] && blanks["participles"][strings.TrimSpace(normal[i:])]
+	if words["phrases"][stem(normal)] || unfilled.MatchString(s) {
+		return true
+	}
+	has := all(normal, "voids", "negations", "participles", "things", "others")
+	named := strings.ContainsAny(s[:1], "<[") || strings.Contains(s, "_") // "<address>", "customer_name"
+	return len(has) > 0 && (named || has["voids"] || has["negations"] && (has["participles"] || has["things"]))
 }
 
 // NoName reports whether a text is nobody's name: it is blank, a word for whoever
-// calls, a letter, or one digit repeated.
+// calls, a title, a letter, or one digit repeated.
 func NoName(s string) bool {
 	normal := Normal(s)
-	return blank(s, normal) || blanks["names"][normal] || len(normal) < 2 || normal[0] <= '9' && strings.Trim(normal, normal[:1]) == ""
+	has := all(numbers.ReplaceAllString(normal, ""), "callers", "voids", "things", "others")
+	return Blank(s) || words["titles"][stem(normal)] || (has["callers"] || has["voids"]) && !strings.Contains(s, ". ") ||
+		len(normal) < 2 || normal[0] <= '9' && strings.Trim(normal, normal[:1]) == ""
 }
 
-// NoID reports whether a text stands for an id of a vendor's and is none: a word
-// of a template, a short number, one character repeated.
+var (
+	numbers = regexp.MustCompile(`[0-9]+\b`)                                     // at the end of a word
+	counted = regexp.MustCompile(`^([0-9]{1,9}|0?12345[0-9]*|ca(0{9,}|x{9,}))$`) // what somebody typed for a number
+)
+
+// NoID reports whether a text stands for an id of a vendor's and is none: words of
+// a template, a short number, digits in their order, one character repeated. A
+// number after a word for an id makes it one: "conv_7".
 func NoID(s string) bool {
-	normal := Normal(s)
-	same := strings.Trim(strings.ReplaceAll(normal, " ", ""), normal[:min(1, len(normal))]) == ""
-	short := len(normal) < 10 && strings.Trim(normal, "0123456789") == ""
-	return blank(s, normal) || blanks["ids"][normal] || strings.HasPrefix(normal, "system ") || same || short
+	normal := Normal(Snake(s))
+	plain := numbers.ReplaceAllString(normal, "")
+	has := all(plain, "ids", "samples", "voids", "negations", "participles", "things")
+	bare := strings.ReplaceAll(normal, " ", "")
+	return Blank(s) || Blank(normal) || len(has) > 0 && (plain == normal || !has["ids"] || strings.Contains(normal, "123456")) ||
+		strings.Trim(bare, bare[:min(1, len(bare))]) == "" || counted.MatchString(bare)
 }

@@ -121,7 +121,7 @@ func (e *edge) dispatchLead(w http.ResponseWriter, r *http.Request, a *access) *
 	if refused != nil {
 		return refused
 	}
-	body = bytes.TrimPrefix(body, []byte("\ufeff"))
+	body = bytes.Trim(body, " \t\r\n\ufeff")
 	req, flags, err := intake.Decode(body)
 	if err != nil {
 		return &refusal{http.StatusBadRequest, "the body is not a usable JSON object: " + err.Error()}

@@ -2,10 +2,12 @@ package intake
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"regexp"
 	"slices"
@@ -33,8 +35,8 @@ var (
 
 // Decode reads the body of the agent's tool call: one flat JSON object, or an
 // envelope around it such as {tool_name, parameters{}, conversation_id}, whose
-// parameters may be an object, JSON in a string, or nested once more. A missing
-// field, null, "" and a text that says nothing ("N/A") are the same; numbers and
+// parameters may be an object, a list, pairs of name and value, JSON in a string,
+// or nested deeper. A name may be written as another vendor does. A missing field, null, "" and a text that says nothing ("N/A") are the same; numbers and
 // booleans serve as text; unknown fields are ignored. Texts lose control
 // characters and what turns the writing direction, and white space becomes single
 // spaces; names are cut at 120 runes, the summary at 1000, others at 200. An id or
@@ -47,12 +49,15 @@ var (
 // An error says, without quoting the body, why it is not a JSON object or is
 // nested too deep; nothing else is refused.
 func Decode(body []byte) (lead.Request, []string, error) {
-	fields, err := object(body)
+	v, err := parse(body)
+	if err == nil && !nested(v) {
+		err = errors.New("it is JSON, but not an object")
+	}
 	if err != nil {
 		return lead.Request{}, nil, err
 	}
-	d := decoder{fields: make(map[string][]string, len(fields))}
-	d.take(fields, maxDepth)
+	d := decoder{fields: map[string][]string{}}
+	d.take("", v, maxDepth, true)
 	r := lead.Request{
 		ConversationID: d.vendorID("conversation_id", "conversation_id_invalid"),
 		AgentID:        d.vendorID("agent_id", ""),
@@ -74,7 +79,7 @@ func Decode(body []byte) (lead.Request, []string, error) {
 		ContactConsent:  consent(d.first(word, "contact_consent")),
 		Clicks:          d.clicks(),
 	}
-	if fields["test"] == true {
+	if o, _ := v.(map[string]any); o["test"] == true {
 		d.flags = append(d.flags, lead.FlagTest)
 	}
 	slices.Sort(d.flags)
@@ -84,8 +89,8 @@ func Decode(body []byte) (lead.Request, []string, error) {
 // space may stand around JSON, with a byte order mark.
 const space = " \t\r\n\ufeff"
 
-// object is the body as an object with numbers as they were written.
-func object(body []byte) (map[string]any, error) {
+// parse reads JSON, with numbers as they were written.
+func parse(body []byte) (any, error) {
 	if body = bytes.Trim(body, space); len(body) == 0 {
 		return nil, errors.New("it is empty")
 	}
@@ -105,14 +110,10 @@ func object(body []byte) (map[string]any, error) {
 	case err != nil:
 		return nil, errors.New("it is not JSON")
 	}
-	fields, ok := v.(map[string]any)
-	if !ok {
-		return nil, errors.New("it is JSON, but not an object")
-	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("something follows the object")
 	}
-	return fields, nil
+	return v, nil
 }
 
 // tooDeep reports whether brackets outside strings nest over maxDepth. It runs
@@ -146,64 +147,76 @@ type decoder struct {
 // envelopes are what holds the arguments of a call in one vendor's or another's
 // form. A field in one goes before a field around it; any other object is
 // read last.
-var envelopes = []string{"parameters", "arguments", "args", "params", "input", "tool_input", "body", "payload", "data", "function", "request"}
+var envelopes = text.Set(`parameters arguments args kwargs params input tool_input action_input body payload data
+	request function function_call tool_call tool_calls tool_call_list slots`)
 
-// take notes the fields of an object, with those of the objects in it down to a
-// depth.
-func (d *decoder) take(fields map[string]any, depth int) {
-	if depth < 0 {
+// short are names that mean the customer's only among the arguments.
+var short = text.Set("name phone service location place")
+
+// tool is the name of the call itself.
+const tool = "dispatch_lead"
+
+// take notes what stands under a name, with what stands in it down to a depth.
+// Outside an envelope, inside is false: a short name there is not the customer's.
+func (d *decoder) take(name string, v any, depth int, inside bool) {
+	v = opened(v)
+	fields, ok := v.(map[string]any)
+	switch list, _ := v.([]any); {
+	case depth < 0:
 		return
-	}
-	var inner, last []string
-	objects := map[string]map[string]any{}
-	for name, v := range fields {
-		o := nested(v)
-		switch {
-		case o == nil:
-			continue
-		case slices.Contains(envelopes, name):
-			inner = append(inner, name)
-		case depth < maxDepth:
-			last = append(last, name)
+	case nested(list):
+		for _, item := range list {
+			d.take(name, item, depth, inside)
 		}
-		objects[name] = o
-	}
-	slices.Sort(inner)
-	slices.Sort(last)
-	for _, name := range inner {
-		d.take(objects[name], depth-1)
-	}
-	for name, v := range fields {
-		if objects[name] != nil || name == "name" && inner != nil {
-			continue // an object, or the name of the tool
-		}
-		if s := asText(v); s != "" {
+	case !ok:
+		if s := asText(v); s != "" && s != tool && (inside || !short[name]) {
 			d.fields[name] = append(d.fields[name], s)
 		}
 	}
-	for _, name := range last {
-		d.take(objects[name], depth-1)
+	rank := func(n string) int {
+		switch {
+		case !nested(fields[n]):
+			return 1
+		case envelopes[text.Snake(n)]:
+			return 0
+		}
+		return 2
+	}
+	names := slices.SortedFunc(maps.Keys(fields), func(a, b string) int { return cmp.Or(rank(a)-rank(b), cmp.Compare(a, b)) })
+	value, pair := fields["value"]
+	if pair = pair && depth < maxDepth; pair { // {"name": "city", "value": "Lancy"}, or "city": {"value": "Lancy"}
+		d.take(text.Snake(cmp.Or(asText(fields["name"]), asText(fields["key"]), name)), value, depth-1, inside)
+	}
+	for _, n := range names {
+		if n != "name" || !pair && rank(names[0]) > 0 { // else it is the tool's or the field's
+			d.take(text.Snake(n), fields[n], depth-1, rank(n) == 0 || inside && (rank(n) == 1 || depth < maxDepth))
+		}
 	}
 }
 
-// nested is a value as an object: one, JSON of one in a string, or the first of
-// a list; nil for anything else.
-func nested(v any) map[string]any {
-	switch v := v.(type) {
-	case map[string]any:
+// opened is a value, or what stands in it as JSON of an object, a list or a text.
+func opened(v any) any {
+	s, ok := v.(string)
+	if !ok {
 		return v
-	case []any:
-		if len(v) > 0 {
-			o, _ := v[0].(map[string]any)
-			return o
-		}
-	case string:
-		if v = strings.Trim(v, space); strings.HasPrefix(v, "{") {
-			o, _ := object([]byte(v)) // else it is a text
-			return o
-		}
 	}
-	return nil
+	s = strings.Trim(strings.TrimPrefix(strings.Trim(s, space+"`"), "json"), space)
+	if s == "" || !strings.Contains(`{["`, s[:1]) {
+		return v
+	}
+	in, err := parse([]byte(s))
+	if in = opened(in); err != nil || !nested(in) {
+		return v // a text
+	}
+	return in
+}
+
+// nested reports whether a value is an object or a list with one.
+func nested(v any) bool {
+	v = opened(v)
+	list, _ := v.([]any)
+	_, ok := v.(map[string]any)
+	return ok || slices.ContainsFunc(list, nested)
 }
 
 // text is the first of the fields that says anything, cleaned and cut.
@@ -227,13 +240,9 @@ func (d *decoder) first(empty func(string) bool, names ...string) string {
 func word(string) bool { return false }
 
 func (d *decoder) cut(s string, limit int) string {
-	n := 0
-	for i := range s {
-		if n == limit {
-			d.flags = append(d.flags, "cut")
-			return strings.TrimSpace(s[:i])
-		}
-		n++
+	if runes := []rune(s); len(runes) > limit {
+		d.flags = append(d.flags, "cut")
+		return strings.TrimSpace(string(runes[:limit]))
 	}
 	return s
 }
@@ -252,21 +261,13 @@ func (d *decoder) vendorID(name, flag string) string {
 }
 
 // clicks are the advertising ids, nil for none.
-func (d *decoder) clicks() map[string]string {
-	var out map[string]string
-	var names []string
-	for name := range d.fields {
-		if clickKeys.MatchString(name) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	for _, name := range names[:min(len(names), maxClicks)] {
-		if s := d.cut(d.first(word, name), maxText); s != "" {
+func (d *decoder) clicks() (out map[string]string) {
+	for _, name := range slices.Sorted(maps.Keys(d.fields)) {
+		if s := d.first(word, name); len(out) < maxClicks && clickKeys.MatchString(name) && s != "" {
 			if out == nil {
 				out = map[string]string{}
 			}
-			out[name] = s
+			out[name] = d.cut(s, maxText)
 		}
 	}
 	return out
@@ -315,9 +316,11 @@ func whole(s string) string {
 // moment reads an ISO 8601 time; one without a zone is UTC. The zero time is
 // none, and so is one outside this century.
 func (d *decoder) moment(name string) time.Time {
-	s := d.text(maxText, name)
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999"} {
-		if t, err := time.Parse(layout, s); err == nil && t.UTC().Year()/100 == 20 {
+	s := d.first(word, name)
+	for _, layout := range []string{
+		time.RFC3339Nano, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04:05Z07:00",
+	} {
+		if t, err := time.Parse(layout, strings.ToUpper(s)); err == nil && t.UTC().Year()/100 == 20 {
 			return t.UTC()
 		}
 	}

@@ -147,7 +147,7 @@ func seconds(s string) (time.Time, bool) {
 // decode reads JSON and forgives a field of another type than expected, and a
 // byte order mark.
 func decode(b []byte, v any) error {
-	err := json.Unmarshal(bytes.TrimLeft(b, "\ufeff \t\r\n"), v)
+	err := json.Unmarshal(bytes.Trim(b, "\ufeff \t\r\n"), v)
 	var other *json.UnmarshalTypeError
 	if errors.As(err, &other) {
 		return nil

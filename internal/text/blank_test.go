@@ -1,0 +1,132 @@
+package text
+
+import (
+	"strings"
+	"testing"
+)
+
+// each calls f with the texts of a list, one after a line break or a bar.
+func each(list string, f func(s string)) {
+	for _, s := range strings.FieldsFunc(list, func(r rune) bool { return r == '\n' || r == '|' }) {
+		f(s)
+	}
+}
+
+// What stands for nothing is told from what says something, in five languages.
+func TestBlank(t *testing.T) {
+	each(`
+Not specified|not provided|Not Provided.|not given|not stated|not mentioned|not available|not applicable|not known|not disclosed|not collected|not asked|not sure|unspecified|unknown
+none given|none provided|none specified|none mentioned|nothing|nil|empty|blank|missing|undefined|null|NULL.|NaN|<null>|(none)|[none]|""|''|{}|[]|string|<string>|text|value
+{{customer_name}}|{{ system__caller_id }}|<UNKNOWN>|[Name]|[customer name]|<customer_name>|[object Object]|N.A.|n.a.|n / a|N-A|#N/A|-|—|--|...|…|?|???|TBD|TBC|tba|to be confirmed
+to be determined|No information|no info|no information provided|no data|information not available|I don't know|don't know|unsure|No address provided|no details|no details provided
+No name given|no name|address not provided|name not provided|unknown address|unknown name|customer did not provide|caller did not say|not provided by caller
+not provided by the customer|did not specify|didn't say|non fourni|non fournie|Non communiqué|non communiquée|non précisé|Non précisée|non renseigné|non renseignée|non spécifié
+non indiqué|non mentionné|non donné|non disponible|non applicable|non connu|non défini|non déterminé|pas précisé|pas fourni|pas indiqué|pas communiqué|pas de nom|pas d'adresse
+pas d'information|pas d'info|aucun|aucune|aucune information|aucune info|Aucune précision|aucun détail|rien|rien de spécial|néant|vide|inconnu|inconnue|indéfini|indéterminé
+sans objet|s/o|à préciser|à confirmer|à définir|je ne sais pas|ne sait pas|sans nom|nom inconnu|adresse inconnue|adresse non communiquée|nom non fourni|nicht angegeben|Nicht bekannt
+nicht genannt|nicht verfügbar|nicht vorhanden|nicht mitgeteilt|nicht erwähnt|nicht spezifiziert|nicht zutreffend|nicht definiert|keine Angabe|keine Angaben|k.A.|k. A.|keine|kein
+keiner|keine Adresse|keine Adresse angegeben|keine Information|keine Details|kein Name|kein Name angegeben|ohne Angabe|unbekannt|Unbekannte Adresse|Name unbekannt
+Name nicht angegeben|undefiniert|leer|nichts|entfällt|weiss nicht|weiß nicht|noch offen|non fornito|non fornita|non specificato|non specificata|non indicato|non indicata
+non comunicato|non disponibile|non menzionato|non noto|non applicabile|non pervenuto|non definito|nessuno|nessuna|nessun nome|nessun indirizzo|nessuna informazione|nessun dettaglio
+niente|nulla|vuoto|n.d.|nd|sconosciuto|sconosciuta|indirizzo sconosciuto|nome sconosciuto|indirizzo non fornito|da definire|da confermare|non so|tidak ada|tidak disebutkan
+tidak diketahui|tidak diberikan|tidak tersedia|tidak disediakan|tidak berlaku|tidak ditentukan|tidak dijelaskan|tidak tahu|tidak ada informasi|tidak ada nama|alamat tidak diberikan
+nama tidak diketahui|belum ada|belum diketahui|belum ditentukan|belum disebutkan|kosong|nihil|tanpa nama|tidak terdefinisi|x|xx|xxx|_|none, none|unknown, unknown|Not yet provided
+not supplied by caller|Caller didn't mention|The caller did not specify a window|No time given|no time specified|no preferred time|no city given|city not mentioned|location unknown
+unknown location|Service not specified|service unknown|unknown service|phone number not given|not disclosed by customer|information missing|details missing|details not available
+nothing specified|nothing to add|n/a (not applicable)|not applicable (n/a)|None.|*none*|"unknown"|'null'|null/undefined|unknown/none|not_provided|NOT_SPECIFIED|not-mentioned
+user_name|caller_name|<name>|{name}|[city]|[Adresse]|<adresse non fournie>|Information non communiquée|Information manquante|manquant|non mentionnée par l'appelant
+non communiqué par le client|le client n'a pas précisé|l'appelant n'a pas donné son nom|n'a pas donné|n'a pas été précisé|pas encore communiqué|Pas d'adresse fournie|Pas de ville
+ville non précisée|ville inconnue|quartier inconnu|heure non précisée|pas d'heure précise|créneau non précisé|service non précisé|nom manquant|numéro manquant
+ne souhaite pas préciser|ne veut pas dire|adresse à confirmer|sans adresse précise|aucune donnée|aucun renseignement|non dispo|Ort unbekannt|Stadt unbekannt|Stadt nicht genannt
+Adresse fehlt|fehlt|keine Uhrzeit angegeben|Zeit nicht angegeben|noch nicht festgelegt|noch unbekannt|Kunde hat nicht gesagt|vom Kunden nicht angegeben|hat keinen Namen genannt
+keine Daten|keine weiteren Angaben|keine näheren Angaben|wurde nicht genannt|wird noch mitgeteilt|weiss ich nicht|Straße unbekannt|città sconosciuta|città non specificata
+via non indicata|orario non specificato|orario sconosciuto|non specificato dal cliente|il cliente non ha detto|non ha specificato|non lo so|da concordare|da comunicare|mancante
+dato mancante|nessun dato|nessun orario preciso|servizio non specificato|kota tidak diketahui|kota tidak disebutkan|waktu tidak ditentukan|waktu belum ditentukan
+alamat belum diketahui|alamat belum ada|pelanggan tidak menyebutkan|belum dikonfirmasi|belum diberikan|tidak ada keterangan|tidak ada alamat|tidak ada detail|tidak disebut
+tidak diisi|tidak ada waktu khusus|data tidak tersedia|nama belum disebutkan|tidak mau menyebutkan nama|tidak spesifik
+`, func(s string) {
+		if !Blank(s) || !NoName(s) {
+			t.Errorf("%q: says something %v, is a name %v", s, !Blank(s), !NoName(s))
+		}
+	})
+	each(`
+No hot water|Pas d'eau chaude|Kein Wasser|Nessuna acqua|Tidak ada air|tidak ada air panas|Not specified type of leak in the kitchen|Unknown leak under the sink
+undefined noise in the boiler|none of the taps work|Rien ne coule|Plus rien|keine Heizung|leeres Becken|vide-ordures bouché|Nothing works|Nicht dringend|not urgent
+sans eau depuis hier|missing tile|pas de courant|aucune lumière|Nessuna luce|no power|No heating since Monday|kein Strom|keine Dusche|name plate broken|unknown smell of gas
+odeur inconnue|rumore sconosciuto|suara tidak diketahui|Le client ne sait pas d'où vient la fuite|Caller did not say which tap leaks|tidak tahu kenapa motor mati
+address is behind the church|Rue Sans-Nom 3|Leerstrasse 4|Chemin Vide 3|Jalan Tanpa Nama 5|No. 5|N° 4|12|A1|Nax|Nonfoux|None, France|not before noon|pas avant midi|nicht vor 9
+non prima delle 9|tidak sebelum jam 9|none before 10|now|anytime|n'importe quand|egal wann|kapan saja|après 18h sans faute|demain, heure à confirmer|10:00 (à confirmer)
+morgen, Uhrzeit unbekannt|Nulla da dire: perdita d'acqua|text me before|value: 500 CHF ring lost|empty swimming pool|test electrical panel|string light repair|Rien qu'une fuite
+Pas de pression|sans électricité|no|No water|Gas|WC|0|Not able to open the door|no signal|no internet|no service since morning|service not available|phone not working|no phone line
+pas de téléphone|pas d'internet|plus de connexion|aucun service|kein Telefon|kein Internet|keine Verbindung|nessun segnale|nessun servizio|tidak ada sinyal|tidak ada internet
+tidak ada telepon|no key|pas de clé|kein Schlüssel|nessuna chiave|tidak ada kunci|missing key|clé manquante|Schlüssel fehlt|fehlt ein Zahn|dent manquante|unknown error E4
+erreur inconnue|Fehler unbekannt|code erreur inconnu|pas de rendez-vous|no appointment before Monday|no rush|pas pressé|not today|pas aujourd'hui|nicht heute|non oggi|tidak hari ini
+no mornings|pas le matin|never before 9|any time|toute la journée|jederzeit|sempre|as soon as possible|chiamare dopo le 18|besoin d'un devis|first lesson|beginner|private lesson
+test de dépistage|guest house|number plate broken|name sign|address plate|no water pressure|Rue de la Confiance|Via Nota 3|Jalan Tidak Jauh|Lieu-dit Néant|Unterwegs
+Chemin Sans-Souci|Rue Sans Nom|data cable broken|no data connection|client has no heating|customer's dog is limping
+`, func(s string) {
+		if Blank(s) {
+			t.Errorf("%q says nothing", s)
+		}
+	})
+}
+
+// A word for whoever calls is told from a name.
+func TestNoName(t *testing.T) {
+	each(`
+caller|the caller|Caller Name|customer|Customer Name|client|le client|Client inconnu|nom du client|Kunde|der Kunde|Kundin|Anrufer|Anruferin|Unbekannter Anrufer|unbekannter Kunde
+appelant|l'appelant|appelante|cliente|il cliente|chiamante|cliente sconosciuto|pelanggan|penelepon|Monsieur|Madame|Mr|Mrs.|Sir|Herr|Frau|Signore|Signora|Bapak|Ibu|Pak|anonymous
+anonyme|anonym|anonimo|anonim|anonymous caller|user|utilisateur|Benutzer|utente|pengguna|unknown caller|guest|visitor|name|first name|full name|your name|nom|prénom|Vorname|nome
+nama|test|Test User|private|withheld|somebody|quelqu'un|jemand|qualcuno|seseorang|X|?|111|user123|customer 1
+`, func(s string) {
+		if !NoName(s) {
+			t.Errorf("%q is a name", s)
+		}
+	})
+	each(`
+Nadia|Nana|Na Li|Nan Goldin|Nil Yıldız|Li|Bo|Ng|Wu|Xu|Ana|Noor|Noa|Nonna Rosa|Non Nguyen|Sam Blank|Herr Blank|Frau Leer|Monsieur Vide|Marie Sans|Jennifer Null|Ibu Sari|Pak Budi
+Herr Keiner|Kunde Müller|Anna|Nathan None|Clint Eastwood|Giulia Testa|Mario Testino|Kai Stringer|Mr Missing|Eva Empty|Amélie Nothomb|Monsieur Rien|Sans Souci SA|Madame Client
+Frau Kunde|Nulli Ottonen|M. Inconnu-Perret|Guest House Villa Rosa|Nom Dupont|Tina Private|Pietro Nessi|Aucune Idée Sàrl|Kosong Wijaya|Nihil Kumar|Nemo|Tak Yamada|Leo Vuoto
+Test Kitchen GmbH|Véronique Néant|Wayan Tidak|O'Neil|Nina Unbekannt|Monsieur Non|Signora Nulla|Ada|Tida|User Müller AG|Dato Magradze|Alberto Nota|Mai Nguyen|Mai|Jo|So-yeon|Hai|Sa
+Said|Given|Will Noble|May|Kenan|Nathalie Void|Ada Lovelace|Noto|Yuki Noto|Dita|Su|Su Li|Dit|Tak|Bu Ani|Pak Made|M. Le|Le Thi|Di Maio|Anna Di Dato|E. Guest|A. Kunde|Tom Test|Clara
+Claro|Sir Alan|Ms Guest|Ny. Sari|Precioso|Noël|Nonno|Sami|Mas Agus|Mbak Rina|Nuno|Nino|Nina|Nell|Nero|Non|Un|An|Ann|Any|Ana Data|Miss Marple|Kunden AG|Ihr Markus|Don|Don Know|Idee
+Notes|Lea|La|Person|Clair|Mr Other|Datta|Nomi|Nomi Malone|Gift|Special K|Ora|Tad|Testi|Luigi Testi|Abc Reinigung
+`, func(s string) {
+		if NoName(s) || Blank(s) {
+			t.Errorf("%q is no name", s)
+		}
+	})
+}
+
+// A word of a template, a test or a model is told from an id.
+func TestNoID(t *testing.T) {
+	each(`
+unknown|UNKNOWN|N.A.|NULL|None|nil|undefined|NaN|YOUR_CONVERSATION_ID|your-conversation-id|conversation_id|conversationId|ConversationID|conv_id|convId|session_id|sessionId|call_id
+callId|call-id|call_sid|CallSid|system.conversation_id|system__conversation_id|system__call_sid|dynamic_variable|dynamic_variables.conversation_id|string|text|str|example|sample
+placeholder|test|testing|test123|test-1|test_conversation|test_conversation_id|dummy|foo|foobar|abc|abc123|abcdef|xyz|asdf|qwerty|xxx|xxxxxxxx|XXXX-XXXX
+xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx|000000|00000000-0000-0000-0000-000000000000|ffffffff-ffff-ffff-ffff-ffffffffffff|11111111-1111-1111-1111-111111111111
+12345678-1234-1234-1234-123456789012|1234567890|123456|123|1|0|0.0|-1|-|--|...|TBD|todo|pending|current|current_conversation|current_call|this|this_conversation|new|auto
+not_available|not-provided|not_provided|NotProvided|missing|empty|blank|default|id|ID|uuid|inconnu|inconnue|non_fourni|unbekannt|keine|leer|sconosciuto|nessuno|tidak_diketahui
+kosong|conv_unknown|conv_null|conv_undefined|conv_xxx|conv_xxxxxxxx|conv_test|conv_id_here|conversation-id-here|conversation_id_here|conv_placeholder|conv_example
+insert_conversation_id|CAxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx|CA00000000000000000000000000000000|false|true|anonymous|unknown_conversation|conversation|call|session|conv|caller|user
+unset|unspecified|demo|sandbox|debug|anonymous-session|conversation-unknown|no_conversation|no-conversation-id|conversation_id_not_available|callSid|ElevenLabs_conversation_id
+elevenlabs|conv_1234567890|conv_abc|abc-123|abc-def-ghi|session-id|SESSION|phone_call|inbound|inbound_call|unknown-call|sip|webcall|web_call|interaction_id|lead_id|lead
+dispatch_lead|thread_id|thread|request_id|uuid-here|some-uuid|random-uuid|generated|generate|none-1|foo-bar|hello|my_conversation|newConversation|sampleConversationId|exampleId
+PLACEHOLDER_ID|not.set|value|variable|0000|9999999999|999999999999999|aaaaaaaa|aaaa-aaaa|012345678901234
+`, func(s string) {
+		if !NoID(s) {
+			t.Errorf("%q is an id", s)
+		}
+	})
+	each(`
+conv_01jx8q7w5zfr2a9t3m6n4k0pbd|conv_8601kb2y7m3pfe4tn9h5rz0w6xqa|conv_readme_1|conv_chaos_17|7f3b6a70-2c1e-4d59-9b8a-5e0c1d2f3a4b|b4d7e0f2-9c31-4e85-8a67-1f2e3d4c5b6a
+call_a1f9c27e4b8d3605|call_7c2e91f0ab|Jabr9TXYYJHfvl6Syypi88rdAHYHmcq6|CA7f3c1e9b2d5a48606e0f1c2b3a4d5e6f|20261127104500123|1764240123456|173267890123456|EL-2026-11-27-0815-77
+01JX8Q7W5ZFR2A9T3M6N4K0PBD|a1b2c3d4e5f60718|sess:9f31:77ac|webcall.2a71f|6740f1c2b3a4d5e6f7081920|ws_test_7f3b6a702c1e|conv_testa7f3b6a702c1e|msg_9f8e7d6c|e0f2b4d79c31
+019366d4-7e2a-7c3b-8f10-2b3c4d5e6f70|v3:gVx-2lTnQK2k8m1dR0aYxA|conv_77|conv-0001|call_000123|session_9f|s-17642401|b2f1|a7c93e|c0ffee12ab|caf00d11beef|20261127-104500-001
+1700000000.12345|CA9f31c07e2d5b4a86|conv_01aaaaaaaaaaaaaaaaaaaaaaaab|user-8f1c|demo-8f1c2b7d|EV_PSTN_4f7a2|RM_xk92jLwq|rtc_u1_9W7x0|projects.abc.sessions.8812ab|019a0c3e9f
+`, func(s string) {
+		if NoID(s) {
+			t.Errorf("%q is no id", s)
+		}
+	})
+}
