@@ -86,6 +86,9 @@ var humps = regexp.MustCompile(`([a-z])([A-Z])`)
 // Snake writes a name as ours are: "customerName" and "Customer Name" are
 // customer_name.
 func Snake(name string) string {
+	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_0123456789") == "" {
+		return name
+	}
 	return strings.ReplaceAll(Normal(humps.ReplaceAllString(name, "$1 $2")), " ", "_")
 }
 
@@ -101,16 +104,21 @@ func Set(list string) map[string]bool {
 //go:embed blank.yaml
 var blankFile []byte
 
-// words are the sets of words by their names, each word by its stem.
-var words = func() map[string]map[string]bool {
-	sets := map[string]map[string]bool{}
+// kinds are kinds of words; phrases and titles are whole texts.
+type kinds int
+
+const phrases, titles, voids, negations, participles, things, others, callers, ids, samples kinds = 1, 2, 4, 8, 16, 32, 64, 128, 256, 512
+
+// words are the kinds of each word, by its stem.
+var words = func() map[string]kinds {
+	of := map[string]kinds{}
 	for name, list := range Shipped[map[string][]string](blankFile) {
-		sets[name] = map[string]bool{}
+		kind := slices.Index([]string{"phrases", "titles", "voids", "negations", "participles", "things", "others", "callers", "ids", "samples"}, name)
 		for _, s := range list {
-			sets[name][stem(s)] = true
+			of[stem(s)] |= 1 << kind
 		}
 	}
-	return sets
+	return of
 }()
 
 // stem is a word without the vowels and the s at its end, by which its forms
@@ -122,18 +130,15 @@ func stem(word string) string {
 	return word
 }
 
-// all are those of the sets to which the words of a text belong; none when a word
-// belongs to none.
-func all(normal string, sets ...string) map[string]bool {
-	has := map[string]bool{}
-	for _, w := range strings.Fields(normal) {
-		of := slices.DeleteFunc(slices.Clone(sets), func(set string) bool { return !words[set][stem(w)] })
-		if len(of) == 0 {
-			return nil
+// all are those of some kinds that the words of a text are of; none when a word is
+// of none.
+func all(normal string, some kinds) (has kinds) {
+	for w := range strings.FieldsSeq(normal) {
+		of := words[stem(w)] & some
+		if of == 0 {
+			return 0
 		}
-		for _, set := range of {
-			has[set] = true
-		}
+		has |= of
 	}
 	return has
 }
@@ -154,20 +159,20 @@ func Blank(s string) bool {
 	if normal == "" { // an emoji says something
 		return !strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.So, r) })
 	}
-	if words["phrases"][stem(normal)] || unfilled.MatchString(s) {
+	if words[stem(normal)]&phrases != 0 || strings.ContainsAny(s[:1], "{$%") && unfilled.MatchString(s) {
 		return true
 	}
-	has := all(normal, "voids", "negations", "participles", "things", "others")
+	has := all(normal, voids|negations|participles|things|others)
 	named := strings.ContainsAny(s[:1], "<[") || strings.Contains(s, "_") // "<address>", "customer_name"
-	return len(has) > 0 && (named || has["voids"] || has["negations"] && (has["participles"] || has["things"]))
+	return has != 0 && (named || has&voids != 0 || has&negations != 0 && has&(participles|things) != 0)
 }
 
 // NoName reports whether a text is nobody's name: it is blank, a word for whoever
 // calls, a title, a letter, or one digit repeated.
 func NoName(s string) bool {
 	normal := Normal(s)
-	has := all(numbers.ReplaceAllString(normal, ""), "callers", "voids", "things", "others")
-	return Blank(s) || words["titles"][stem(normal)] || (has["callers"] || has["voids"]) && !strings.Contains(s, ". ") ||
+	has := all(numbers.ReplaceAllString(normal, ""), callers|voids|things|others)
+	return Blank(s) || words[stem(normal)]&titles != 0 || has&(callers|voids) != 0 && !strings.Contains(s, ". ") ||
 		len(normal) < 2 || normal[0] <= '9' && strings.Trim(normal, normal[:1]) == ""
 }
 
@@ -182,8 +187,9 @@ var (
 func NoID(s string) bool {
 	normal := Normal(Snake(s))
 	plain := numbers.ReplaceAllString(normal, "")
-	has := all(plain, "ids", "samples", "voids", "negations", "participles", "things")
+	has := all(plain, ids|samples|voids|negations|participles|things)
 	bare := strings.ReplaceAll(normal, " ", "")
-	return Blank(s) || Blank(normal) || len(has) > 0 && (plain == normal || !has["ids"] || strings.Contains(normal, "123456")) ||
+	return (has != 0 || plain == normal) && (Blank(s) || Blank(normal)) ||
+		has != 0 && (plain == normal || has&ids == 0 || strings.Contains(normal, "123456")) ||
 		strings.Trim(bare, bare[:min(1, len(bare))]) == "" || counted.MatchString(bare)
 }

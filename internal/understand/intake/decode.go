@@ -56,7 +56,7 @@ func Decode(body []byte) (lead.Request, []string, error) {
 	if err != nil {
 		return lead.Request{}, nil, err
 	}
-	d := decoder{fields: map[string][]string{}}
+	d := decoder{fields: make(map[string][]string, 32)}
 	d.take("", v, maxDepth, true)
 	r := lead.Request{
 		ConversationID: d.vendorID("conversation_id", "conversation_id_invalid"),
@@ -173,23 +173,27 @@ func (d *decoder) take(name string, v any, depth int, inside bool) {
 			d.fields[name] = append(d.fields[name], s)
 		}
 	}
-	rank := func(n string) int {
-		switch {
-		case !nested(fields[n]):
-			return 1
-		case envelopes[text.Snake(n)]:
-			return 0
+	var names [3][]string // the envelopes, the plain ones, the others
+	for n, in := range fields {
+		rank := 1
+		if nested(in) {
+			rank = 2
+			if envelopes[text.Snake(n)] {
+				rank = 0
+			}
 		}
-		return 2
+		names[rank] = append(names[rank], n)
 	}
-	names := slices.SortedFunc(maps.Keys(fields), func(a, b string) int { return cmp.Or(rank(a)-rank(b), cmp.Compare(a, b)) })
 	value, pair := fields["value"]
 	if pair = pair && depth < maxDepth; pair { // {"name": "city", "value": "Lancy"}, or "city": {"value": "Lancy"}
 		d.take(text.Snake(cmp.Or(asText(fields["name"]), asText(fields["key"]), name)), value, depth-1, inside)
 	}
-	for _, n := range names {
-		if n != "name" || !pair && rank(names[0]) > 0 { // else it is the tool's or the field's
-			d.take(text.Snake(n), fields[n], depth-1, rank(n) == 0 || inside && (rank(n) == 1 || depth < maxDepth))
+	for rank := range names {
+		slices.Sort(names[rank])
+		for _, n := range names[rank] {
+			if n != "name" || !pair && len(names[0]) == 0 { // else it is the tool's or the field's
+				d.take(text.Snake(n), fields[n], depth-1, rank == 0 || inside && (rank == 1 || depth < maxDepth))
+			}
 		}
 	}
 }
@@ -262,8 +266,11 @@ func (d *decoder) vendorID(name, flag string) string {
 
 // clicks are the advertising ids, nil for none.
 func (d *decoder) clicks() (out map[string]string) {
-	for _, name := range slices.Sorted(maps.Keys(d.fields)) {
-		if s := d.first(word, name); len(out) < maxClicks && clickKeys.MatchString(name) && s != "" {
+	names := slices.Collect(maps.Keys(d.fields))
+	names = slices.DeleteFunc(names, func(name string) bool { return !clickKeys.MatchString(name) })
+	slices.Sort(names)
+	for _, name := range names {
+		if s := d.first(word, name); len(out) < maxClicks && s != "" {
 			if out == nil {
 				out = map[string]string{}
 			}
