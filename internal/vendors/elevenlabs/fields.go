@@ -80,7 +80,7 @@ func (o object) yes(key string) bool { return o.text(key) == "true" }
 // time reads unix seconds, as a number or a text, or RFC 3339, or a date.
 func (o object) time(key string) time.Time {
 	t := time.Unix(int64(o.number(key, latest)), 0)
-	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", time.DateTime, time.DateOnly} {
 		if read, err := time.Parse(layout, o.text(key)); err == nil {
 			t = read
 		}

@@ -27,21 +27,15 @@ func (v view) judge() (bool, string) {
 		return false, "under 20 s"
 	}
 	kind := v.kind()
-	weak := kind == wrongNumber || kind == pitch
+	weak := kind == "wrong number" || kind == "sales pitch" // a customer's call may sound so
 	return kind == "" || v.ctx.Service && (v.ctx.Place || weak) && !v.refused(), kind
 }
-
-// Kinds of calls that a customer's may sound like.
-const (
-	wrongNumber = "wrong number"
-	pitch       = "sales pitch"
-)
 
 // kinds are the values of the data collection's call_kind, normalised, that need no
 // lead.
 var kinds = map[string]string{
 	"spam": "spam", "sales": "spam", "advertising": "spam", "robocall": "spam",
-	"wrong number": wrongNumber,
+	"wrong number": "wrong number",
 	"faq":          "question only", "question": "question only", "information": "question only",
 }
 
@@ -55,7 +49,7 @@ func (v view) kind() string {
 		return "spam"
 	}
 	if _, sells := v.says(call.Caller, func(l *language) phrases { return l.Offers }); sells {
-		return pitch
+		return "sales pitch"
 	}
 	if v.leftNumber() {
 		return ""
@@ -66,7 +60,7 @@ func (v view) kind() string {
 	// Who goes on talking wants something after all. Who asks whether it is one, or
 	// corrects a house's number, does not say that it is one.
 	if s, found := v.says(call.Caller, func(l *language) phrases { return l.WrongNumber }); found && !s.question && !v.counts(s.turn, 1) && v.callerTurns(s.turn+1) <= 2 {
-		return wrongNumber
+		return "wrong number"
 	}
 	if s, found := v.says(call.Caller, func(l *language) phrases { return l.Asked }); found && v.callerTurns(s.turn+1) <= 1 {
 		return "question only"
