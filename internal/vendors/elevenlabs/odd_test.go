@@ -1,6 +1,7 @@
 package elevenlabs_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -79,6 +80,11 @@ func TestAByteOrderMarkIsSkipped(t *testing.T) {
 	for _, before := range []string{"\ufeff", "\r\n\t ", "\ufeff \n", " \ufeff"} {
 		if h := decode(t, append([]byte(before), post("")...)); h.ConversationID != "conv_1" {
 			t.Errorf("%q: %+v", before, h)
+		}
+		inside, _ := json.Marshal(before + `{"city":"Carouge"}`)
+		c := decode(t, post(`,"transcript":[{"tool_calls":[{"tool_name":"dispatch_lead","params_as_json":`+string(inside)+`}]}]`)).Call
+		if got := string(c.Tools[0].Params); got != `{"city":"Carouge"}` {
+			t.Errorf("%q before a tool's parameters: %s", before, got)
 		}
 	}
 }
