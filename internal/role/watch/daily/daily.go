@@ -34,8 +34,9 @@ const arrival = 5 * time.Minute
 
 // Why a scan holds a call for none that needs a lead.
 const (
-	test = "test"
-	spam = "spam"
+	test  = "test"
+	spam  = "spam"
+	pitch = "sales pitch"
 )
 
 // Day is the count of one day. It keeps ids and figures.
@@ -187,7 +188,7 @@ func (d *Day) site(name string) digest.Site {
 			s.Cost += l.cost
 		}
 		if c := l.scan; c != nil {
-			if c.Why == spam && !c.Eligible {
+			if (c.Why == spam || c.Why == pitch) && !c.Eligible {
 				s.Spam = append(s.Spam, id)
 			}
 			for _, detector := range c.detectors() {
