@@ -9,8 +9,11 @@ import (
 	"time"
 )
 
-// Tool is the agent's one tool.
+// Tool is the agent's one tool of ours.
 const Tool = "dispatch_lead"
+
+// Transfer is the vendor's tool that puts the caller through to a person.
+const Transfer = "transfer_to_number"
 
 // Who spoke a turn.
 const (
@@ -84,17 +87,13 @@ type Criterion struct {
 
 // Dispatched reports whether the call's tool ran and succeeded at least once.
 func (c Call) Dispatched() bool {
-	return c.succeeded(Tool)
-}
-
-func (c Call) succeeded(tool string) bool {
-	return slices.ContainsFunc(c.Tools, func(t ToolUse) bool { return t.Name == tool && t.Ran && t.Answered && !t.Failed })
+	return slices.ContainsFunc(c.Tools, func(t ToolUse) bool { return t.Name == Tool && t.Ran && t.Answered && !t.Failed })
 }
 
 // Weight is how much a report tells of its call. Of several reports on a call
 // the heaviest stands, and of those that weigh the same the first.
 func (c Call) Weight() int {
-	n := len(c.Turns) + len(c.Tools) + len(c.Collected) + len(c.Criteria) + min(len(c.Summary), 1)
+	n := len(c.Turns) + len(c.Tools) + len(c.Collected) + len(c.Criteria) + min(len(c.Summary), 1) + min(len(c.CallerID), 1) + min(len(c.CallSID), 1)
 	for _, t := range c.Turns {
 		n += len(t.Text)
 	}
@@ -109,12 +108,17 @@ func (c Call) Weight() int {
 	return n
 }
 
-// Phone reports whether it was a phone call, and no chat on a website.
-func (c Call) Phone() bool { return c.Direction != "" || c.CallSID != "" || c.CallerID != "" }
+// Phone reports whether it was a phone call, and no chat on a website, which may
+// have the numbers of an example.
+func (c Call) Phone() bool {
+	phone := slices.Contains([]string{"", "unknown", "twilio", "sip_trunk", "sip_trunking", "exotel", "genesys"}, c.Source)
+	return c.Direction != "" || phone && (c.CallSID != "" || c.CallerID != "")
+}
 
-// Transferred reports whether the agent put the caller through to a person.
+// Transferred reports whether the agent put the caller through to a person. The
+// result may be missing, as the call goes on without the agent.
 func (c Call) Transferred() bool {
-	return c.succeeded("transfer_to_number")
+	return slices.ContainsFunc(c.Tools, func(t ToolUse) bool { return t.Name == Transfer && t.Ran && !t.Failed })
 }
 
 // Report is what the voice vendor tells of its own accord. It may be neither of

@@ -17,8 +17,8 @@ const maxEnded = 1_000_000
 
 // NewEnded is the event of a finished call at the site of its agent, whoever
 // reports it. Reports that tell as much of a call have one id, and one that tells
-// more has another. A call without a start, or with one to come, began when its
-// report came. raw is the vendor's report as it came; it is
+// more has another. A call without a start, or with one to come or older than the
+// vendor keeps calls, began when its report came. raw is the vendor's report as it came; it is
 // left out when the event gets too large with it, then the end of what was said
 // is, and the transcript says so.
 func NewEnded(market, site string, c call.Call, raw []byte, at time.Time) (Event, error) {
@@ -27,7 +27,7 @@ func NewEnded(market, site string, c call.Call, raw []byte, at time.Time) (Event
 		c.ID = "body\x00" + string(raw)
 	}
 	id := lead.NewID(site, c.ID)
-	if c.StartedAt.IsZero() || c.StartedAt.After(at.AddDate(0, 0, 1)) {
+	if c.StartedAt.Before(at.AddDate(-2, 0, 0)) || c.StartedAt.After(at.AddDate(0, 0, 1)) {
 		c.StartedAt = at.UTC()
 	}
 	if len(c.ID) > 200 { // no id of a vendor's is that long

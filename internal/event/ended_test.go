@@ -79,6 +79,8 @@ func TestAFullerReportIsNoRepeat(t *testing.T) {
 		"the rest of one":   func(c *call.Call) { c.Turns[0].Text += ", ici le plombier" },
 		"a tool":            func(c *call.Call) { c.Tools = []call.ToolUse{{Name: call.Tool}} },
 		"what was gathered": func(c *call.Call) { c.Collected = map[string]string{"city": "Carouge"} },
+		"the caller":        func(c *call.Call) { c.CallerID = "+41781240001" },
+		"the phone call":    func(c *call.Call) { c.CallSID = "CA1" },
 		"the summary":       func(c *call.Call) { c.Summary = "Une fuite." },
 	} {
 		if fuller := id(now, "webhook", more); fuller == first {
@@ -87,8 +89,8 @@ func TestAFullerReportIsNoRepeat(t *testing.T) {
 	}
 }
 
-// A call that has no start, or begins long after its report, began when that
-// came.
+// A call that has no start, or begins long after its report or years before, began
+// when that came.
 func TestAStartToComeIsIgnored(t *testing.T) {
 	now := time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
 	before := now.Add(-time.Minute)
@@ -96,6 +98,8 @@ func TestAStartToComeIsIgnored(t *testing.T) {
 		"none":              {time.Time{}, now},
 		"next year":         {now.AddDate(1, 0, 0), now},
 		"the year 10000":    {time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), now},
+		"the year 2000":     {time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC), now},
+		"a month ago":       {now.AddDate(0, -1, 0), now.AddDate(0, -1, 0)},
 		"a minute ago":      {before, before},
 		"a clock's mistake": {now.Add(time.Minute), now.Add(time.Minute)},
 	} {

@@ -66,10 +66,11 @@ func (e *edge) keep(w http.ResponseWriter, r *http.Request, a *access, events ..
 	return nil
 }
 
-// recording reports whether a body begins as a report with a recording does.
+// recording reports whether a body, of which the end may be missing, is a report
+// with a recording. Quotes within a text are escaped.
 func recording(body []byte) bool {
-	head := body[:min(len(body), 512)]
-	return bytes.Contains(head, []byte(`"post_call_audio"`)) || bytes.Contains(head, []byte(`"full_audio"`))
+	has := func(name string) bool { return bytes.Contains(body, []byte(`"`+name+`"`)) }
+	return !has("post_call_transcription") && (has("post_call_audio") || has("full_audio"))
 }
 
 // voice tells every market whose agents speak with a voice that it goes; the

@@ -46,6 +46,9 @@ func TestALargeRecordingIsDropped(t *testing.T) {
 		`{"type":"post_call_audio","event_timestamp":1,"data":{"agent_id":"a","conversation_id":"c","full_audio":"`: http.StatusOK,
 		"\ufeff\n" + `{ "event_timestamp": "1", "type" : "post_call_audio", "data":{"full_audio":"`:                 http.StatusOK,
 		`{"data":{"conversation_id":"c","full_audio":"`:                                                             http.StatusOK,
+		`{"type":"post_call_unredacted_audio","data":{"full_audio":"`:                                               http.StatusOK,
+		`{"data":{"agent_name":"` + strings.Repeat("a", 5000) + `","full_audio":"`:                                  http.StatusOK,
+		`{"data":{"transcript":[{"message":"a \"full_audio\" and a \"post_call_audio\" `:                            http.StatusRequestEntityTooLarge,
 		`{"type":"post_call_transcription","data":{"conversation_id":"c","transcript":[{"message":"`:                http.StatusRequestEntityTooLarge,
 		`{"type":"post_call_transcription","data":{"a":"` + strings.Repeat("0", 1000) + `","full_audio":"`:          http.StatusRequestEntityTooLarge, // far from the beginning
 	} {

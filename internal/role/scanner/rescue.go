@@ -101,10 +101,10 @@ func cut(s string, most int) string {
 	return strings.ToValidUTF8(s[:most], "")
 }
 
-// named reports whether the caller named a service and a place; neither is taken
+// named reports whether the caller named a service, and a place; neither is taken
 // for want of another.
-func named(l lead.Lead) bool {
-	return l.Service.ID != "" && l.Service.Method != "only" && l.Service.Method != "trade" && l.Place.ID != "" && l.Place.Method != "assumed"
+func named(l lead.Lead) (service, place bool) {
+	return l.Service.ID != "" && l.Service.Method != "only" && l.Service.Method != "trade", l.Place.ID != "" && l.Place.Method != "assumed"
 }
 
 // resolved reports whether somebody can be sent, and the owner need not be asked:

@@ -180,7 +180,7 @@ func (s *Scanner) scan(ctx context.Context, d event.Delivery, st *site.Site) (*e
 		Lead: out.Lead != nil, Languages: st.Languages, Closings: st.Agent.Closings, Numbers: []string{st.DID}, Recorded: true,
 	}
 	l := s.rebuild(st, d.Lead.Lead, c, report.At)
-	qc.Wants = named(l)
+	qc.Service, qc.Place = named(l)
 	if out.Lead != nil {
 		qc.Flags, qc.Test = out.Lead.Flags, out.Lead.Test()
 	}

@@ -3,6 +3,7 @@ package elevenlabs
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"strings"
 
 	"leadbus/internal/call"
@@ -22,7 +23,7 @@ func Decode(body []byte) (Hook, error) {
 	}
 	name, _ := o["type"].(string)
 	h := Hook{
-		Type: cmp.Or(asText(name), shape(data)), At: o.time("event_timestamp"),
+		Type: cmp.Or(strings.ToLower(asText(name)), shape(data)), At: o.time("event_timestamp"),
 		AgentID: data.text("agent_id"), ConversationID: data.text("conversation_id"),
 	}
 	switch h.Type {
@@ -39,14 +40,14 @@ func Decode(body []byte) (Hook, error) {
 			Called: cmp.Or(b.text("From"), b.text("from_number")), CallerID: cmp.Or(b.text("To"), b.text("to_number")),
 		}
 	case voiceGoes, voiceGone:
-		h.Voice = &call.Voice{ID: data.text("voice_id"), Name: cmp.Or(data.text("voice_name"), data.text("name"))}
-		// The vendor does not document the field with the day.
-		for key := range data {
+		maps.Copy(data, data.object("voice")) // the vendor does not document where they stand
+		h.Voice = &call.Voice{ID: cmp.Or(data.text("voice_id"), data.text("id")), Name: cmp.Or(data.text("voice_name"), data.text("name"))}
+		for key := range data { // nor the field with the day
 			if t := data.time(key); t.After(h.Voice.Goes) && key != "event_timestamp" {
 				h.Voice.Goes = t
 			}
 		}
-		if h.Type == voiceGone {
+		if h.Type == voiceGone && !h.At.IsZero() {
 			h.Voice.Goes = h.At
 		}
 	}
@@ -55,7 +56,7 @@ func Decode(body []byte) (Hook, error) {
 
 // shape is the type that a webhook's data looks like.
 func shape(data object) string {
-	for _, of := range []struct{ field, name string }{{"full_audio", audio}, {"failure_reason", NeverConnected}, {"transcript", PostCall}, {"metadata", PostCall}} {
+	for _, of := range []struct{ field, name string }{{"full_audio", audio}, {"failure_reason", NeverConnected}, {"transcript", PostCall}, {"metadata", PostCall}, {"voice_id", voiceGoes}} {
 		if data[of.field] != nil {
 			return of.name
 		}
@@ -85,7 +86,7 @@ func conversation(o object) call.Call {
 		CallSID:   cmp.Or(phone.text("call_sid"), variables.text("system__call_sid")),
 		Source:    cmp.Or(meta.text("conversation_initiation_source"), started.object("source_info").text("source"), phone.text("type")),
 
-		Status: o.text("status"), Ended: meta.text("termination_reason"), Error: platformError(meta),
+		Status: strings.ToLower(o.text("status")), Ended: meta.text("termination_reason"), Error: platformError(meta),
 		Language: language(meta.text("main_language")), Cost: meta.number("cost_fiat", dearest),
 
 		Summary: analysis.text("transcript_summary"), Successful: analysis.text("call_successful"),

@@ -80,7 +80,7 @@ func (o object) yes(key string) bool { return o.text(key) == "true" }
 // time reads unix seconds, as a number or a text, or RFC 3339, or a date.
 func (o object) time(key string) time.Time {
 	t := time.Unix(int64(o.number(key, latest)), 0)
-	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", time.DateTime, time.DateOnly} {
 		if read, err := time.Parse(layout, o.text(key)); err == nil {
 			t = read
 		}
@@ -91,14 +91,17 @@ func (o object) time(key string) time.Time {
 	return t.UTC()
 }
 
-// asText is a JSON value as text, without the character that Postgres does
-// not store; null and what is empty are nothing.
+// unwanted are the character that Postgres does not store and the byte order mark.
+var unwanted = strings.NewReplacer("\x00", "", "\ufeff", "")
+
+// asText is a JSON value as text, without what is unwanted; null and what is empty
+// are nothing.
 func asText(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return ""
 	case string:
-		return strings.TrimSpace(strings.ReplaceAll(v, "\x00", ""))
+		return strings.TrimSpace(unwanted.Replace(v))
 	case json.Number:
 		// A number without a fraction is written as people do, such as a phone
 		// number that came as 4.1781234567e10.

@@ -1,6 +1,7 @@
 package elevenlabs_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -24,6 +25,8 @@ func TestOnlyAFinishedTranscriptEndsACall(t *testing.T) {
 		"done":                  {`{"type":"post_call_transcription",` + fmt.Sprintf(data, "done") + `}`, true},
 		"failed":                {`{"type":"post_call_transcription",` + fmt.Sprintf(data, "failed") + `}`, true},
 		"nobody says":           {`{"type":"post_call_transcription",` + fmt.Sprintf(data, "") + `}`, true},
+		"in capitals":           {`{"type":"Post_Call_Transcription",` + fmt.Sprintf(data, "DONE") + `}`, true},
+		"capitals, not over":    {`{"type":"POST_CALL_TRANSCRIPTION",` + fmt.Sprintf(data, "Processing") + `}`, false},
 		"processing":            {`{"type":"post_call_transcription",` + fmt.Sprintf(data, "processing") + `}`, false},
 		"initiated":             {`{"type":"post_call_transcription",` + fmt.Sprintf(data, "initiated") + `}`, false},
 		"in progress":           {`{"type":"post_call_transcription",` + fmt.Sprintf(data, "in-progress") + `}`, false},
@@ -78,6 +81,11 @@ func TestAByteOrderMarkIsSkipped(t *testing.T) {
 		if h := decode(t, append([]byte(before), post("")...)); h.ConversationID != "conv_1" {
 			t.Errorf("%q: %+v", before, h)
 		}
+		inside, _ := json.Marshal(before + `{"city":"Carouge"}`)
+		c := decode(t, post(`,"transcript":[{"tool_calls":[{"tool_name":"dispatch_lead","params_as_json":`+string(inside)+`}]}]`)).Call
+		if got := string(c.Tools[0].Params); got != `{"city":"Carouge"}` {
+			t.Errorf("%q before a tool's parameters: %s", before, got)
+		}
 	}
 }
 
@@ -104,6 +112,11 @@ func TestAVoiceThatGoes(t *testing.T) {
 		`{"type":"voice_removal_notice","data":{"voice_id":"v1","removal_date":"2026-12-31"}}`:                                                     {ID: "v1", Goes: day},
 		`{"type":"voice_removal_notice","data":{"voice_id":"v1"}}`:                                                                                 {ID: "v1"},
 		`{"type":"voice_removed","event_timestamp":1798675200,"data":{"voice_id":"v1"}}`:                                                           {ID: "v1", Goes: day},
+		`{"type":"voice_removed","data":{"voice_id":"v1","removed_at":"2026-12-31"}}`:                                                              {ID: "v1", Goes: day},
+		`{"type":"voice_removal_notice","data":{"voice":{"id":"v1","name":"Eric","removal_at":"2026-12-31 00:00:00"}}}`:                            {ID: "v1", Name: "Eric", Goes: day},
+		`{"type":"voice_removal_notice","data":{"voice_id":"v1","removal_date":"2026-12-31T00:00:00"}}`:                                            {ID: "v1", Goes: day},
+		`{"type":"voice_removal_notice","event_timestamp":1795273396,"voice_id":"v1","removal_date":"2026-12-31"}`:                                 {ID: "v1", Goes: day},
+		`{"data":{"voice_id":"v1","removal_date":"2026-12-31"}}`:                                                                                   {ID: "v1", Goes: day},
 	} {
 		got := decode(t, []byte(body)).Reported()
 		if got.Voice == nil || *got.Voice != want || got.Call != nil {
@@ -112,13 +125,18 @@ func TestAVoiceThatGoes(t *testing.T) {
 	}
 }
 
-// A person has the caller only when the transfer succeeded.
+// A person may have the caller unless the transfer did not run or failed, whatever
+// the agent calls the tool and wherever its result stands.
 func TestACallIsTransferred(t *testing.T) {
 	for result, want := range map[string]bool{
 		`"is_error":false,"result_value":"{}","result":{"result_type":"transfer_to_number_twilio_success","status":"success"}`: true,
 		`"is_error":false`: true,
 		`"is_error":true`:  false,
-		`"is_error":false,"result_value":"no","result":{"result_type":"transfer_to_number_error","status":"error"}`: false,
+		`"is_error":false,"result_value":"no","result":{"result_type":"transfer_to_number_error","status":"error"}`:     false,
+		`"is_error":false,"result":{"result_type":"transfer_to_number_error"}`:                                          false,
+		`"is_error":false,"result":{"status":"error"}`:                                                                  false,
+		`"is_error":false,"result_value":"{\"result_type\":\"transfer_to_number_error\",\"status\":\"error\"}"`:         false,
+		`"is_error":false,"result_value":"{\"result_type\":\"transfer_to_number_sip_success\",\"status\":\"success\"}"`: true,
 		`"is_blocked":true`:            false,
 		`"tool_has_been_called":false`: false,
 	} {
@@ -126,6 +144,50 @@ func TestACallIsTransferred(t *testing.T) {
 			{"role":"agent","tool_results":[{"request_id":"1","tool_name":"transfer_to_number",`+strings.TrimSpace(result)+`}]}]`)).Call
 		if c.Transferred() != want {
 			t.Errorf("%s: transferred %v", result, c.Transferred())
+		}
+	}
+}
+
+// An agent may know the vendor's transfer by another name, and a call that went on
+// without the agent has no result of it.
+func TestATransferOfAnotherForm(t *testing.T) {
+	for turns, want := range map[string]bool{
+		`{"tool_calls":[{"request_id":"1","tool_name":"transfer_to_number","tool_has_been_called":true}]}`:  true,
+		`{"tool_calls":[{"request_id":"1","tool_name":"transfer_to_number","tool_has_been_called":false}]}`: false,
+		`{"tool_calls":[{"request_id":"1","tool_name":"put_through","tool_has_been_called":true}]},
+			{"tool_results":[{"request_id":"1","tool_name":"put_through","result":{"result_type":"transfer_to_number_twilio_success","status":"success"}}]}`: true,
+		`{"tool_results":[{"request_id":"1","tool_name":"put_through","result":{"result_type":"transfer_to_number_error"}}]}`:                                           false,
+		`{"tool_results":[{"request_id":"1","tool_name":"transfer_to_agent","result":{"result_type":"transfer_to_agent_success","status":"success"}}]}`:                 false,
+		`{"tool_results":[{"request_id":"1","tool_name":"end_call","result":{"result_type":"end_call_success","status":"success"}}]}`:                                   false,
+		`{"tool_results":[{"request_id":"1","tool_name":"transfer_to_number","is_error":true}]},{"tool_results":[{"request_id":"2","tool_name":"transfer_to_number"}]}`: true,
+		`{"tool_results":[{"request_id":"w","tool_name":"w","type":"workflow","result":{"steps":[{"type":"nested_tools","results":[
+			{"request_id":"1","tool_name":"transfer_to_number","result":{"result_type":"transfer_to_number_sip_success"}}]}]}}]}`: true,
+	} {
+		if got := decode(t, post(`,"transcript":[`+turns+`]`)).Call.Transferred(); got != want {
+			t.Errorf("%s: transferred %v", turns, got)
+		}
+	}
+}
+
+// A chat on the website is no phone call, though its variables may have the
+// numbers of an example.
+func TestWhatIsAPhoneCall(t *testing.T) {
+	example := `,"conversation_initiation_client_data":{"dynamic_variables":{"system__caller_id":"+41781240000","system__call_sid":"CA0"}}`
+	for data, want := range map[string]bool{
+		`"metadata":{"phone_call":{"type":"twilio","direction":"inbound"}}`:                               true,
+		`"metadata":{"phone_call":{"type":"exotel","call_sid":"E1"}}`:                                     true,
+		`"metadata":{"phone_call":null}` + example:                                                        true,
+		`"metadata":{"phone_call":null,"conversation_initiation_source":"twilio"}` + example:              true,
+		`"metadata":{"phone_call":null,"conversation_initiation_source":"sip_trunk"}` + example:           true,
+		`"metadata":{"phone_call":null}`:                                                                  false,
+		`"metadata":{"phone_call":{}}`:                                                                    false,
+		`"metadata":{"phone_call":null,"conversation_initiation_source":"widget"}`:                        false,
+		`"metadata":{"phone_call":null,"conversation_initiation_source":"widget"}` + example:              false,
+		`"metadata":{"phone_call":null,"conversation_initiation_source":"react_sdk"}` + example:           false,
+		`"metadata":{"phone_call":null,"conversation_initiation_source":"whatsapp","whatsapp":{"a":"b"}}`: false,
+	} {
+		if got := decode(t, post(","+data)).Call.Phone(); got != want {
+			t.Errorf("%s: a phone call %v", data, got)
 		}
 	}
 }

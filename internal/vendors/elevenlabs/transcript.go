@@ -2,6 +2,7 @@ package elevenlabs
 
 import (
 	"cmp"
+	"strings"
 
 	"leadbus/internal/call"
 )
@@ -98,7 +99,17 @@ func (t *tools) result(o object, at moment) {
 		u = t.add(o, at)
 	}
 	u.Answered = true
-	u.Failed = o.yes("is_error") || o.object("result").text("status") == "error" // as the vendor's own tools say it
+	// The vendor's own tools say in their result what they did, which may stand in
+	// the text, and an agent may know them by another name.
+	own := o.object("result")
+	if own == nil {
+		own, _ = parse([]byte(o.text("result_value")))
+	}
+	kind := own.text("result_type")
+	u.Failed = o.yes("is_error") || o["result"] != nil && own.text("status") == "error" || strings.HasSuffix(kind, "_error")
+	if strings.HasPrefix(kind, call.Transfer) {
+		u.Name = call.Transfer
+	}
 	u.ErrorType = o.text("error_type")
 	u.Latency = o.number("tool_latency_secs", longest)
 	u.Result = cmp.Or(asText(o["result_value"]), asText(o["raw_error_message"]), asText(o["result"]))

@@ -10,8 +10,9 @@ import (
 // Eligible reports whether the call should have ended in a lead, and if not,
 // why: only one that came in, of at least 20 s and two turns of the caller, that
 // is no test, spam, wrong number or mere question. In doubt it is: a caller
-// who named a service and a place wants something, and why then says what the call
-// sounds like all the same.
+// who named a service and a place wants something, and a service alone outweighs a
+// phrase that customers use too. Why then says what the call sounds like all the
+// same.
 func Eligible(c call.Call, ctx Context) (bool, string) { return newView(c, ctx).judge() }
 
 func (v view) judge() (bool, string) {
@@ -26,7 +27,8 @@ func (v view) judge() (bool, string) {
 		return false, "under 20 s"
 	}
 	kind := v.kind()
-	return kind == "" || v.ctx.Wants && !v.refused(), kind
+	weak := kind == "wrong number" || kind == "sales pitch" // a customer's call may sound so
+	return kind == "" || v.ctx.Service && (v.ctx.Place || weak) && !v.refused(), kind
 }
 
 // kinds are the values of the data collection's call_kind, normalised, that need no
@@ -46,6 +48,9 @@ func (v view) kind() string {
 	if _, sold := v.says(call.Caller, func(l *language) phrases { return l.Spam }); sold || v.refused() {
 		return "spam"
 	}
+	if _, sells := v.says(call.Caller, func(l *language) phrases { return l.Offers }); sells {
+		return "sales pitch"
+	}
 	if v.leftNumber() {
 		return ""
 	}
@@ -54,7 +59,7 @@ func (v view) kind() string {
 	}
 	// Who goes on talking wants something after all. Who asks whether it is one, or
 	// corrects a house's number, does not say that it is one.
-	if s, found := v.says(call.Caller, func(l *language) phrases { return l.WrongNumber }); found && !s.question && digits(s.text) == "" && v.callerTurns(s.turn+1) <= 2 {
+	if s, found := v.says(call.Caller, func(l *language) phrases { return l.WrongNumber }); found && !s.question && !v.counts(s.turn, 1) && v.callerTurns(s.turn+1) <= 2 {
 		return "wrong number"
 	}
 	if s, found := v.says(call.Caller, func(l *language) phrases { return l.Asked }); found && v.callerTurns(s.turn+1) <= 1 {
@@ -74,16 +79,16 @@ func (v view) leftNumber() bool {
 	if n := v.Collected["callback_number"]; n != "" && !blank(n) {
 		return true
 	}
-	return slices.ContainsFunc(v.Turns, func(t call.Turn) bool {
-		if t.Who != call.Caller {
-			return false
-		}
-		normal, most := text.Normal(t.Text), 0
-		for _, l := range v.lists {
-			most = max(most, l.Numerals.count(normal))
-		}
-		return most+len(digits(normal)) >= 7
-	})
+	return slices.ContainsFunc(v.by(call.Caller), func(s sentence) bool { return v.counts(s.turn, 7) })
+}
+
+// counts reports whether a turn holds at least so many digits and numerals.
+func (v view) counts(turn, least int) bool {
+	normal, most := text.Normal(v.Turns[turn].Text), 0
+	for _, l := range v.lists {
+		most = max(most, l.Numerals.count(normal))
+	}
+	return most+len(digits(normal)) >= least
 }
 
 // digits are those of a text.

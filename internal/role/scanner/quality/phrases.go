@@ -25,6 +25,7 @@ type language struct {
 	AI          phrases `yaml:"ai"`
 	Recording   phrases `yaml:"recording"`
 	Spam        phrases `yaml:"spam"`
+	Offers      phrases `yaml:"offers"`
 	Refusals    phrases `yaml:"refusals"`
 	WrongNumber phrases `yaml:"wrong_number"`
 	Asked       phrases `yaml:"asked"`

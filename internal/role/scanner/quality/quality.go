@@ -27,7 +27,8 @@ const (
 type Context struct {
 	Test      bool     // one of our own
 	Lead      bool     // a lead with the call's id exists
-	Wants     bool     // the caller named a service of the site and a place
+	Service   bool     // the caller named a service of the site
+	Place     bool     // the caller named a place
 	Flags     []string // of the lead
 	Languages []string // of the site
 	Closings  []string // farewells that only this site uses, as plain words

@@ -128,9 +128,11 @@ func TestADay(t *testing.T) {
 				received(noon, "b", lead.FlagRecovered),
 				ended(noon, "c", 0.25), scanned(noon, "c", "v2", call.Scan{Why: "spam"}),
 				ended(noon, "d", 0.25),
+				ended(noon, "e", 0), scanned(noon, "e", "v2", call.Scan{Why: "sales pitch"}),
+				ended(noon, "f", 0), scanned(noon, "f", "v2", call.Scan{Why: "wrong number"}),
 			},
 			want: digest.Site{
-				Calls: 4, Eligible: 2, Dispatched: digest.Share{Of: 2, Count: 1}, Leads: 1, Rescued: 1, Cost: 1.25, Spam: []string{"c"},
+				Calls: 6, Eligible: 2, Dispatched: digest.Share{Of: 2, Count: 1}, Leads: 1, Rescued: 1, Cost: 1.25, Spam: []string{"c", "e"},
 				Findings: map[string]int{"missed_dispatch": 1, "loop": 1},
 				Agents: []digest.Agent{
 					{Agent: "agent_1", Version: "v1", Dispatched: digest.Share{Of: 1, Count: 1}}, {Agent: "agent_1", Version: "v2", Dispatched: digest.Share{Of: 1}},
