@@ -154,19 +154,14 @@ type find struct {
 func (g *Gazetteer) find(words, postcode, served []string) find {
 	said := g.named(words)
 	candidates := g.byPostcode(append(postcode, words...))
-	for _, id := range candidates {
-		if said.id != "" && g.Covers([]string{id}, said.id) {
-			return said // it says which part of the postcode's area
-		}
+	if slices.ContainsFunc(candidates, func(id string) bool { return g.Covers([]string{id}, said.id) }) {
+		return said // it says which part of the postcode's area
 	}
 	if parts := keep(candidates, func(id string) bool { return g.Covers([]string{said.id}, id) }); len(parts) > 0 {
 		candidates = parts // the postcode says which part of the place
 	}
-	if len(candidates) == 1 {
-		return find{named: named{candidates[0], g.Name(candidates[0])}, method: "postcode", score: 1}
-	}
 	city := g.city(said.id)
-	if len(candidates) == 0 || said.method != "" && !city {
+	if len(candidates) == 0 || len(candidates) > 1 && said.method != "" && !city {
 		return said
 	}
 	area := g.shared(candidates, said.suggestion, served)
@@ -230,10 +225,9 @@ func (g *Gazetteer) named(words []string) find {
 		switch {
 		case inStreet(words, i, i+length):
 			street = find{suggestion: n.id}
+		case n.id == "" && i+length < len(words) && near[words[i+length]]:
+			return hit // "Annemasse, près de Genève" is not in Genève
 		case n.id == "":
-			if i+length < len(words) && near[words[i+length]] {
-				return hit // "Annemasse, près de Genève" is not in Genève
-			}
 			decoy = hit
 		case region.id == "" || g.Covers([]string{region.id}, n.id) || g.size[n.id] < g.size[region.id]:
 			region = hit
