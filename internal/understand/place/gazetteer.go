@@ -292,10 +292,11 @@ func (g *Gazetteer) bySound(words []string) find {
 }
 
 // fillers are articles and prepositions around a place name.
-var fillers = text.Set(`le la les l the in di a au aux en du de des d quartier commune area desa im daerah`)
+var fillers = text.Set(`le la les l the in di a au aux en du de des d quartier commune area desa im daerah
+	der von tout juste right just`)
 
 // near are words that make a place name a mere landmark for the place before.
-var near = text.Set(`pres proche cote entre bei nahe neben zwischen vicino presso near close next between dekat`)
+var near = text.Set(`pres proche cote entre bei nahe neben zwischen unweit vicino presso near close next outside between dekat`)
 
 // countries say nothing in a match by sound: every place of the market is there.
 var countries = text.Set(`suisse schweiz svizzera switzerland france frankreich francia bali indonesia`)

@@ -346,7 +346,8 @@ func TestATownNearTheCityIsNotTheCity(t *testing.T) {
 	resolvesTo(t, map[[2]string]string{
 		{"Annemasse, près de Genève", ""}: "out_of_area", {"Annemasse bei Genf", ""}: "out_of_area", {"Lausanne vicino a Ginevra", ""}: "out_of_area",
 		{"Annemasse near Geneva", ""}: "out_of_area", {"Annemasse à côté de Genève", ""}: "out_of_area", {"Gland, entre Genève et Lausanne", ""}: "out_of_area",
-		{"Carouge près de Genève", ""}: "carouge", {"Carouge bei Genf", ""}: "carouge", {"Genève, près de Carouge", ""}: "carouge",
+		{"Annemasse in der Nähe von Genf", ""}: "out_of_area", {"Annemasse, just outside Geneva", ""}: "out_of_area", {"Annemasse, tout près de Genève", ""}: "out_of_area",
+		{"Carouge près de Genève", ""}: "carouge", {"Carouge in der Nähe von Genf", ""}: "carouge", {"Carouge bei Genf", ""}: "carouge", {"Genève, près de Carouge", ""}: "carouge",
 		{"near Onex", ""}: "onex", {"bei Genf", ""}: "geneve", {"Genève, pas Lausanne", ""}: "geneve", {"Genève, rue de Lausanne", ""}: "geneve",
 	})
 }
