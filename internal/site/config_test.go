@@ -146,6 +146,16 @@ func TestShippedWordsAndPlaces(t *testing.T) {
 		{plumbers, "fuite", "Annecy", "", "plumbing.leak", "", "out_of_area"},
 		{plumbers, "fuite", "Xyzzy", "", "plumbing.leak", "", "unknown"},
 		{plumbers, "elephant grooming", "Bernex", "", "", "bernex", "alias"},
+		{plumbers, "fuite", "Genève", "1219", "plumbing.leak", "vernier", "postcode"},
+		{plumbers, "fuite", "1227 Genève", "", "plumbing.leak", "arve-rhone", "postcode"},
+		{plumbers, "fuite", "Annemasse, près de Genève", "", "plumbing.leak", "", "out_of_area"},
+		{plumbers, "leak", "Thonexe, Geneva", "", "plumbing.leak", "thonex", "fuzzy"},
+		{plumbers, "leak", "Genève rive gauche", "", "plumbing.leak", "geneve", "alias"},
+		{vet, "urgence", "Annecy", "74370", "vet.emergency", "pringy", "postcode"},
+		{tennis, "lesson", "Canggoo, Bali", "", "tennis.lesson", "canggu", "fuzzy"},
+		{tennis, "lesson", "Ubud", "80361", "tennis.lesson", "ubud", "alias"},
+		{tennis, "lesson", "Poppies Lane, Kuta", "", "tennis.lesson", "kuta", "alias"},
+		{tennis, "lesson", "Nusa Penida near Sanur", "", "tennis.lesson", "", "out_of_area"},
 		{"electriciengeneve.example", "no power in the kitchen", "Meyrin", "1217", "electrical.outage", "meyrin", "alias"},
 		{"serruriergeneve.example", "changer la serrure de la porte", "Florissant", "", "locksmith.lock-change", "florissant", "alias"},
 		{"serruriergeneve.example", "locked out of my flat", "Vernier", "", "locksmith.lockout", "vernier", "alias"},
@@ -173,6 +183,45 @@ func TestShippedWordsAndPlaces(t *testing.T) {
 				t.Errorf("place %q by %q, want %q by %q", l.Place.ID, l.Place.Method, tt.wantPlace, tt.method)
 			}
 		})
+	}
+}
+
+// Who names the trade is taken for the main service, and it is said that this is
+// assumed. Whatever else is named decides, and another trade is not done here.
+func TestShippedWordsOfTheTrades(t *testing.T) {
+	c := shipped(t)
+	reader := intake.New(c)
+	for domain, said := range map[string]map[string]string{
+		"plombiersgeneve.ch": {
+			"plombier": "leak, assumed", "einen Installateur, bitte": "leak, assumed", "Sanitärinstallateur": "leak, assumed", "Sanitaer": "leak, assumed", "idraulici": "leak, assumed", "PLUMBING (urgent)": "leak, assumed",
+			"Installateur, WC verstopft": "blocked-drain", "Sanitärinstallation": "installation", "Heizungsinstallateur": "boiler", "chauffagiste": "boiler",
+			"électricien": "", "Zahnarzt": "", "plombage": "", "salle de bain": "",
+		},
+		"electriciengeneve.example": {"électrique": "outage, assumed", "electric": "outage, assumed", "elettrica": "outage, assumed", "Elektroinstallateur, Steckdose": "installation", "plombier": "", "électronique": ""},
+		"serruriergeneve.example": {
+			"serrurerie": "lockout, assumed", "Schlosser": "lockout, assumed", "Schluesseldienst": "lockout, assumed", "serrurier pour la serrure": "lock-change", "serrures": "lock-change", "Schloss kaputt": "lock-change",
+			"Schluessel verloren": "lockout", "menuisier": "", "clock": "",
+		},
+		"dentistegeneve.example": {
+			"dentiste pour enfants": "checkup, assumed", "Kinderzahnärztin": "checkup, assumed", "soins dentaires": "checkup, assumed", "studio dentistico": "checkup, assumed",
+			"urgence dentaire": "emergency", "dental hygiene": "hygiene", "accident": "", "dentifrice": "",
+		},
+		"balitennislesson.com":      {"tennis": "lesson, assumed", "tenis anak": "lesson, assumed", "les tenis": "lesson", "surfing": "", "padel": ""},
+		"balisurfschool.example":    {"Surfkurs": "lesson, assumed", "surf board": "board-rental", "keyboard": ""},
+		"baliscooters.example":      {"motorcycle": "rental, assumed", "scooter, ban bocor": "breakdown", "controller": ""},
+		"veterinaireannecy.example": {"véto": "consultation, assumed", "vets": "consultation, assumed", "veterinary": "consultation, assumed", "urgence véto": "emergency", "vêtement": "", "velvet": ""},
+		"annecynet.example":         {"ménage": "regular, assumed", "clean my house": "regular, assumed", "nettoyage de vitres": "windows", "cleaning of windows": "windows", "je déménage, nettoyage": "end-of-tenancy"},
+	} {
+		for words, want := range said {
+			l := reader.Understand(c.Sites[domain], "7k2mq9xe8tr5wz3hnd6y", lead.Request{ServiceType: words}, time.Time{}, nil)
+			_, got, _ := strings.Cut(l.Service.ID, ".")
+			if slices.Contains(l.Flags, "service_assumed") {
+				got += ", assumed"
+			}
+			if got != want {
+				t.Errorf("%s: %q is %q, want %q", domain, words, got, want)
+			}
+		}
 	}
 }
 

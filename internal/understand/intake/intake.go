@@ -110,15 +110,14 @@ func (r *Reader) Understand(s *site.Site, id string, req lead.Request, at time.T
 }
 
 // where resolves the place from the city and postcode, and where those tell
-// nothing from an exact name or postcode in the address.
+// nothing, or less, from an exact name or postcode in the address.
 func (r *Reader) where(s *site.Site, req lead.Request) lead.Place {
 	places := r.places[s.Market]
 	p := places.Resolve(req.City, req.PostalCode, s.Places)
-	if p.Method != "unknown" && p.Method != "assumed" || req.AddressLine == "" {
-		return p
-	}
 	a := places.Resolve(req.AddressLine, "", s.Places)
-	if a.Method == "postcode" || a.Method == "alias" || p.Raw == "" && a.Method != "assumed" {
+	exact := a.Method == "postcode" || a.Method == "alias"
+	known := p.Method != "unknown" && p.Method != "assumed"
+	if known && exact && places.Narrower(a.ID, p.ID) || !known && (exact || p.Raw == "" && a.Method != "assumed") {
 		return a
 	}
 	return p

@@ -127,6 +127,16 @@ func (g *Gazetteer) Resolve(said, postcode string, served []string) lead.Place {
 	return p
 }
 
+// Narrower reports whether a place says more than another: it is a part of it,
+// or a smaller one where the other is a city.
+func (g *Gazetteer) Narrower(id, than string) bool {
+	return id != than && g.Covers([]string{than}, id) || id != "" && g.city(than) && g.size[id] < g.size[than]
+}
+
+// city reports whether a place is part of no other and has parts. Its name often
+// stands for what is around it, too.
+func (g *Gazetteer) city(id string) bool { return g.size[id] > 0 && g.places[id].Parent == "" }
+
 // above reports whether one of the places served is part of the place.
 func (g *Gazetteer) above(id string, served []string) bool {
 	return id != "" && slices.ContainsFunc(served, func(s string) bool { return g.Covers([]string{id}, s) })
@@ -144,18 +154,25 @@ type find struct {
 func (g *Gazetteer) find(words, postcode, served []string) find {
 	said := g.named(words)
 	candidates := g.byPostcode(append(postcode, words...))
-	for _, id := range candidates {
-		if said.id != "" && g.Covers([]string{id}, said.id) {
-			return said // it says which part of the postcode's area
-		}
+	if slices.ContainsFunc(candidates, func(id string) bool { return g.Covers([]string{id}, said.id) }) {
+		return said // it says which part of the postcode's area
 	}
-	if len(candidates) == 1 {
-		return find{named: named{candidates[0], g.Name(candidates[0])}, method: "postcode", score: 1}
+	if parts := keep(candidates, func(id string) bool { return g.Covers([]string{said.id}, id) }); len(parts) > 0 {
+		candidates = parts // the postcode says which part of the place
 	}
-	if len(candidates) == 0 || said.method != "" {
+	city := g.city(said.id)
+	if len(candidates) == 0 || len(candidates) > 1 && said.method != "" && !city {
 		return said
 	}
-	return g.shared(candidates, said.suggestion, served)
+	area := g.shared(candidates, said.suggestion, served)
+	if city && (area.method == "" || area.id == said.id) {
+		return said
+	}
+	return area
+}
+
+func keep(ids []string, kept func(string) bool) []string {
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !kept(id) })
 }
 
 // byPostcode are the places of the first known postcode among the words.
@@ -174,7 +191,7 @@ func (g *Gazetteer) shared(candidates []string, suggestion string, served []stri
 	if slices.Contains(candidates, suggestion) {
 		return find{named: named{suggestion, g.Name(suggestion)}, method: "postcode", score: 1}
 	}
-	if here := slices.DeleteFunc(slices.Clone(candidates), func(id string) bool { return !g.Covers(served, id) }); len(here) > 0 {
+	if here := keep(candidates, func(id string) bool { return g.Covers(served, id) }); len(here) > 0 {
 		candidates = here
 	}
 	var names []string
@@ -208,6 +225,8 @@ func (g *Gazetteer) named(words []string) find {
 		switch {
 		case inStreet(words, i, i+length):
 			street = find{suggestion: n.id}
+		case n.id == "" && i+length < len(words) && near[words[i+length]]:
+			return hit // "Annemasse, près de Genève" is not in Genève
 		case n.id == "":
 			decoy = hit
 		case region.id == "" || g.Covers([]string{region.id}, n.id) || g.size[n.id] < g.size[region.id]:
@@ -215,7 +234,7 @@ func (g *Gazetteer) named(words []string) find {
 		}
 		i += length
 	}
-	if g.size[region.id] > 0 && !slices.ContainsFunc(rest, func(w string) bool { return streets[w] }) {
+	if g.size[region.id] > 0 && !slices.ContainsFunc(rest, func(w string) bool { return streets[w] || streetEnds[w] }) {
 		if part := g.bySound(rest); part.method != "" && g.size[part.id] < g.size[region.id] {
 			return part
 		}
@@ -244,7 +263,7 @@ func (g *Gazetteer) longestName(words []string) (named, int) {
 
 // bySound finds the place whose name is nearest in writing and sound.
 func (g *Gazetteer) bySound(words []string) find {
-	words = slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w[0] >= '0' && w[0] <= '9' })
+	words = keep(words, func(w string) bool { return !(w[0] >= '0' && w[0] <= '9' || near[w] || countries[w]) })
 	said := newForm(words)
 	if len(said.text) == 0 || len(said.text) > maxFuzzy {
 		return find{}
@@ -252,15 +271,14 @@ func (g *Gazetteer) bySound(words []string) find {
 	var first sounding
 	var firstScore, secondScore float64
 	for _, s := range g.forms {
-		score := likeness(said, s.form)
-		switch {
-		case score > firstScore:
-			if s.named != first.named {
-				secondScore = firstScore
-			}
+		if score := likeness(said, s.form); score > firstScore {
 			first, firstScore = s, score
-		case score > secondScore && s.named != first.named:
-			secondScore = score
+		}
+	}
+	for _, s := range g.forms { // a name with words added to the nearest one ("Carouge VD") was not said
+		added := strings.Count(s.text, " ") > strings.Count(first.text, " ") && strings.HasPrefix(s.sound, first.sound)
+		if s.named != first.named && !added {
+			secondScore = max(secondScore, likeness(said, s.form))
 		}
 	}
 	switch {
@@ -274,18 +292,26 @@ func (g *Gazetteer) bySound(words []string) find {
 }
 
 // fillers are articles and prepositions around a place name.
-var fillers = text.Set(`le la les l the in di a au aux en du de des d pres quartier commune near area desa
-	im bei nahe vicino presso dekat daerah`)
+var fillers = text.Set(`le la les l the in di a au aux en du de des d quartier commune area desa im daerah
+	der von tout juste right just`)
+
+// near are words that make a place name a mere landmark for the place before.
+var near = text.Set(`pres proche cote entre bei nahe neben zwischen unweit vicino presso near close next outside between dekat`)
+
+// countries say nothing in a match by sound: every place of the market is there.
+var countries = text.Set(`suisse schweiz svizzera switzerland france frankreich francia bali indonesia`)
 
 // streets are words that make a place name the name of a street: "rue de
-// Carouge" is not in Carouge.
-var streets = text.Set(`rue route rte chemin ch avenue av boulevard bd quai place pont jalan jl jln raya gang gg
-	via viale piazza weg strasse str street st road rd lane`)
+// Carouge" is not in Carouge. Those of streetEnds stand after the name.
+var (
+	streets = text.Set(`rue route rte chemin ch avenue av boulevard bd quai place pont allee impasse passage
+		promenade rampe ruelle sentier square jalan jl jln raya gang gg via viale corso piazza weg`)
+	streetEnds = text.Set(`street road rd lane strasse str`)
+)
 
 // inStreet reports whether the name at words[from:to] is part of a street's.
 func inStreet(words []string, from, to int) bool {
-	return from > 0 && streets[words[from-1]] ||
-		to < len(words) && slices.Contains([]string{"street", "road", "lane", "strasse"}, words[to])
+	return from > 0 && streets[words[from-1]] || to < len(words) && streetEnds[words[to]]
 }
 
 // foldWords are the words of a text without fillers; text of nothing but

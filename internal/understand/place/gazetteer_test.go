@@ -301,3 +301,72 @@ func TestTheNarrowerPlaceIsMeant(t *testing.T) {
 		}
 	}
 }
+
+// A city with quarters, the communes around it, and towns that are not served.
+var lakeside = NewGazetteer([]site.Place{
+	{ID: "geneve", Name: "Genève", Postcodes: []string{"1200"}, Aliases: []string{"Geneva", "Genf", "Ginevra"}},
+	{ID: "plainpalais", Name: "Plainpalais", Parent: "geneve", Postcodes: []string{"1205"}},
+	{ID: "jonction", Name: "La Jonction", Parent: "geneve", Postcodes: []string{"1205"}},
+	{ID: "champel", Name: "Champel", Parent: "geneve", Postcodes: []string{"1206"}},
+	{ID: "south", Name: "Arve et Rhône"},
+	{ID: "acacias", Name: "Les Acacias", Parent: "south", Postcodes: []string{"1227"}},
+	{ID: "carouge", Name: "Carouge", Parent: "south", Postcodes: []string{"1227"}},
+	{ID: "vernier", Name: "Vernier"},
+	{ID: "lignon", Name: "Le Lignon", Parent: "vernier", Postcodes: []string{"1219"}},
+	{ID: "chatelaine", Name: "Châtelaine", Parent: "vernier", Postcodes: []string{"1219"}},
+	{ID: "lancy", Name: "Lancy", Parent: "south"},
+	{ID: "petit-lancy", Name: "Petit-Lancy", Parent: "lancy", Postcodes: []string{"1213"}},
+	{ID: "onex", Name: "Onex", Parent: "south", Postcodes: []string{"1213"}},
+	{ID: "kuta", Name: "Kuta"},
+}, []site.Decoy{{Name: "Lausanne"}, {Name: "Annemasse"}, {Name: "Gland"}, {Name: "Carouge VD", Aliases: []string{"Carrouge VD"}}})
+
+func resolvesTo(t *testing.T, cases map[[2]string]string) {
+	t.Helper()
+	for c, want := range cases {
+		got := lakeside.Resolve(c[0], c[1], []string{"geneve", "south", "vernier", "kuta"})
+		if got.ID != want && (got.ID != "" || got.Method != want) {
+			t.Errorf("%q with postcode %q is %+v, want %s", c[0], c[1], got, want)
+		}
+	}
+}
+
+// The name of a city stands for what is around it, too: a postcode says where.
+// The name of a town outranks a postcode of several others.
+func TestAPostcodeNarrowsTheCity(t *testing.T) {
+	resolvesTo(t, map[[2]string]string{
+		{"Genève", "1219"}: "vernier", {"1219 Genève", ""}: "vernier", {"Genf", "1227"}: "south", {"Genève 1206", ""}: "champel",
+		{"Genève", "1205"}: "geneve", {"Genève", "1200"}: "geneve", {"Genève", "9999"}: "geneve", {"Genève", "1213"}: "south",
+		{"Lancy", "1213"}: "petit-lancy", {"1213 Lancy", ""}: "petit-lancy", {"Vernier", "1219"}: "vernier", {"Le Lignon", "1219"}: "lignon",
+		{"Lancy", "1227"}: "lancy", {"Carouge", "1219"}: "carouge", {"Lausanne", "1219"}: "out_of_area", {"Champel, Genève", "1205"}: "champel",
+	})
+}
+
+// "Near Geneva" makes Geneva a landmark of the town that stands before.
+func TestATownNearTheCityIsNotTheCity(t *testing.T) {
+	resolvesTo(t, map[[2]string]string{
+		{"Annemasse, près de Genève", ""}: "out_of_area", {"Annemasse bei Genf", ""}: "out_of_area", {"Lausanne vicino a Ginevra", ""}: "out_of_area",
+		{"Annemasse near Geneva", ""}: "out_of_area", {"Annemasse à côté de Genève", ""}: "out_of_area", {"Gland, entre Genève et Lausanne", ""}: "out_of_area",
+		{"Annemasse in der Nähe von Genf", ""}: "out_of_area", {"Annemasse, just outside Geneva", ""}: "out_of_area", {"Annemasse, tout près de Genève", ""}: "out_of_area",
+		{"Carouge près de Genève", ""}: "carouge", {"Carouge in der Nähe von Genf", ""}: "carouge", {"Carouge bei Genf", ""}: "carouge", {"Genève, près de Carouge", ""}: "carouge",
+		{"near Onex", ""}: "onex", {"bei Genf", ""}: "geneve", {"Genève, pas Lausanne", ""}: "geneve", {"Genève, rue de Lausanne", ""}: "geneve",
+	})
+}
+
+// An English or German word for a street stands after its name, and before the
+// town.
+func TestATownAfterAStreetIsATown(t *testing.T) {
+	resolvesTo(t, map[[2]string]string{
+		{"Poppies Lane, Kuta", ""}: "kuta", {"12 Main Street, Carouge", ""}: "carouge", {"Hauptstrasse 3, Vernier", ""}: "vernier", {"Champel Road, Onex", ""}: "onex",
+		{"Kuta Street 4", ""}: "unknown", {"impasse de Carouge", ""}: "unknown", {"Lausanne Road, Geneva", ""}: "geneve", {"Promenade de Champel, Genève", ""}: "geneve",
+	})
+}
+
+// A misspelt name is understood beside the name of a city or a country, and
+// though a longer name begins like it.
+func TestAMisspeltNameAmongOthers(t *testing.T) {
+	resolvesTo(t, map[[2]string]string{
+		{"Carouje", ""}: "carouge", {"Genève, Carouje", ""}: "carouge", {"Carouje (Schweiz)", ""}: "carouge", {"près de Carouje", ""}: "carouge",
+		{"Jenève", ""}: "geneve", {"Plainpalai, Suisse", ""}: "plainpalais", {"Carouge VD", ""}: "out_of_area", {"Suisse", ""}: "unknown",
+		{"Versailles", ""}: "unknown", {"Coligny", ""}: "unknown", {"appartement", ""}: "unknown",
+	})
+}

@@ -38,15 +38,15 @@ type phrase struct {
 func NewServices(offered []Offered, main string, trade []string) *Services {
 	s := &Services{ids: map[string]string{}, main: main}
 	for _, said := range trade {
-		if words := strings.Fields(text.Normal(said)); main != "" && len(words) > 0 {
+		if words := spoken(said); main != "" && len(words) > 0 {
 			s.trade = append(s.trade, phrase{words: words})
 		}
 	}
 	for _, o := range offered {
 		s.ids[text.Normal(o.ID)] = o.ID
 		for _, said := range o.Phrases {
-			if words := text.Normal(said); words != "" {
-				s.phrases = append(s.phrases, phrase{strings.Fields(words), utf8.RuneCountInString(words), o.ID})
+			if words := spoken(said); len(words) > 0 {
+				s.phrases = append(s.phrases, phrase{words, utf8.RuneCountInString(text.Normal(said)), o.ID})
 			}
 		}
 	}
@@ -65,13 +65,12 @@ func NewServices(offered []Offered, main string, trade []string) *Services {
 // enough.
 func (s *Services) Resolve(texts ...string) (id, method string) {
 	for _, said := range texts {
-		said = text.Normal(said)
-		if id := s.ids[said]; id != "" {
+		if id := s.ids[text.Normal(said)]; id != "" {
 			return id, "id"
 		}
-		words := strings.Fields(said)
+		words := spoken(said)
 		for _, p := range s.phrases {
-			if p.in(words) {
+			if p.in(words, s.trade) {
 				return p.id, "phrase"
 			}
 		}
@@ -82,8 +81,8 @@ func (s *Services) Resolve(texts ...string) (id, method string) {
 		}
 	}
 	for _, said := range texts {
-		words := strings.Fields(text.Normal(said))
-		if slices.ContainsFunc(s.trade, func(p phrase) bool { return p.in(words) }) {
+		words := spoken(said)
+		if slices.ContainsFunc(s.trade, func(p phrase) bool { return p.in(words, nil) }) {
 			return s.main, "trade"
 		}
 	}
@@ -93,10 +92,20 @@ func (s *Services) Resolve(texts ...string) (id, method string) {
 	return "", "unknown"
 }
 
-// in reports whether the phrase stands in the text word by word.
-func (p phrase) in(text []string) bool {
+// umlauts are one letter, however German is written.
+var umlauts = strings.NewReplacer("ae", "a", "oe", "o", "ue", "u")
+
+// spoken are the words of a text.
+func spoken(s string) []string { return strings.Fields(umlauts.Replace(text.Normal(s))) }
+
+// in reports whether the phrase stands in the text word by word. A longer word
+// for the trade is no form of it: "Installateur" is not "install".
+func (p phrase) in(text []string, trade []phrase) bool {
+	longer := func(t phrase) bool {
+		return len(p.words) == 1 && t.words[0] != p.words[0] && means(t.words[0], p.words[0]) && means(text[0], t.words[0])
+	}
 	for ; len(text) >= len(p.words); text = text[1:] {
-		if slices.EqualFunc(text[:len(p.words)], p.words, means) {
+		if slices.EqualFunc(text[:len(p.words)], p.words, means) && !slices.ContainsFunc(trade, longer) {
 			return true
 		}
 	}

@@ -68,13 +68,19 @@ func TestOnlyServiceIsAssumed(t *testing.T) {
 func TestAWordForTheTradeIsTheMainService(t *testing.T) {
 	s := NewServices([]Offered{
 		{ID: "plumbing.leak", Phrases: []string{"fuite", "leak"}},
-		{ID: "plumbing.drain", Phrases: []string{"bouché"}},
-	}, "plumbing.leak", []string{"plumbing", "plombier", "Sanitär", "tukang ledeng"})
+		{ID: "plumbing.drain", Phrases: []string{"bouché", "Küchenabfluss"}},
+		{ID: "plumbing.installation", Phrases: []string{"install", "Installation"}},
+	}, "plumbing.leak", []string{"plumbing", "plombier", "Sanitär", "Installateur", "tukang ledeng"})
 	for said, want := range map[string]struct{ id, method string }{
 		"plombier":                      {"plumbing.leak", "trade"},
 		"un plombier, s'il vous plaît":  {"plumbing.leak", "trade"},
 		"Sanitärinstallateur":           {"plumbing.leak", "trade"},
 		"plumbing":                      {"plumbing.leak", "trade"},
+		"Sanitaer":                      {"plumbing.leak", "trade"},
+		"einen Installateur":            {"plumbing.leak", "trade"}, // no form of "install"
+		"Installateur, install a tap":   {"plumbing.installation", "phrase"},
+		"Sanitärinstallation":           {"plumbing.installation", "phrase"},
+		"Installateur: Kuechenabfluss":  {"plumbing.drain", "phrase"},
 		"saya perlu tukang ledeng":      {"plumbing.leak", "trade"},
 		"un plombier pour un WC bouché": {"plumbing.drain", "phrase"},
 		"un électricien":                {"", "unknown"},

@@ -31,7 +31,8 @@ func jaroWinkler(a, b string) float64 { return float64(edlib.JaroWinklerSimilari
 // spellings are the ways one sound is written in French, Dutch, Indonesian and
 // English, longest first.
 var spellings = strings.NewReplacer(
-	"eau", "o", "tch", "k", "au", "o", "ou", "u", "oo", "u", "oe", "u", "qu", "k", "ch", "k", "c", "k", "y", "i",
+	"eau", "o", "tch", "k", "au", "o", "ou", "u", "oo", "u", "oe", "u", "qu", "k", "ch", "k",
+	"ce", "se", "ci", "si", "cy", "si", "ge", "je", "gi", "ji", "c", "k", "y", "i",
 )
 
 // soundKey is how normalised words sound, roughly: one spelling for each sound,
