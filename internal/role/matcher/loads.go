@@ -79,7 +79,7 @@ func (l *loads) reserve(ctx context.Context, id string, revision uint64, at time
 	}
 	err := l.write(ctx, id, known[id].Reserve(at, l.loc), revision)
 	if errors.Is(err, event.ErrConflict) {
-		if _, _, err := l.read(ctx, id); err != nil {
+		if err := l.read(ctx, id); err != nil {
 			return err
 		}
 	}
@@ -96,20 +96,22 @@ func (l *loads) release(ctx context.Context, id string, at time.Time) error {
 		return load.Release(at, l.loc), nil
 	})
 	if err == nil {
-		_, _, err = l.read(ctx, id)
+		err = l.read(ctx, id)
 	}
 	return err
 }
 
-func (l *loads) read(ctx context.Context, id string) (load roster.Load, revision uint64, err error) {
+func (l *loads) read(ctx context.Context, id string) error {
 	e, err := l.bucket.Get(ctx, id)
-	if err == nil {
-		load, revision = l.decode(e), e.Revision
-	} else if !errors.Is(err, event.ErrNotFound) {
-		return load, 0, fmt.Errorf("read load: %w", err)
+	switch {
+	case err == nil:
+		l.learn(id, l.decode(e), e.Revision)
+	case errors.Is(err, event.ErrNotFound):
+		l.learn(id, roster.Load{}, 0)
+	default:
+		return fmt.Errorf("read load: %w", err)
 	}
-	l.learn(id, load, revision)
-	return load, revision, nil
+	return nil
 }
 
 func (l *loads) write(ctx context.Context, id string, load roster.Load, revision uint64) error {

@@ -263,7 +263,7 @@ func (g *Gazetteer) longestName(words []string) (named, int) {
 
 // bySound finds the place whose name is nearest in writing and sound.
 func (g *Gazetteer) bySound(words []string) find {
-	words = keep(words, func(w string) bool { return !(w[0] >= '0' && w[0] <= '9' || near[w] || countries[w]) })
+	words = keep(words, func(w string) bool { return (w[0] < '0' || w[0] > '9') && !near[w] && !countries[w] })
 	said := newForm(words)
 	if len(said.text) == 0 || len(said.text) > maxFuzzy {
 		return find{}

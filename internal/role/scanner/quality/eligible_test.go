@@ -78,22 +78,49 @@ func TestAPhraseDoesNotOutweighARequest(t *testing.T) {
 func TestAServiceOutweighsWhatCustomersSayToo(t *testing.T) {
 	type member struct{ lang, said string }
 	offers := []member{
-		{"fr", "Nous proposons aux artisans de nouveaux clients"}, {"fr", "Nous avons une offre exceptionnelle"}, {"fr", "Je voudrais vous présenter notre catalogue"},
-		{"de", "Wir bieten Ferienwohnungen an"}, {"de", "Ich möchte Ihnen etwas anbieten"}, {"it", "Offriamo camere agli studenti"}, {"it", "Vorrei proporle un incontro"},
-		{"en", "We provide rooms for students"}, {"en", "We can get you more customers"}, {"id", "Kami menyediakan penginapan"}, {"id", "Kami punya penawaran"},
+		{"fr", "Nous proposons aux artisans de nouveaux clients"},
+		{"fr", "Nous avons une offre exceptionnelle"},
+		{"fr", "Je voudrais vous présenter notre catalogue"},
+		{"de", "Wir bieten Ferienwohnungen an"},
+		{"de", "Ich möchte Ihnen etwas anbieten"},
+		{"it", "Offriamo camere agli studenti"},
+		{"it", "Vorrei proporle un incontro"},
+		{"en", "We provide rooms for students"},
+		{"en", "We can get you more customers"},
+		{"id", "Kami menyediakan penginapan"},
+		{"id", "Kami punya penawaran"},
 	}
 	wrong := []member{
-		{"fr", "Je me suis planté de numéro"}, {"fr", "Ce n'est pas le bon numéro"}, {"fr", "Erreur de numéro"}, {"fr", "J'ai dû faire un faux numéro, un instant"},
-		{"de", "Das ist nicht die richtige Nummer"}, {"de", "Da bin ich falsch"}, {"it", "Non è il numero giusto"}, {"it", "Devo aver sbagliato il numero"},
-		{"en", "This isn't the right number"}, {"en", "I must have dialled the wrong one"}, {"id", "Saya salah pencet"}, {"id", "Maaf, salah telepon"},
+		{"fr", "Je me suis planté de numéro"},
+		{"fr", "Ce n'est pas le bon numéro"},
+		{"fr", "Erreur de numéro"},
+		{"fr", "J'ai dû faire un faux numéro, un instant"},
+		{"de", "Das ist nicht die richtige Nummer"},
+		{"de", "Da bin ich falsch"},
+		{"it", "Non è il numero giusto"},
+		{"it", "Devo aver sbagliato il numero"},
+		{"en", "This isn't the right number"},
+		{"en", "I must have dialled the wrong one"},
+		{"id", "Saya salah pencet"},
+		{"id", "Maaf, salah telepon"},
 	}
 	corrected := []member{
-		{"fr", "Au douze, non, mauvais numéro, au quatorze"}, {"fr", "Ah, mauvais numéro. C'est le 14"}, {"de", "Zwölf, nein, falsche Nummer, vierzehn"},
-		{"it", "Numero sbagliato, il quattordici"}, {"en", "Sorry, wrong number. Fourteen"}, {"id", "Eh salah nomor, sebelas"},
+		{"fr", "Au douze, non, mauvais numéro, au quatorze"},
+		{"fr", "Ah, mauvais numéro. C'est le 14"},
+		{"de", "Zwölf, nein, falsche Nummer, vierzehn"},
+		{"it", "Numero sbagliato, il quattordici"},
+		{"en", "Sorry, wrong number. Fourteen"},
+		{"id", "Eh salah nomor, sebelas"},
 	}
 	plain := []member{
-		{"fr", "J'ai vu votre offre"}, {"fr", "Je voudrais une offre"}, {"fr", "Est-ce un faux numéro ?"}, {"de", "Ich habe Ihr Angebot gesehen"}, {"it", "Ho visto la vostra offerta"},
-		{"en", "I got an offer from you"}, {"en", "May I speak to the owner"}, {"id", "Saya lihat promo di Instagram"},
+		{"fr", "J'ai vu votre offre"},
+		{"fr", "Je voudrais une offre"},
+		{"fr", "Est-ce un faux numéro ?"},
+		{"de", "Ich habe Ihr Angebot gesehen"},
+		{"it", "Ho visto la vostra offerta"},
+		{"en", "I got an offer from you"},
+		{"en", "May I speak to the owner"},
+		{"id", "Saya lihat promo di Instagram"},
 	}
 	for _, kind := range []struct {
 		members []member
