@@ -75,15 +75,15 @@ func (p *progress) queued() bool {
 	begun, together := p.Decision != nil && p.Outcome() != lead.Matched, map[int]int{}
 	copied, texts, heard := false, 0, 0
 	for _, m := range p.Messages {
-		begun = begun || p.leadless() || !strings.HasPrefix(m.Purpose, "call")
+		begun = begun || p.leadless() || !strings.HasPrefix(m.Purpose, lead.PurposeCall)
 		together[max(m.Of, 1)]++
 		switch {
 		case m.Recipient == lead.ToCustomer && lead.MessageState(m.State).Final() && m.ErrorClass != string(lead.Superseded):
 			texts++
-		case strings.HasPrefix(m.Purpose, "copy-confirmation"):
+		case strings.HasPrefix(m.Purpose, lead.PurposeCopyOfText+lead.PurposeConfirmation):
 			heard++
 		}
-		copied = copied || m.Purpose == "copy"
+		copied = copied || m.Purpose == lead.PurposeCopy
 	}
 	begun = begun && (!copied || heard >= texts)
 	for of, n := range together {

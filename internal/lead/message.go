@@ -24,6 +24,21 @@ const (
 	ToOwner    = "owner"
 )
 
+// Purposes of messages. An update and the copy of one end in a short hash of
+// their event, so that each new fact is told once.
+const (
+	PurposeAlarm        = "alarm-" // each purpose of an alarm begins so
+	PurposeOffer        = "offer"
+	PurposeUpdate       = "update"
+	PurposeConfirmation = "confirmation"            // and, for a corrected number, its tag
+	PurposeCorrection   = "confirmation-correction" // that another provider will call
+	PurposeCopy         = "copy"
+	PurposeCopyOfText   = "copy-"        // of what a customer was sent, and its purpose
+	PurposeCall         = "call"         // and, for a copy, its number
+	PurposeRaised       = "alarm-raised" // and how often the owner was notified
+	PurposeDigest       = "digest"       // and the day
+)
+
 // Message is one text or mail to one person on one channel, rendered and ready
 // to hand to a vendor.
 type Message struct {

@@ -57,9 +57,9 @@ func (c *Composer) scanned(e event.Event, s event.Scanned) ([]lead.Message, erro
 // aboutCall tells the owner, and whom the site names, what was said in a call
 // and what became of it. A fact that is not known is said to be missing.
 func (w *writer) aboutCall(e event.Event, s event.Scanned) {
-	purpose := purposeCall
+	purpose := lead.PurposeCall
 	if s.Before > 0 { // another mail, on what the owner was not told yet
-		purpose = fmt.Sprintf("%s-%d", purposeCall, s.Before+1)
+		purpose = fmt.Sprintf("%s-%d", lead.PurposeCall, s.Before+1)
 	}
 	m, t, ok := w.owner(purpose)
 	if !ok {

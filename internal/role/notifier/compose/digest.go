@@ -20,7 +20,7 @@ func (c *Composer) digested(e event.Event, d digest.Digest) ([]lead.Message, err
 	if err != nil {
 		return nil, err
 	}
-	m, t, ok := w.owner(purposeDigest + "-" + w.local(d.To).Format("20060102"))
+	m, t, ok := w.owner(lead.PurposeDigest + "-" + w.local(d.To).Format("20060102"))
 	if !ok {
 		return nil, nil
 	}

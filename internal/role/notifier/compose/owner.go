@@ -28,7 +28,7 @@ func (w *writer) toOwner(purpose string, head func(*texts) (title, intro text)) 
 	v := w.words(m.Language)
 	title, intro := head(t)
 	sent := w.quotes(w.messages...)
-	if purpose == purposeCopy && !w.of.Lead.Phone.Textable() {
+	if purpose == lead.PurposeCopy && !w.of.Lead.Phone.Textable() {
 		sent = append(sent, quote{Head: "SMS", Lines: []string{t.say("not_texted", v)}})
 	}
 	w.addMail(m, mail{
@@ -60,7 +60,7 @@ func (c *Composer) Texted(e event.Event, decided event.Decided, sent lead.Messag
 	if err != nil {
 		return nil, err
 	}
-	m, t, ok := w.owner(purposeCopyOfText + strings.TrimSuffix(sent.Purpose, "-correction"))
+	m, t, ok := w.owner(lead.PurposeCopyOfText + strings.TrimSuffix(sent.Purpose, "-correction"))
 	if !ok {
 		return nil, nil
 	}

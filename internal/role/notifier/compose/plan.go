@@ -11,21 +11,6 @@ import (
 	"leadbus/internal/subjects"
 )
 
-// Purposes of messages. An update and the copy of one end in a short hash of
-// their event, so that each new fact is told once.
-const (
-	purposeAlarm        = "alarm-" // what begins so notifies the owner
-	purposeOffer        = "offer"
-	purposeUpdate       = "update"
-	purposeConfirmation = "confirmation"            // and, for a corrected number, its tag
-	purposeCorrection   = "confirmation-correction" // that another provider will call
-	purposeCopy         = "copy"
-	purposeCopyOfText   = "copy-"        // of what a customer was sent, and its purpose
-	purposeCall         = "call"         // and, for a copy, its number
-	purposeRaised       = "alarm-raised" // and how often the owner was notified
-	purposeDigest       = "digest"       // and the day
-)
-
 // plan writes every message that an outcome of the matcher calls for; before is
 // the match that an amendment is of.
 func (c *Composer) plan(e event.Event, decided event.Decided, before *event.Decided) ([]lead.Message, error) {
@@ -37,7 +22,7 @@ func (c *Composer) plan(e event.Event, decided event.Decided, before *event.Deci
 		// One mail to the canary, as any provider gets it. The canary
 		// misses the receipt; the owner is not told here.
 		if e.Lead.Event == subjects.Matched {
-			w.toProvider(purposeOffer, purposeOffer)
+			w.toProvider(lead.PurposeOffer, lead.PurposeOffer)
 		}
 		return w.done()
 	}
@@ -45,23 +30,23 @@ func (c *Composer) plan(e event.Event, decided event.Decided, before *event.Deci
 	suffix := "-" + hex.EncodeToString(hash[:4])
 	switch e.Lead.Event {
 	case subjects.Matched, subjects.Reassigned:
-		w.toProvider(purposeOffer, purposeOffer)
+		w.toProvider(lead.PurposeOffer, lead.PurposeOffer)
 		if e.Lead.Event == subjects.Matched {
-			w.toCustomer(purposeConfirmation)
+			w.toCustomer(lead.PurposeConfirmation)
 		} else if w.namesProvider() {
-			w.toCustomer(purposeCorrection)
+			w.toCustomer(lead.PurposeCorrection)
 		}
-		w.toOwner(purposeCopy, func(t *texts) (title, intro text) { return t.of("copy_title"), t.of("copy_intro") })
+		w.toOwner(lead.PurposeCopy, func(t *texts) (title, intro text) { return t.of("copy_title"), t.of("copy_intro") })
 	case subjects.Amended:
 		if decided.Lead.Request.Refused() { // the owner decides
-			w.toOwner(purposeCopy+suffix, func(t *texts) (title, intro text) { return t.Flags["no_consent"], t.of("withdrawn_intro") })
+			w.toOwner(lead.PurposeCopy+suffix, func(t *texts) (title, intro text) { return t.Flags["no_consent"], t.of("withdrawn_intro") })
 			return w.done()
 		}
-		w.toProvider(purposeUpdate, purposeUpdate+suffix)
+		w.toProvider(lead.PurposeUpdate, lead.PurposeUpdate+suffix)
 		if number := decided.Lead.Phone.E164; before != nil && before.Lead.Phone.E164 != number {
-			w.toCustomer(purposeConfirmation + "-" + lead.AddressTag(number))
+			w.toCustomer(lead.PurposeConfirmation + "-" + lead.AddressTag(number))
 		}
-		w.toOwner(purposeCopy+suffix, func(t *texts) (title, intro text) { return t.of("update_copy_title"), t.of("update_copy_intro") })
+		w.toOwner(lead.PurposeCopy+suffix, func(t *texts) (title, intro text) { return t.of("update_copy_title"), t.of("update_copy_intro") })
 	}
 	return w.done()
 }

@@ -107,7 +107,7 @@ func TestWhoIsTold(t *testing.T) {
 			}
 			ids := map[string]bool{}
 			for _, m := range messages {
-				if m.Of != len(messages) || m.From == "" || m.To == "" || m.Language == "" || m.Ref != "482 913" || (m.Lead == c.e.Lead.Lead) == strings.HasPrefix(m.Purpose, purposeRaised) {
+				if m.Of != len(messages) || m.From == "" || m.To == "" || m.Language == "" || m.Ref != "482 913" || (m.Lead == c.e.Lead.Lead) == strings.HasPrefix(m.Purpose, lead.PurposeRaised) {
 					t.Errorf("incomplete: %+v", m)
 				}
 				if m.Channel == lead.Email && (m.Thread != c.e.Lead.Lead || m.Subject == "" || m.Text == "" || m.HTML == "") {

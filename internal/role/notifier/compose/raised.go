@@ -21,7 +21,7 @@ func (c *Composer) raised(e event.Event, a alarm.Alarm, about *event.Decided) ([
 	if err != nil {
 		return nil, err
 	}
-	purpose := fmt.Sprintf("%s-%d", purposeRaised, a.Notified)
+	purpose := fmt.Sprintf("%s-%d", lead.PurposeRaised, a.Notified)
 	w.callFor(e, a, purpose, w.site.Owner.Email, w.site.Owner.Phone, false)
 	if up := w.site.Owner.Escalation; a.Notified > 1 {
 		w.callFor(e, a, purpose+"-escalation", up.Email, up.Phone, true)

@@ -25,7 +25,7 @@ func Resend(events []event.Event, recipient, channel string, at time.Time) ([]ev
 	newest, repeats := map[string]event.Event{}, map[string]int{}
 	for _, e := range events {
 		q, ok := e.Body.(*event.Queued)
-		if !ok || q.Message.Recipient != recipient || channel != "" && channel != q.Message.Channel || strings.HasPrefix(q.Message.Purpose, purposeAlarm) ||
+		if !ok || q.Message.Recipient != recipient || channel != "" && channel != q.Message.Channel || strings.HasPrefix(q.Message.Purpose, lead.PurposeAlarm) ||
 			recipient == lead.ToProvider && q.Message.Offer != r.Lead.Offer {
 			continue
 		}

@@ -26,7 +26,7 @@ func (w *writer) toProvider(kind, purpose string) {
 	}
 	if p.SMS != "" && w.site.Senders.SMS.From != "" {
 		x := t.of("provider_sms")
-		if kind == purposeUpdate {
+		if kind == lead.PurposeUpdate {
 			x = t.of("provider_update_sms")
 		}
 		w.addSMS(m, p.SMS, sms(t, x, w.open(lang, withMail), withMail))
@@ -39,7 +39,7 @@ func (w *writer) toProvider(kind, purpose string) {
 			Title: t.say("provider_title", v), Intro: t.say("provider_intro", v), Footer: t.say("provider_footer", v), Call: w.call(t),
 			Sections: []section{{Title: t.say("section_request", v), Facts: w.requestFacts(t, v)}},
 		}
-		if kind == purposeUpdate {
+		if kind == lead.PurposeUpdate {
 			c.Title, c.Intro = t.say("provider_update_title", v), t.say("provider_update_intro", v)
 		}
 		if v.Urgent {

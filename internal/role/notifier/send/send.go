@@ -187,7 +187,7 @@ func (s *Sender) drop(ctx context.Context, d event.Delivery, m lead.Message, e e
 // address; an id is empty when nobody knows it.
 func (s *Sender) superseded(ctx context.Context, d event.Delivery, m lead.Message) (superseded bool, others []string, err error) {
 	first := d.Attempt == 1 && s.Now().Sub(d.Stored) < lease
-	if m.Recipient == lead.ToOwner || first && (m.Purpose == "offer" || m.Purpose == "confirmation") {
+	if m.Recipient == lead.ToOwner || first && (m.Purpose == lead.PurposeOffer || m.Purpose == lead.PurposeConfirmation) {
 		return false, nil, nil
 	}
 	events, err := event.OfKinds(ctx, s.Stream, d.Lead, subjects.Matched, subjects.Amended, subjects.Reassigned, subjects.MessageQueued)
