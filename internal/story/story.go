@@ -30,8 +30,8 @@ type Record struct {
 
 	// The rest is no row: a record read from Postgres lacks it.
 
-	// Calls are the agent's tool calls (Received), in stream order.
-	Calls []event.Event
+	// ToolCalls are the agent's (Received), in stream order.
+	ToolCalls []event.Event
 	// Matches are the matches that took effect, in order: the first one, and
 	// each of an operator. An amendment stands for a match that is no longer
 	// stored.
@@ -59,10 +59,10 @@ func Brief(e event.Event) event.Event {
 
 // Stored is when the stream took the first tool call; zero without one.
 func (r *Record) Stored() time.Time {
-	if len(r.Calls) == 0 {
+	if len(r.ToolCalls) == 0 {
 		return time.Time{}
 	}
-	return r.Calls[0].Stored
+	return r.ToolCalls[0].Stored
 }
 
 // Match is the match that stands; nil without one.
@@ -87,8 +87,8 @@ func (r *Record) Understood() *lead.Lead {
 	switch d := r.Decided(); {
 	case d != nil:
 		return &d.Lead
-	case len(r.Calls) > 0:
-		return &r.Calls[0].Body.(*event.Received).Lead
+	case len(r.ToolCalls) > 0:
+		return &r.ToolCalls[0].Body.(*event.Received).Lead
 	}
 	return nil
 }
@@ -110,7 +110,7 @@ func (r *Record) Flagged(flag string) bool {
 	if d := r.Decided(); d != nil && slices.Contains(d.Lead.Flags, flag) {
 		return true
 	}
-	return slices.ContainsFunc(r.Calls, func(e event.Event) bool {
+	return slices.ContainsFunc(r.ToolCalls, func(e event.Event) bool {
 		return slices.Contains(e.Body.(*event.Received).Lead.Flags, flag)
 	})
 }
@@ -268,7 +268,7 @@ func (r *Record) Apply(e event.Event) {
 	l.UpdatedAt = later(l.UpdatedAt, micros(e.At))
 	switch b := e.Body.(type) {
 	case *event.Received:
-		r.Calls = append(r.Calls, e)
+		r.ToolCalls = append(r.ToolCalls, e)
 		// A decision rests on every call before it; what a call before the
 		// first decision leaves out stays as it is. A call of another caller
 		// becomes a lead of its own.

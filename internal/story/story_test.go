@@ -376,8 +376,8 @@ func TestEveryReaderSeesTheSame(t *testing.T) {
 			}
 		}
 		switch d := r.Decided(); {
-		case len(r.Calls) != calls:
-			t.Fatalf("%d of %d tool calls", len(r.Calls), calls)
+		case len(r.ToolCalls) != calls:
+			t.Fatalf("%d of %d tool calls", len(r.ToolCalls), calls)
 		case (d == nil) != (decisions == 0):
 			t.Fatalf("%d decisions, and the newest is %+v", decisions, d)
 		case d == nil:

@@ -57,10 +57,10 @@ func (m *Matcher) decide(ctx context.Context, s *site.Site, d event.Delivery) (o
 		return false, err
 	}
 	r := story.Of(events)
-	if !slices.ContainsFunc(r.Calls, func(e event.Event) bool { return e.Seq == d.Seq }) { // a replica of the stream that lags behind
+	if !slices.ContainsFunc(r.ToolCalls, func(e event.Event) bool { return e.Seq == d.Seq }) { // a replica of the stream that lags behind
 		return false, errUnreadable
 	}
-	l, others, err := m.understand(s, d.Lead.Lead, r.Calls)
+	l, others, err := m.understand(s, d.Lead.Lead, r.ToolCalls)
 	if err != nil {
 		return false, err
 	}
@@ -134,7 +134,7 @@ func (m *Matcher) match(ctx context.Context, d event.Delivery, r story.Record, l
 		return false, err
 	}
 	err = m.Stream.PublishFirst(ctx, e)
-	if err == nil && len(r.Calls) == 1 && d.Attempt <= 1 {
+	if err == nil && len(r.ToolCalls) == 1 && d.Attempt <= 1 {
 		m.note(e)
 		return false, nil // nobody else had cause to decide
 	}
@@ -253,7 +253,7 @@ func (m *Matcher) publish(ctx context.Context, d event.Delivery, r story.Record,
 		err = errUnreadable
 	}
 	now := story.Of(events)
-	return len(now.Calls) > len(r.Calls) || now.Lead.Offer != r.Lead.Offer, err
+	return len(now.ToolCalls) > len(r.ToolCalls) || now.Lead.Offer != r.Lead.Offer, err
 }
 
 // decided is the event of a decision. Its id tells what people are told and

@@ -102,8 +102,8 @@ func TestACorrectionIsTakenBackWhileAnotherReplicaDecides(t *testing.T) {
 	m, _ := r.start(o)
 	handle(t, m, says("Rue Vautier 12"))
 	record := story.Of(r.events(first.Lead.Lead))
-	if d := record.Decided(); d.Lead.Request.AddressLine != "rue du Lac 3" || len(record.Calls) != 4 {
-		t.Errorf("%d calls, and the lead is at %q", len(record.Calls), d.Lead.Request.AddressLine)
+	if d := record.Decided(); d.Lead.Request.AddressLine != "rue du Lac 3" || len(record.ToolCalls) != 4 {
+		t.Errorf("%d calls, and the lead is at %q", len(record.ToolCalls), d.Lead.Request.AddressLine)
 	}
 }
 

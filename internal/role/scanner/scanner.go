@@ -190,7 +190,7 @@ func (s *Scanner) scan(ctx context.Context, d event.Delivery, st *site.Site) (*e
 	switch {
 	case out.Scan.Dispatched:
 		outcome = "dispatched"
-	case len(r.Calls) > 0: // rescued before
+	case len(r.ToolCalls) > 0: // rescued before
 		out.Lead, out.Scan.Recovered, out.Status, outcome = r.Understood(), true, event.Recovered, event.Recovered
 	case lost(out.Scan):
 		out.Lead, out.Scan.Recovered = &l, true
@@ -239,7 +239,7 @@ func lost(scan call.Scan) bool {
 // passedOn reports whether the agent passed the lead on; else a scanner rebuilt
 // it, or nobody knows of it.
 func passedOn(r story.Record) bool {
-	return slices.ContainsFunc(r.Calls, func(e event.Event) bool {
+	return slices.ContainsFunc(r.ToolCalls, func(e event.Event) bool {
 		return !slices.Contains(e.Body.(*event.Received).Lead.Flags, lead.FlagRecovered)
 	})
 }

@@ -189,7 +189,7 @@ func stage(events []event.Event) (at string, done bool, why error) {
 	default:
 		at = NotSent
 	}
-	if len(r.Calls) == 0 && r.Decision == nil {
+	if len(r.ToolCalls) == 0 && r.Decision == nil {
 		at = NotStored
 	}
 	for _, m := range r.Messages {

@@ -137,7 +137,7 @@ func (d *Day) Of(sites []string) digest.Digest {
 		}
 	}
 	for _, l := range d.leads {
-		if l.test() && len(l.Calls) > 0 && d.holds(l.Stored().Add(arrival)) {
+		if l.test() && len(l.ToolCalls) > 0 && d.holds(l.Stored().Add(arrival)) {
 			out.Canaries.Add(slices.ContainsFunc(l.Messages, func(m story.Message) bool {
 				return m.Recipient == lead.ToProvider && !m.DeliveredAt.IsZero()
 			}))
@@ -157,7 +157,7 @@ func (d *Day) site(name string) digest.Site {
 		}
 		came := d.holds(l.Stored())
 		count(&s.Leads, came)
-		count(&s.Rescued, came && slices.Contains(l.Calls[0].Body.(*event.Received).Lead.Flags, lead.FlagRecovered))
+		count(&s.Rescued, came && slices.Contains(l.ToolCalls[0].Body.(*event.Received).Lead.Flags, lead.FlagRecovered))
 		if l.Decision != nil && d.holds(l.Decision.Stored) {
 			switch l.Outcome() {
 			case lead.Unserved:
@@ -181,8 +181,8 @@ func (d *Day) site(name string) digest.Site {
 				failures[digest.Failure{Provider: m.Provider, Channel: m.Channel}]++
 			}
 		}
-		if d.holds(first.TakenAt) && len(l.Calls) > 0 {
-			waits = append(waits, max(first.SentAt.Sub(l.Calls[0].At).Seconds(), 0))
+		if d.holds(first.TakenAt) && len(l.ToolCalls) > 0 {
+			waits = append(waits, max(first.SentAt.Sub(l.ToolCalls[0].At).Seconds(), 0))
 		}
 		if l.reports.counts {
 			s.Calls++

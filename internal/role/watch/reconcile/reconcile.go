@@ -424,7 +424,7 @@ func (p *pass) leadsAndMessages() {
 		if r.Flagged(lead.FlagTest) { // its canary follows it
 			continue
 		}
-		if r.lost.After(p.since) && len(r.Calls) == 0 {
+		if r.lost.After(p.since) && len(r.ToolCalls) == 0 {
 			p.gap(Gap{Kind: NotDispatched, Site: r.site, Lead: id, At: r.lost})
 		}
 		if received := r.Stored(); received.After(p.since) && r.Decision == nil && p.now.Sub(received) > offerTime {
