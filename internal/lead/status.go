@@ -43,31 +43,14 @@ func (s Status) MayBecome(next Status) bool { return slices.Contains(leadMoves[s
 // OfferState is the state of one lead's offer to one provider.
 type OfferState string
 
-// The states of an offer. In notify mode an offer ends at delivered or
-// undeliverable; accepting is optional.
+// The states of an offer. It ends delivered or undeliverable, and a channel that was
+// thought dead may deliver late.
 const (
 	OfferQueued        OfferState = "queued"
 	OfferSent          OfferState = "sent"
 	OfferDelivered     OfferState = "delivered"
-	OfferViewed        OfferState = "viewed"
-	OfferAccepted      OfferState = "accepted"
-	OfferDeclined      OfferState = "declined"
-	OfferExpired       OfferState = "expired"
-	OfferWithdrawn     OfferState = "withdrawn"
 	OfferUndeliverable OfferState = "undeliverable"
 )
-
-var offerMoves = map[OfferState][]OfferState{
-	OfferQueued:    {OfferSent, OfferDelivered, OfferWithdrawn, OfferUndeliverable},
-	OfferSent:      {OfferDelivered, OfferViewed, OfferAccepted, OfferDeclined, OfferExpired, OfferWithdrawn, OfferUndeliverable},
-	OfferDelivered: {OfferViewed, OfferAccepted, OfferDeclined, OfferExpired, OfferWithdrawn},
-	OfferViewed:    {OfferAccepted, OfferDeclined, OfferExpired, OfferWithdrawn},
-	// A receipt may arrive late: a channel that was thought dead delivers.
-	OfferUndeliverable: {OfferDelivered},
-}
-
-// MayBecome reports whether an offer may go from s to next in one step.
-func (s OfferState) MayBecome(next OfferState) bool { return slices.Contains(offerMoves[s], next) }
 
 // MessageState is the state of one send on one channel. Taken by the vendor
 // ("sent") is never "delivered".

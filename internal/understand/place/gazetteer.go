@@ -3,6 +3,7 @@
 package place
 
 import (
+	_ "embed"
 	"math"
 	"slices"
 	"strings"
@@ -291,22 +292,14 @@ func (g *Gazetteer) bySound(words []string) find {
 	}
 }
 
-// fillers are articles and prepositions around a place name.
-var fillers = text.Set(`le la les l the in di a au aux en du de des d quartier commune area desa im daerah
-	der von tout juste right just`)
+//go:embed words.yaml
+var wordsFile []byte
 
-// near are words that make a place name a mere landmark for the place before.
-var near = text.Set(`pres proche cote entre bei nahe neben zwischen unweit vicino presso near close next outside between dekat`)
-
-// countries say nothing in a match by sound: every place of the market is there.
-var countries = text.Set(`suisse schweiz svizzera switzerland france frankreich francia bali indonesia`)
-
-// streets are words that make a place name the name of a street: "rue de
-// Carouge" is not in Carouge. Those of streetEnds stand after the name.
+// Words beside the name of a place.
 var (
-	streets = text.Set(`rue route rte chemin ch avenue av boulevard bd quai place pont allee impasse passage
-		promenade rampe ruelle sentier square jalan jl jln raya gang gg via viale corso piazza weg`)
-	streetEnds = text.Set(`street road rd lane strasse str`)
+	table                    = text.Shipped[map[string]string](wordsFile)
+	fillers, near, countries = text.Set(table["fillers"]), text.Set(table["near"]), text.Set(table["countries"])
+	streets, streetEnds      = text.Set(table["streets"]), text.Set(table["street_ends"])
 )
 
 // inStreet reports whether the name at words[from:to] is part of a street's.
