@@ -59,8 +59,9 @@ func (m *Message) advance(e event.Event, to lead.MessageState, at time.Time, f *
 		m.DeliveredAt = earliest(m.DeliveredAt, at)
 	}
 	next := lead.MessageState(m.State).Advance(to)
-	if m.Channel == lead.Email && to == lead.MessageFailed {
-		next = to // a mailbox may take a mail and send it back later
+	m.Bounced = m.Bounced || m.Channel == lead.Email && to == lead.MessageFailed && e.Lead.Event == subjects.ReceiptReceived
+	if m.Bounced {
+		next = lead.MessageFailed
 	}
 	moved := string(next) != m.State
 	m.State = string(next)

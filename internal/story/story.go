@@ -206,6 +206,10 @@ type (
 		// queueing in: it never changes after.
 		Content *Content `db:"-" json:"content,omitempty"`
 
+		// Bounced says that a mail came back, which a mailbox may do after it took
+		// it. It is no column.
+		Bounced bool `db:"-" json:"-"`
+
 		// Of is how many messages were queued together; TakenAt and RefusedAt
 		// are when the stream learned that the vendor had taken the message, and
 		// that it had failed. They are no columns.

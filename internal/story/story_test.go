@@ -409,14 +409,55 @@ func TestAnAmendmentOvertakenByAnOperatorDoesNotCount(t *testing.T) {
 	}
 }
 
-// A mailbox may take a mail and send it back hours later.
+// A mailbox may take a mail and send it back hours later, and the reports on that
+// come in any order. On other channels a delivery is the last word.
 func TestABounceOutranksADelivery(t *testing.T) {
-	s := story{}.received(understood()).matched("o1", "lac").queued("m1", lead.ToProvider, lead.Email, "o1").
-		told(subjects.MessageSent, "m1", nil).receipt("m1", lead.MessageDelivered, nil).receipt("m1", lead.MessageFailed, badNumber)
-	r := Of(s)
-	if m := r.Messages[0]; m.State != string(lead.MessageFailed) || m.ErrorCode != "30005" || r.Offers[0].State != string(lead.OfferUndeliverable) {
-		t.Errorf("%+v %+v", r.Messages[0], r.Offers[0])
+	complaint := &lead.Failure{Vendor: "mailgun", Code: "complained", Class: lead.OptedOut}
+	for channel, want := range map[string]lead.MessageState{lead.Email: lead.MessageFailed, lead.SMS: lead.MessageDelivered, lead.WhatsApp: lead.MessageDelivered} {
+		queued := story{}.received(understood()).matched("o1", "lac").queued("m1", lead.ToProvider, channel, "o1")
+		for _, reports := range permutations("sent", "delivered", "failed", "complained") {
+			s := queued
+			for _, report := range reports {
+				switch report {
+				case "sent":
+					s = s.told(subjects.MessageSent, "m1", nil)
+				case "delivered":
+					s = s.receipt("m1", lead.MessageDelivered, nil)
+				case "failed":
+					s = s.receipt("m1", lead.MessageFailed, badNumber)
+				case "complained":
+					s = s.receipt("m1", "", complaint)
+				}
+			}
+			offer := lead.OfferDelivered
+			code := ""
+			if want == lead.MessageFailed {
+				offer, code = lead.OfferUndeliverable, "30005"
+			}
+			if r := Of(s); r.Messages[0].State != string(want) || r.Messages[0].ErrorCode != code || r.Offers[0].State != string(offer) {
+				t.Errorf("%s, %v: %+v %+v", channel, reports, r.Messages[0], r.Offers[0])
+			}
+		}
 	}
+	// What was refused and arrived all the same, as an attempt before had left, did arrive.
+	s := story{}.received(understood()).matched("o1", "lac").queued("m1", lead.ToProvider, lead.Email, "o1").
+		told(subjects.MessageDoubtful, "m1", badNumber).told(subjects.MessageFailed, "m1", badNumber).receipt("m1", lead.MessageDelivered, nil)
+	if m := Of(s).Messages[0]; m.State != string(lead.MessageDelivered) {
+		t.Errorf("%+v", m)
+	}
+}
+
+// permutations are the texts in every order.
+func permutations(texts ...string) (all [][]string) {
+	if len(texts) == 0 {
+		return [][]string{nil}
+	}
+	for i, first := range texts {
+		for _, rest := range permutations(slices.Delete(slices.Clone(texts), i, i+1)...) {
+			all = append(all, append([]string{first}, rest...))
+		}
+	}
+	return all
 }
 
 // An outcome says by itself what its message was.

@@ -3,6 +3,7 @@ package intake
 import (
 	"bytes"
 	"cmp"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -337,13 +338,31 @@ func (d *decoder) moment(name string) time.Time {
 	return time.Time{}
 }
 
-func consent(s string) *bool {
-	switch text.Normal(s) {
-	case "true", "yes", "1", "oui", "ja", "si", "ya", "granted", "given":
-		return new(true)
-	case "false", "no", "0", "non", "nein", "tidak", "refused", "denied", "declined", "withdrawn", "not given":
-		return new(false)
-	default:
+//go:embed consent.yaml
+var consentFile []byte
+
+var answers = text.Shipped[struct{ Whole, Yes, No, Not, Nouns, Problems, Questions []string }](consentFile)
+
+// consent reads whether the customer may be contacted; nil when it says neither.
+// The first answer stands, unless what follows turns it: "no problem".
+func consent(s string) (granted *bool) {
+	normal, turned := text.Normal(s), false
+	if text.Blank(s) && !slices.Contains(answers.Whole, normal) {
 		return nil
 	}
+	for w := range strings.FieldsSeq(normal) {
+		switch is := func(words []string) bool { return slices.Contains(words, w) }; {
+		case turned && is(answers.Questions):
+			return nil
+		case turned && is(answers.Problems):
+			granted = new(true)
+		case granted == nil && (is(answers.Yes) || turned && is(answers.Nouns)):
+			granted = new(!turned)
+		case granted == nil && is(answers.No):
+			granted, turned = new(false), true
+		case is(answers.No), is(answers.Not):
+			turned = true
+		}
+	}
+	return granted
 }
