@@ -59,9 +59,10 @@ func (m *Message) advance(e event.Event, to lead.MessageState, at time.Time, f *
 		m.DeliveredAt = earliest(m.DeliveredAt, at)
 	}
 	next := lead.MessageState(m.State).Advance(to)
-	m.Bounced = m.Bounced || m.Channel == lead.Email && to == lead.MessageFailed && e.Lead.Event == subjects.ReceiptReceived
-	if m.Bounced {
-		next = lead.MessageFailed
+	bounces := to == lead.MessageFailed && e.Lead.Event == subjects.ReceiptReceived
+	bounced := m.State == string(lead.MessageFailed) && m.ErrorClass != string(lead.Superseded) && m.VendorID != ""
+	if m.Channel == lead.Email && (bounces || bounced) {
+		next = lead.MessageFailed // a mailbox may take a mail and send it back later
 	}
 	moved := string(next) != m.State
 	m.State = string(next)

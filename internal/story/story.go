@@ -206,10 +206,6 @@ type (
 		// queueing in: it never changes after.
 		Content *Content `db:"-" json:"content,omitempty"`
 
-		// Bounced says that a mail came back, which a mailbox may do after it took
-		// it. It is no column.
-		Bounced bool `db:"-" json:"-"`
-
 		// Of is how many messages were queued together; TakenAt and RefusedAt
 		// are when the stream learned that the vendor had taken the message, and
 		// that it had failed. They are no columns.
@@ -298,8 +294,8 @@ func (r *Record) Apply(e event.Event) {
 		m := r.message(b.Receipt.Message, e)
 		m.label(b.Receipt.Label)
 		m.Vendor = cmp.Or(b.Receipt.Vendor, m.Vendor)
-		m.VendorID = cmp.Or(m.VendorID, b.Receipt.VendorID)
 		m.advance(e, b.Receipt.State, earliest(b.Receipt.At, e.At), b.Receipt.Failure)
+		m.VendorID = cmp.Or(m.VendorID, b.Receipt.VendorID)
 	}
 	r.follow(e)
 }

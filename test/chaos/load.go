@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -121,6 +122,7 @@ type heard struct {
 	instead  string // see webhook
 	review   bool
 	says     string // the address that stands, as far as it is known
+	open     bool   // a call was given up: an edge that was stopped may take it late, as the last word
 	accepted time.Time
 }
 
@@ -213,6 +215,9 @@ func (c *client) answered(h webhook, status string, took time.Duration) {
 	defer c.mu.Unlock()
 	c.answers[status]++
 	_ = c.log.Encode(map[string]any{"at": time.Now(), "lead": h.lead, "market": h.market, "status": status, "ms": took.Milliseconds(), "amends": h.amends})
+	if _, err := strconv.Atoi(status); err != nil {
+		c.leads[h.lead].open = true
+	}
 	if status != "200" {
 		return
 	}

@@ -189,7 +189,7 @@ func (v *verdict) lead(id string, l *heard, r row, messages []*message, alarmed 
 		return // never answered 200: it may be there or not
 	}
 	v.leads[r.Status]++
-	if l.says != "" && l.says != "?" && l.says != r.Address {
+	if l.says != "" && l.says != "?" && !l.open && l.says != r.Address {
 		v.wait(id, "is at %q, and the caller said %q last", r.Address, l.says)
 	}
 	want := r.Status
