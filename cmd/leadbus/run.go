@@ -34,6 +34,8 @@ func advised(err error) error {
 		"o space left on device": "free some space on that disk, or choose another LEADBUS_DATA",
 		"ermission denied":       "start as the user whom the data belongs to, or choose another LEADBUS_DATA",
 		"read-only file system":  "choose another LEADBUS_DATA",
+		"s a directory":          "move that directory away: a file belongs there",
+		"ot a directory":         "move that file away: a directory belongs there",
 	} {
 		if err != nil && strings.Contains(err.Error(), cause) {
 			return fmt.Errorf("%w\n%s", err, advice)

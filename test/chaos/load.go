@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -215,9 +214,7 @@ func (c *client) answered(h webhook, status string, took time.Duration) {
 	defer c.mu.Unlock()
 	c.answers[status]++
 	_ = c.log.Encode(map[string]any{"at": time.Now(), "lead": h.lead, "market": h.market, "status": status, "ms": took.Milliseconds(), "amends": h.amends})
-	if _, err := strconv.Atoi(status); err != nil {
-		c.leads[h.lead].open = true
-	}
+	c.leads[h.lead].open = c.leads[h.lead].open || status > "999" // no number
 	if status != "200" {
 		return
 	}

@@ -110,6 +110,7 @@ func config(url string) (*pgxpool.Config, error) {
 	}
 	cfg.MaxConns = max(cfg.MaxConns, 3) // a migration takes two at the same time
 	c := cfg.ConnConfig
+	c.ConnectTimeout = max(c.ConnectTimeout, longestPause) // what takes a connection may be no database
 	// A statement that is prepared under a name would not be there on the
 	// pooler's next connection. Descriptions stay on our side.
 	c.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe

@@ -77,7 +77,7 @@ func Decode(body []byte) (lead.Request, []string, error) {
 		City:            d.text(maxText, "city", "location", "place"),
 		PostalCode:      d.text(maxText, "postal_code"),
 		PreferredWindow: d.text(maxText, "preferred_window"),
-		ContactConsent:  consent(d.first(word, "contact_consent")),
+		ContactConsent:  consent(d.first(nil, "contact_consent")),
 		Clicks:          d.clicks(),
 	}
 	if o, _ := v.(map[string]any); o["test"] == true {
@@ -229,20 +229,18 @@ func (d *decoder) text(limit int, names ...string) string {
 	return d.cut(d.first(text.Blank, names...), limit)
 }
 
-// first is the first of the fields, cleaned, that does not count as empty.
+// first is the first of the fields, cleaned, that does not count as empty; nil takes
+// every text.
 func (d *decoder) first(empty func(string) bool, names ...string) string {
 	for _, name := range names {
 		for _, s := range d.fields[name] {
-			if s = clean(s); s != "" && !empty(s) {
+			if s = clean(s); s != "" && (empty == nil || !empty(s)) {
 				return s
 			}
 		}
 	}
 	return ""
 }
-
-// word takes every text for one.
-func word(string) bool { return false }
 
 func (d *decoder) cut(s string, limit int) string {
 	if runes := []rune(s); len(runes) > limit {
@@ -271,7 +269,7 @@ func (d *decoder) clicks() (out map[string]string) {
 	names = slices.DeleteFunc(names, func(name string) bool { return !clickKeys.MatchString(name) })
 	slices.Sort(names)
 	for _, name := range names {
-		if s := d.first(word, name); len(out) < maxClicks && s != "" {
+		if s := d.first(nil, name); len(out) < maxClicks && s != "" {
 			if out == nil {
 				out = map[string]string{}
 			}
@@ -324,7 +322,7 @@ func whole(s string) string {
 // moment reads an ISO 8601 time; one without a zone is UTC. The zero time is
 // none, and so is one outside this century.
 func (d *decoder) moment(name string) time.Time {
-	s := d.first(word, name)
+	s := d.first(nil, name)
 	for _, layout := range []string{
 		time.RFC3339Nano, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04:05Z07:00",
 	} {
