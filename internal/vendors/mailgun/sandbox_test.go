@@ -174,6 +174,10 @@ func TestALostAnswerIsFound(t *testing.T) {
 	if err != nil || !found || sent.At.Before(before.Add(-time.Second)) {
 		t.Fatalf("%+v, %t, %v", sent, found, err)
 	}
+	// Mailgun's events show our ids: another mail that says the same is no hindrance.
+	if again, found, err := c.Find(t.Context(), mail(), "a1", before, []string{""}); !found || again.VendorID != sent.VendorID || err != nil {
+		t.Errorf("beside another mail: %+v, %t, %v", again, found, err)
+	}
 	until(t, reports, sent.VendorID, "delivered")
 	other := mail()
 	other.ID = "m2"

@@ -230,6 +230,14 @@ func TestALostAnswerIsFound(t *testing.T) {
 		if err != nil || !found || sent.VendorID == "" || sent.At.Before(before.Add(-2*time.Second)) {
 			t.Fatalf("%s: %+v, %t, %v", m.Channel, sent, found, err)
 		}
+		for _, others := range [][]string{{sent.VendorID}, {""}, {"SM00", ""}} {
+			if _, found, err := c.Find(t.Context(), m, "a1", before, others); found || err != nil {
+				t.Errorf("%s: one of %q was found, %v", m.Channel, others, err)
+			}
+		}
+		if again, found, err := c.Find(t.Context(), m, "a1", before, []string{"SM00"}); !found || again.VendorID != sent.VendorID || err != nil {
+			t.Errorf("%s: not found beside another: %+v, %v", m.Channel, again, err)
+		}
 		otherText, otherNumber, otherSender := m, m, m
 		otherText.Text, otherText.ContentVariables = "482 914", map[string]string{"1": "482 914"}
 		otherNumber.To = "+41790000008"

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -342,12 +341,8 @@ func (s *Sender) resolve(ctx context.Context, d event.Delivery, m lead.Message, 
 	return event.After(e.Claimed.Add(searches[e.Searches]).Sub(s.Now()), errDoubtful)
 }
 
-// find asks the vendor for a message that is none of the others. It finds none
-// while one of those cannot be told apart.
+// find asks the vendor for a message that is none of the others.
 func (s *Sender) find(ctx context.Context, m lead.Message, e entry, others []string) (taken lead.Sent, found bool, err error) {
-	if slices.Contains(others, "") {
-		return taken, false, nil
-	}
 	looked, err := s.away[m.Channel].look(s.Now())
 	if err != nil {
 		return taken, false, err

@@ -43,7 +43,7 @@ type Vendor interface {
 	// Send makes one attempt; the attempt id comes back in the receipts.
 	Send(ctx context.Context, m lead.Message, attempt string) (lead.Sent, error)
 	// Find looks for the message among those sent since a time, except others
-	// that the vendor knows by their ids. A message that is not found may have
+	// that say the same, by the vendor's ids; an id that nobody knows is empty. A message that is not found may have
 	// been sent all the same: vendors' lists lag.
 	Find(ctx context.Context, m lead.Message, attempt string, since time.Time, others []string) (lead.Sent, bool, error)
 }

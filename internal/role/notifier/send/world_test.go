@@ -208,7 +208,7 @@ func (w *world) Find(_ context.Context, m lead.Message, _ string, since time.Tim
 		defer w.mu.Unlock()
 		for i, t := range w.took {
 			id := fmt.Sprintf("SM%d", i+1)
-			if t.Text == m.Text && t.To == m.To && t.Channel == m.Channel && !slices.Contains(others, id) {
+			if t.Text == m.Text && t.To == m.To && t.Channel == m.Channel && !slices.Contains(others, id) && !slices.Contains(others, "") {
 				s, found = lead.Sent{VendorID: id, At: w.clock}, true
 			}
 		}
