@@ -109,7 +109,7 @@ type (
 		Before int `json:"before,omitempty"`
 	}
 
-	// Raised notifies the owner for an alarm (AlarmRaised).
+	// Raised notifies the owner of an alarm (AlarmRaised).
 	Raised struct {
 		Alarm alarm.Alarm `json:"alarm"`
 	}

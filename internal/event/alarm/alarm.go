@@ -1,4 +1,4 @@
-// Package alarm holds what an owner is notified for: its causes, and how one is
+// Package alarm holds what an owner is notified of: its causes, and how one is
 // raised, repeated and acknowledged. It is pure.
 package alarm
 
@@ -51,7 +51,7 @@ type Alarm struct {
 	Leads []string `json:"leads,omitempty"`
 	More  int      `json:"more_leads,omitempty"`
 	Facts []Fact   `json:"facts,omitempty"` // of each label the latest
-	// Notified counts how often the owner was notified; the first call is 1.
+	// Notified counts how often the owner was notified.
 	Notified   int       `json:"told"`
 	NotifiedAt time.Time `json:"told_at,omitzero"`
 	// Answered is when the owner acknowledged it, or it came right by itself: the
@@ -91,7 +91,7 @@ func Key(site, cause, about string) string {
 // the last notification of one that goes on.
 const quiet = 24 * time.Hour
 
-// again is how long after which notify the owner is notified anew while nobody
+// again is how long after each notification the next one follows while nobody
 // answers: soon, with the escalation, and then ever more rarely.
 var again = []time.Duration{5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 8 * time.Hour}
 
@@ -153,7 +153,7 @@ func (s State) Answer(id string, at time.Time) State {
 	return s
 }
 
-// Over reports whether the owner is not called any more.
+// Over reports whether the owner is not notified any more.
 func (s State) Over() bool { return !s.Answered.IsZero() || s.Notified > len(again) }
 
 // Due reports whether the owner is to be notified now.

@@ -130,7 +130,7 @@ func (s *Scanner) ended(ctx context.Context, d event.Delivery, c call.Call) erro
 	return s.Watch.Raise(ctx, occurrences...)
 }
 
-// voice notifies the owner for a voice that goes.
+// voice notifies the owner of a voice that goes.
 func (s *Scanner) voice(ctx context.Context, d event.Delivery, v call.Voice) error {
 	var sites []string
 	for domain, st := range s.Catalog.Sites {

@@ -49,7 +49,7 @@ func (w *Watch) Slept(ctx context.Context, host string, d time.Duration) {
 	}
 }
 
-// notify notifies the owner if that is due. The call is published before it is
+// notify tells the owner if that is due. The notification is published before it is
 // counted and carries its number: dying in between repeats the same event.
 func (w *Watch) notify(ctx context.Context, st alarm.State) (alarm.State, error) {
 	now := w.Now().UTC()

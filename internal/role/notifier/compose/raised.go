@@ -10,7 +10,7 @@ import (
 	"leadbus/internal/lead/link"
 )
 
-// raised notifies the owner for an alarm; from the second call on the site's
+// raised notifies the owner of an alarm; from the second time on the site's
 // escalation as well. Each call is a message of its own, by its number. Of an
 // alarm about one lead the mail has all that is known of it.
 func (c *Composer) raised(e event.Event, a alarm.Alarm, about *event.Decided) ([]lead.Message, error) {

@@ -14,7 +14,7 @@ import (
 // edge may start last.
 const rest = 30 * time.Second
 
-// Beats is a market's test lead again and again. An owner is notified for one that
+// Beats is a market's test lead again and again. An owner is notified of one that
 // is late or lost; after each that is not, the heartbeat tells whoever watches
 // from outside.
 type Beats struct {
