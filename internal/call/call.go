@@ -145,8 +145,12 @@ type Finding struct {
 	Detail   string `json:"detail,omitempty" db:"detail"`
 }
 
-// Test is why a call of our own needs no lead.
-const Test = "test"
+// Why a call needs no lead.
+const (
+	Test  = "test" // it is our own
+	Spam  = "spam"
+	Pitch = "sales pitch"
+)
 
 // Scan is what the scanner made of a call.
 type Scan struct {

@@ -95,7 +95,7 @@ func (v view) farewell(normal string) bool {
 // promise looks behind the greeting for a sentence that says the request is on
 // its way. A salesman may be told so.
 func promise(v view) (call.Finding, bool) {
-	if kind := v.kind(); v.saved || v.ctx.Test || v.Direction == "outbound" || kind == "spam" || kind == "sales pitch" && !v.ctx.Service {
+	if kind := v.kind(); v.saved || v.ctx.Test || v.Direction == "outbound" || kind == call.Spam || kind == call.Pitch && !v.ctx.Service {
 		return call.Finding{}, false
 	}
 	first := v.firstAgent()

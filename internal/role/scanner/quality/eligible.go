@@ -27,14 +27,14 @@ func (v view) judge() (bool, string) {
 		return false, "under 20 s"
 	}
 	kind := v.kind()
-	weak := kind == "wrong number" || kind == "sales pitch" // a customer's call may sound so
+	weak := kind == "wrong number" || kind == call.Pitch // a customer's call may sound so
 	return kind == "" || v.ctx.Service && (v.ctx.Place || weak) && !v.refused(), kind
 }
 
 // kinds are the values of the data collection's call_kind, normalised, that need no
 // lead.
 var kinds = map[string]string{
-	"spam": "spam", "sales": "spam", "advertising": "spam", "robocall": "spam",
+	"spam": call.Spam, "sales": call.Spam, "advertising": call.Spam, "robocall": call.Spam,
 	"wrong number": "wrong number",
 	"faq":          "question only", "question": "question only", "information": "question only",
 }
@@ -46,10 +46,10 @@ func (v view) kind() string {
 		return ""
 	}
 	if _, sold := v.says(call.Caller, func(l *language) phrases { return l.Spam }); sold || v.refused() {
-		return "spam"
+		return call.Spam
 	}
 	if _, sells := v.says(call.Caller, func(l *language) phrases { return l.Offers }); sells {
-		return "sales pitch"
+		return call.Pitch
 	}
 	if v.leftNumber() {
 		return ""

@@ -32,12 +32,6 @@ const Before = 12 * time.Hour
 // of a day belong to the next one.
 const arrival = 5 * time.Minute
 
-// Why a scan holds a call for none that needs a lead.
-const (
-	spam  = "spam"
-	pitch = "sales pitch"
-)
-
 // Day is the count of one day. It keeps ids and figures.
 type Day struct {
 	market   string
@@ -189,7 +183,7 @@ func (d *Day) site(name string) digest.Site {
 			s.Cost += l.cost
 		}
 		if c := l.scan; c != nil {
-			if (c.Why == spam || c.Why == pitch) && !c.Eligible {
+			if (c.Why == call.Spam || c.Why == call.Pitch) && !c.Eligible {
 				s.Spam = append(s.Spam, id)
 			}
 			for _, detector := range c.detectors() {
