@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"leadbus/internal/call"
 	"leadbus/internal/lead"
 	"leadbus/internal/text"
 )
@@ -37,8 +38,9 @@ var (
 // Decode reads the body of the agent's tool call: one flat JSON object, or an
 // envelope around it such as {tool_name, parameters{}, conversation_id}, whose
 // parameters may be an object, a list, pairs of name and value, JSON in a string,
-// or nested deeper. A name may be written as another vendor does. A missing field, null, "" and a text that says nothing ("N/A") are the same; numbers and
-// booleans serve as text; unknown fields are ignored. Texts lose control
+// or nested deeper. A name may be written as another vendor does. A missing field,
+// null, "" and a text that says nothing ("N/A") are the same; numbers and booleans
+// serve as text; unknown fields are ignored. Texts lose control
 // characters and what turns the writing direction, and white space becomes single
 // spaces; names are cut at 120 runes, the summary at 1000, others at 200. An id or
 // a time that cannot be one counts as none. The flags say so: "cut",
@@ -154,9 +156,6 @@ var envelopes = text.Set(`parameters arguments args kwargs params input tool_inp
 // short are names that mean the customer's only among the arguments.
 var short = text.Set("name phone service location place")
 
-// tool is the name of the call itself.
-const tool = "dispatch_lead"
-
 // take notes what stands under a name, with what stands in it down to a depth.
 // Outside an envelope, inside is false: a short name there is not the customer's.
 func (d *decoder) take(name string, v any, depth int, inside bool) {
@@ -170,14 +169,15 @@ func (d *decoder) take(name string, v any, depth int, inside bool) {
 			d.take(name, item, depth, inside)
 		}
 	case !ok:
-		if s := asText(v); s != "" && s != tool && (inside || !short[name]) {
+		if s := asText(v); s != "" && s != call.Tool && (inside || !short[name]) {
 			d.fields[name] = append(d.fields[name], s)
 		}
 	}
 	var names [3][]string // the envelopes, the plain ones, the others
-	for n, in := range fields {
+	for n := range fields {
+		fields[n] = opened(fields[n])
 		rank := 1
-		if nested(in) {
+		if nested(fields[n]) {
 			rank = 2
 			if envelopes[text.Snake(n)] {
 				rank = 0
@@ -297,9 +297,8 @@ func asText(v any) string {
 			}
 		}
 		return strings.Join(items, ", ")
-	default:
-		return ""
 	}
+	return ""
 }
 
 // floating is a number of whole digits as a float is written.

@@ -271,15 +271,16 @@ func (g *Gazetteer) bySound(words []string) find {
 	}
 	var first sounding
 	var firstScore, secondScore float64
-	for _, s := range g.forms {
-		if score := likeness(said, s.form); score > firstScore {
-			first, firstScore = s, score
+	scores := make([]float64, len(g.forms))
+	for i, s := range g.forms {
+		if scores[i] = likeness(said, s.form); scores[i] > firstScore {
+			first, firstScore = s, scores[i]
 		}
 	}
-	for _, s := range g.forms { // a name with words added to the nearest one ("Carouge VD") was not said
+	for i, s := range g.forms { // a name with words added to the nearest one ("Carouge VD") was not said
 		added := strings.Count(s.text, " ") > strings.Count(first.text, " ") && strings.HasPrefix(s.sound, first.sound)
 		if s.named != first.named && !added {
-			secondScore = max(secondScore, likeness(said, s.form))
+			secondScore = max(secondScore, scores[i])
 		}
 	}
 	switch {
