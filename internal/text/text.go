@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 	"golang.org/x/text/unicode/norm"
@@ -51,45 +52,50 @@ var letters = map[rune]string{
 // digits as single spaces, and trimmed: "Plan-les-Ouates" and "plan les ouates"
 // are one. Full-width and raised characters become plain ones.
 func Normal(s string) string {
-	var b strings.Builder
-	b.Grow(len(s))
+	out := make([]byte, 0, len(s))
 	space := false
-	write := func(r rune) {
-		if space && b.Len() > 0 {
-			b.WriteByte(' ')
+	for _, r := range norm.NFKD.String(s) {
+		if r = unicode.ToLower(r); !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			space = space || !unicode.Is(unicode.Mn, r)
+			continue
+		}
+		if space && len(out) > 0 {
+			out = append(out, ' ')
 		}
 		space = false
-		b.WriteRune(r)
-	}
-	for _, r := range norm.NFKD.String(s) {
-		r = unicode.ToLower(r)
-		switch {
-		case r < unicode.MaxASCII && ('a' <= r && r <= 'z' || '0' <= r && r <= '9'):
-			write(r)
-		case unicode.Is(unicode.Mn, r):
-		case letters[r] != "":
-			for _, l := range letters[r] {
-				write(l)
-			}
-		case unicode.IsLetter(r) || unicode.IsDigit(r):
-			write(r)
-		default:
-			space = true
+		if r > unicode.MaxASCII && letters[r] != "" {
+			out = append(out, letters[r]...)
+		} else {
+			out = utf8.AppendRune(out, r)
 		}
 	}
-	return b.String()
+	return string(out)
 }
 
-// humps are the bounds of words in "customerName".
-var humps = regexp.MustCompile(`([a-z])([A-Z])`)
+const digits = "0123456789"
 
 // Snake writes a name as ours are: "customerName" and "Customer Name" are
 // customer_name.
 func Snake(name string) string {
-	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_0123456789") == "" {
+	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_"+digits) == "" {
 		return name
 	}
-	return strings.ReplaceAll(Normal(humps.ReplaceAllString(name, "$1 $2")), " ", "_")
+	return strings.ReplaceAll(Normal(apart(name)), " ", "_")
+}
+
+// apart has a space between the words of "customerName".
+func apart(name string) string {
+	var b strings.Builder
+	from := 0
+	for i := 1; i < len(name); i++ {
+		if 'A' <= name[i] && name[i] <= 'Z' && 'a' <= name[i-1] && name[i-1] <= 'z' {
+			b.WriteString(name[from:i])
+			b.WriteByte(' ')
+			from = i
+		}
+	}
+	b.WriteString(name[from:])
+	return b.String()
 }
 
 // Set are the words of a list.
@@ -171,25 +177,33 @@ func Blank(s string) bool {
 // calls, a title, a letter, or one digit repeated.
 func NoName(s string) bool {
 	normal := Normal(s)
-	has := all(numbers.ReplaceAllString(normal, ""), callers|voids|things|others)
+	has := all(uncounted(normal), callers|voids|things|others)
 	return Blank(s) || words[stem(normal)]&titles != 0 || has&(callers|voids) != 0 && !strings.Contains(s, ". ") ||
 		len(normal) < 2 || normal[0] <= '9' && strings.Trim(normal, normal[:1]) == ""
 }
 
-var (
-	numbers = regexp.MustCompile(`[0-9]+\b`)                                     // at the end of a word
-	counted = regexp.MustCompile(`^([0-9]{1,9}|0?12345[0-9]*|ca(0{9,}|x{9,}))$`) // what somebody typed for a number
-)
+// uncounted is a normal text without the numbers at the ends of its words.
+func uncounted(normal string) string {
+	words := strings.Fields(normal)
+	for i, w := range words {
+		words[i] = strings.TrimRight(w, digits)
+	}
+	return strings.Join(words, " ")
+}
 
 // NoID reports whether a text stands for an id of a vendor's and is none: words of
 // a template, a short number, digits in their order, one character repeated. A
 // number after a word for an id makes it one: "conv_7".
 func NoID(s string) bool {
-	normal := Normal(Snake(s))
-	plain := numbers.ReplaceAllString(normal, "")
+	normal := Normal(apart(s))
+	plain := uncounted(normal)
 	has := all(plain, ids|samples|voids|negations|participles|things)
 	bare := strings.ReplaceAll(normal, " ", "")
+	if sid, ok := strings.CutPrefix(bare, "ca"); ok && len(sid) > 8 {
+		bare = sid
+	}
 	return (has != 0 || plain == normal) && (Blank(s) || Blank(normal)) ||
 		has != 0 && (plain == normal || has&ids == 0 || strings.Contains(normal, "123456")) ||
-		strings.Trim(bare, bare[:min(1, len(bare))]) == "" || counted.MatchString(bare)
+		strings.Trim(bare, bare[:min(1, len(bare))]) == "" ||
+		strings.Trim(bare, digits) == "" && (len(bare) < 10 || strings.HasPrefix(strings.TrimPrefix(bare, "0"), "12345"))
 }

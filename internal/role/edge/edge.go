@@ -160,7 +160,7 @@ func leadID(domain string, req lead.Request, body []byte, flags []string) (strin
 }
 
 // mostRecent bounds the conversations that an edge remembers.
-const mostRecent = 4096
+const mostRecent = 1024
 
 // recent is what this edge has heard in the conversations of now, for the reply
 // alone: the matcher reads every call from the stream. An edge that did not hear
@@ -171,8 +171,9 @@ type recent struct {
 }
 
 type heard struct {
-	whole, last lead.Lead // of all calls, and of the newest
-	from        string    // of the newest
+	whole lead.Lead    // of all calls
+	last  lead.Request // the newest
+	from  string       // of the newest
 }
 
 // call takes in a tool call. It answers the lead as all calls have it, and what
@@ -180,9 +181,9 @@ type heard struct {
 func (r *recent) call(reader *intake.Reader, s *site.Site, l lead.Lead) (whole lead.Lead, from string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := heard{whole: l, last: l, from: strings.ToLower(rand.Text())}
+	now := heard{whole: l, last: l.Request, from: strings.ToLower(rand.Text())}
 	if before, ok := r.leads[l.ID]; ok && !before.whole.Another(l) {
-		req := before.last.Request
+		req := before.last
 		if req.CalledAt = l.Request.CalledAt; reflect.DeepEqual(req, l.Request) {
 			return before.whole, before.from
 		}

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"math"
 	"regexp"
 	"slices"
@@ -28,12 +27,16 @@ const (
 	maxText    = 200
 	maxDepth   = 32 // levels of nesting; a tool call has one
 	maxClicks  = 24
+	maxID      = 128 // bytes
 )
 
 var (
-	vendorIDs = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,128}$`)
-	clickKeys = regexp.MustCompile(`^(gclid|gbraid|wbraid|fbclid|fbc|fbp|msclkid|ga_client_id|ga_session_id|utm_[a-z0-9_]{1,32})$`)
+	clickKeys = text.Set("gclid gbraid wbraid fbclid fbc fbp msclkid ga_client_id ga_session_id")
+	utmKeys   = regexp.MustCompile(`^utm_[a-z0-9_]{1,32}$`)
 )
+
+// idSigns are what an id of a vendor's is made of.
+const idSigns = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-"
 
 // Decode reads the body of the agent's tool call: one flat JSON object, or an
 // envelope around it such as {tool_name, parameters{}, conversation_id}, whose
@@ -59,7 +62,7 @@ func Decode(body []byte) (lead.Request, []string, error) {
 	if err != nil {
 		return lead.Request{}, nil, err
 	}
-	d := decoder{fields: make(map[string][]string, 32)}
+	d := decoder{fields: make([]field, 0, 24)}
 	d.take("", v, maxDepth, true)
 	r := lead.Request{
 		ConversationID: d.vendorID("conversation_id", "conversation_id_invalid"),
@@ -143,9 +146,11 @@ func tooDeep(body []byte) bool {
 
 // decoder takes fields out of a call and remembers what it did to them.
 type decoder struct {
-	fields map[string][]string // what stands under a name, in the order of trust
+	fields []field // in the order of trust
 	flags  []string
 }
+
+type field struct{ name, said string }
 
 // envelopes are what holds the arguments of a call in one vendor's or another's
 // form. A field in one goes before a field around it; any other object is
@@ -170,10 +175,14 @@ func (d *decoder) take(name string, v any, depth int, inside bool) {
 		}
 	case !ok:
 		if s := asText(v); s != "" && s != call.Tool && (inside || !short[name]) {
-			d.fields[name] = append(d.fields[name], s)
+			d.fields = append(d.fields, field{name, s})
 		}
 	}
-	var names [3][]string // the envelopes, the plain ones, the others
+	type ranked struct {
+		rank int // an envelope is 0, a plain value 1, anything else 2
+		name string
+	}
+	names := make([]ranked, 0, len(fields))
 	for n := range fields {
 		fields[n] = opened(fields[n])
 		rank := 1
@@ -183,18 +192,16 @@ func (d *decoder) take(name string, v any, depth int, inside bool) {
 				rank = 0
 			}
 		}
-		names[rank] = append(names[rank], n)
+		names = append(names, ranked{rank, n})
 	}
+	slices.SortFunc(names, func(a, b ranked) int { return cmp.Or(a.rank-b.rank, strings.Compare(a.name, b.name)) })
 	value, pair := fields["value"]
 	if pair = pair && depth < maxDepth; pair { // {"name": "city", "value": "Lancy"}, or "city": {"value": "Lancy"}
 		d.take(text.Snake(cmp.Or(asText(fields["name"]), asText(fields["key"]), name)), value, depth-1, inside)
 	}
-	for rank := range names {
-		slices.Sort(names[rank])
-		for _, n := range names[rank] {
-			if n != "name" || !pair && len(names[0]) == 0 { // else it is the tool's or the field's
-				d.take(text.Snake(n), fields[n], depth-1, rank == 0 || inside && (rank == 1 || depth < maxDepth))
-			}
+	for _, n := range names {
+		if n.name != "name" || !pair && names[0].rank > 0 { // else it is the tool's or the field's
+			d.take(text.Snake(n.name), fields[n.name], depth-1, n.rank == 0 || inside && (n.rank == 1 || depth < maxDepth))
 		}
 	}
 }
@@ -203,6 +210,9 @@ func (d *decoder) take(name string, v any, depth int, inside bool) {
 func opened(v any) any {
 	s, ok := v.(string)
 	if !ok {
+		return v
+	}
+	if !strings.ContainsAny(s, `{["`) {
 		return v
 	}
 	s = strings.Trim(strings.TrimPrefix(strings.Trim(s, space+"`"), "json"), space)
@@ -233,8 +243,11 @@ func (d *decoder) text(limit int, names ...string) string {
 // every text.
 func (d *decoder) first(empty func(string) bool, names ...string) string {
 	for _, name := range names {
-		for _, s := range d.fields[name] {
-			if s = clean(s); s != "" && (empty == nil || !empty(s)) {
+		for _, f := range d.fields {
+			if f.name != name {
+				continue
+			}
+			if s := clean(f.said); s != "" && (empty == nil || !empty(s)) {
 				return s
 			}
 		}
@@ -253,8 +266,11 @@ func (d *decoder) cut(s string, limit int) string {
 // vendorID is a field that holds an id of the voice platform or the carrier;
 // anything else in it counts as nothing.
 func (d *decoder) vendorID(name, flag string) string {
-	for _, id := range d.fields[name] {
-		if id = strings.TrimSpace(id); vendorIDs.MatchString(id) && !text.NoID(id) {
+	for _, f := range d.fields {
+		if f.name != name {
+			continue
+		}
+		if id := strings.TrimSpace(f.said); strings.Trim(id, idSigns) == "" && len(id) <= maxID && !text.NoID(id) {
 			return id
 		} else if id != "" && flag != "" {
 			d.flags = append(d.flags, flag)
@@ -263,12 +279,17 @@ func (d *decoder) vendorID(name, flag string) string {
 	return ""
 }
 
-// clicks are the advertising ids, nil for none.
+// clicks are the advertising ids, nil for none: the first of their names, in
+// alphabetical order.
 func (d *decoder) clicks() (out map[string]string) {
-	names := slices.Collect(maps.Keys(d.fields))
-	names = slices.DeleteFunc(names, func(name string) bool { return !clickKeys.MatchString(name) })
+	var names []string
+	for _, f := range d.fields {
+		if clickKeys[f.name] || strings.HasPrefix(f.name, "utm_") && utmKeys.MatchString(f.name) {
+			names = append(names, f.name)
+		}
+	}
 	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Compact(names) {
 		if s := d.first(nil, name); len(out) < maxClicks && s != "" {
 			if out == nil {
 				out = map[string]string{}
@@ -307,7 +328,7 @@ var floating = regexp.MustCompile(`^\+?([0-9]+\.0+|[0-9]\.?[0-9]*[eE]\+?[0-9]{1,
 // whole writes a whole number without a fraction or an exponent: a telephone
 // number may have passed through a float.
 func whole(s string) string {
-	if !strings.ContainsAny(s, ".eE") || !floating.MatchString(s) {
+	if s == "" || s[0] > '9' || !strings.ContainsAny(s, ".eE") || !floating.MatchString(s) {
 		return s
 	}
 	f, err := strconv.ParseFloat(s, 64)

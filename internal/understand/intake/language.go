@@ -29,9 +29,12 @@ var tags = func() map[string]language.Tag {
 	return named
 }()
 
-// match is the place among a site's languages of a tag ("fr-CH", "gsw", "in") or
+// match is the one of a site's languages for a tag ("fr-CH", "gsw", "in") or
 // a name ("bahasa Indonesia").
-func match(languages language.Matcher, said string) int {
+func match(codes []string, languages language.Matcher, said string) string {
+	if slices.Contains(codes, said) {
+		return said
+	}
 	tag := language.Make(said)
 	for _, w := range slices.Backward(strings.Fields(text.Normal(said))) {
 		if t, ok := tags[w]; ok {
@@ -39,5 +42,5 @@ func match(languages language.Matcher, said string) int {
 		}
 	}
 	_, i, _ := languages.Match(tag)
-	return i
+	return codes[i]
 }
