@@ -15,10 +15,10 @@ import (
 
 // Bounds of a batch; the server takes 1,000 messages. Larger ones gain little
 // and delay those that come next. A single server keeps each batch in a store
-// of its own first, which costs it about as much as a dozen synced messages:
-// fewer go one by one.
+// of its own first, which costs it about as much as a dozen synced messages,
+// or forty where files are slow to make: fewer go one by one.
 const (
-	batchLeast = 16
+	batchLeast = 24
 	batchMost  = 256
 	batchBytes = 512 << 10
 )
