@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -93,10 +94,14 @@ func (c *Conn) lane(stream string) *lane {
 	return l
 }
 
-// run stores what waits until nothing does.
+// run stores what waits until nothing does. After a batch it waits a little for
+// those who hand in again: two small batches cost more than a large one.
 func (l *lane) run() {
 	for batch := l.next(); len(batch) > 0; batch = l.next() {
-		l.store(batch)
+		start := time.Now()
+		if l.store(batch); len(batch) >= batchLeast {
+			time.Sleep(time.Since(start) / 4)
+		}
 	}
 }
 
