@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"leadbus/internal/event"
@@ -45,6 +46,9 @@ type Notifier struct {
 	*send.Sender
 	composer   *compose.Composer
 	publishAll func(ctx context.Context, events []event.Event) error
+
+	mu     sync.Mutex
+	recent map[string][]event.Event // see remember
 }
 
 // New fails when a text of a site is broken or a channel has no vendor.
@@ -53,7 +57,7 @@ func New(o Options) (*Notifier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("notifier: %w", err)
 	}
-	n := &Notifier{composer: c, publishAll: o.PublishAll}
+	n := &Notifier{composer: c, publishAll: o.PublishAll, recent: map[string][]event.Event{}}
 	o.Texted = n.texted
 	if n.Sender, err = send.New(o.Options); err != nil {
 		return nil, fmt.Errorf("notifier: %w", err)
@@ -84,7 +88,26 @@ func (n *Notifier) Handle(ctx context.Context, d event.Delivery) error {
 	if err != nil {
 		return err
 	}
+	n.remember(d.Event, messages)
 	return n.queue(ctx, d.Lead, messages)
+}
+
+// mostRecent bounds the leads that a notifier remembers.
+const mostRecent = 1000
+
+// remember keeps a decision with its texts to the customer: their receipts come
+// soon, and the stream need not be read for them.
+func (n *Notifier) remember(e event.Event, messages []lead.Message) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, m := range messages {
+		if _, decided := e.Body.(*event.Decided); decided && m.Recipient == lead.ToCustomer {
+			if len(n.recent) >= mostRecent {
+				clear(n.recent)
+			}
+			n.recent[m.ID] = []event.Event{e, {Lead: e.Lead, Body: &event.Queued{Message: m}}}
+		}
+	}
 }
 
 // causes are the decisions for which the owner is notified.
@@ -92,9 +115,14 @@ var causes = map[string]string{subjects.Unserved: alarm.Unserved, subjects.Revie
 
 // texted tells the owner what became of a text to the customer.
 func (n *Notifier) texted(ctx context.Context, l subjects.Lead, message string, why *lead.Failure) error {
-	events, err := event.OfKinds(ctx, n.Stream, l, subjects.Matched, subjects.Amended, subjects.Reassigned, subjects.MessageQueued)
-	if err != nil {
-		return err
+	n.mu.Lock()
+	events := n.recent[message]
+	n.mu.Unlock()
+	if events == nil {
+		var err error
+		if events, err = event.OfKinds(ctx, n.Stream, l, subjects.Matched, subjects.Amended, subjects.Reassigned, subjects.MessageQueued); err != nil {
+			return err
+		}
 	}
 	r := story.Of(events)
 	for _, e := range events {
