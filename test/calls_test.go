@@ -319,7 +319,7 @@ func TestGoodbyeBeforeTheTool(t *testing.T) {
 func TestReportsComePieceByPiece(t *testing.T) {
 	s := start(t, settings(t))
 	st := s.Catalog.Sites[site1]
-	play, err := scenario.Build(scenario.Goodbye, scenario.Site{
+	play, err := scenario.Build("goodbye-before-tool", scenario.Site{
 		Language: "fr", AgentID: st.Agent.ID, DID: st.DID, Brand: st.Brand, Greeting: st.Agent.FirstMessage["fr"], Service: "fuite d'eau", Place: "Carouge",
 	}, scenario.Call{ConversationID: "conv_pieces", Caller: "+41781240001", Name: "Zoé Zbinden", Ended: time.Now()})
 	if err != nil {
@@ -411,7 +411,7 @@ func TestComparingRecords(t *testing.T) {
 	s := start(t, cfg)
 	const calls = 120 // more than a page of the vendor's list
 	for n := range calls {
-		s.play(t, s.SandboxURL, scenario.WebhookLost, n)
+		s.play(t, s.SandboxURL, "webhook-lost", n)
 	}
 	var wg sync.WaitGroup
 	for range 2 {
@@ -466,7 +466,7 @@ func TestACallWithoutConversation(t *testing.T) {
 	t.Cleanup(deaf.Close)
 	v.TwilioAccountSID, v.TwilioAuthToken, v.TwilioURL = "AC"+secret("twilio-account-sid"), app.Secret(secret("twilio-auth-token")), s.SandboxURL
 	v.ElevenLabsAPIKey, v.ElevenLabsURL = "key", deaf.ElevenLabsURL()
-	s.play(t, s.SandboxURL, scenario.WebhookLost, 1)
+	s.play(t, s.SandboxURL, "webhook-lost", 1)
 	settings := s.settings.Settings
 	settings.NATSURL = s.NATSURL
 	report, err := app.Reconcile(t.Context(), settings, v, "ch", time.Hour, time.Millisecond)

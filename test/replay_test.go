@@ -18,7 +18,6 @@ import (
 	"leadbus/internal/event/alarm"
 	"leadbus/internal/lead"
 	"leadbus/internal/local/await"
-	"leadbus/internal/local/scenario"
 	"leadbus/internal/roster"
 	"leadbus/internal/subjects"
 )
@@ -80,7 +79,7 @@ func (s *system) day(tb testing.TB) {
 	second["service_type"] = "chaudiere en panne"
 	s.accept(tb, site1, second)
 	leads = append(leads, s.accept(tb, site1, call(map[string]any{"caller_id": "+41781230005"})))
-	s.play(tb, s.SandboxURL, scenario.ToolError, 8888)
+	s.play(tb, s.SandboxURL, "tool-error", 8888)
 	leads = append(leads, lead.NewID(site1, "conv_played_8888"))
 	for _, id := range leads {
 		s.row(tb, "ch", id, told)

@@ -62,7 +62,7 @@ func (c *callCmd) Run(ctx context.Context) error {
 	}
 	if c.Wait == 0 {
 		c.Wait = time.Minute
-		if c.Scenario == scenario.WebhookLost {
+		if c.Scenario == "webhook-lost" {
 			c.Wait = 6 * time.Minute
 		}
 	}

@@ -77,7 +77,7 @@ const digits = "0123456789"
 // Snake writes a name as ours are: "customerName" and "Customer Name" are
 // customer_name.
 func Snake(name string) string {
-	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_"+digits) == "" {
+	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_"+digits) == "" || len(name) > longestBlank {
 		return name
 	}
 	return strings.ReplaceAll(Normal(apart(name)), " ", "_")
@@ -85,17 +85,12 @@ func Snake(name string) string {
 
 // apart has a space between the words of "customerName".
 func apart(name string) string {
-	var b strings.Builder
-	from := 0
-	for i := 1; i < len(name); i++ {
+	for i := len(name) - 1; i > 0; i-- {
 		if 'A' <= name[i] && name[i] <= 'Z' && 'a' <= name[i-1] && name[i-1] <= 'z' {
-			b.WriteString(name[from:i])
-			b.WriteByte(' ')
-			from = i
+			name = name[:i] + " " + name[i:]
 		}
 	}
-	b.WriteString(name[from:])
-	return b.String()
+	return name
 }
 
 // Set are the words of a list.
@@ -177,26 +172,20 @@ func Blank(s string) bool {
 // calls, a title, a letter, or one digit repeated.
 func NoName(s string) bool {
 	normal := Normal(s)
-	has := all(uncounted(normal), callers|voids|things|others)
+	has := all(numbers.ReplaceAllString(normal, ""), callers|voids|things|others)
 	return Blank(s) || words[stem(normal)]&titles != 0 || has&(callers|voids) != 0 && !strings.Contains(s, ". ") ||
 		len(normal) < 2 || normal[0] <= '9' && strings.Trim(normal, normal[:1]) == ""
 }
 
-// uncounted is a normal text without the numbers at the ends of its words.
-func uncounted(normal string) string {
-	words := strings.Fields(normal)
-	for i, w := range words {
-		words[i] = strings.TrimRight(w, digits)
-	}
-	return strings.Join(words, " ")
-}
+// numbers stand at the ends of words.
+var numbers = regexp.MustCompile(`[0-9]+\b`)
 
 // NoID reports whether a text stands for an id of a vendor's and is none: words of
 // a template, a short number, digits in their order, one character repeated. A
 // number after a word for an id makes it one: "conv_7".
 func NoID(s string) bool {
 	normal := Normal(apart(s))
-	plain := uncounted(normal)
+	plain := numbers.ReplaceAllString(normal, "")
 	has := all(plain, ids|samples|voids|negations|participles|things)
 	bare := strings.ReplaceAll(normal, " ", "")
 	if sid, ok := strings.CutPrefix(bare, "ca"); ok && len(sid) > 8 {

@@ -89,11 +89,8 @@ func trial(ctx context.Context, out io.Writer, dir string, s settings) (bool, er
 		return true, nil
 	}
 	hooks := plan(w.catalog, w.sites, s.Seed, s.Rate, s.Duration)
-	var faults []fault
-	switch {
-	case len(s.Fault) > 0:
-		faults = s.Fault
-	case !s.Calm:
+	faults := s.Fault
+	if len(faults) == 0 && !s.Calm {
 		faults = w.schedule(s.Seed, s.Duration)
 	}
 	var schedule strings.Builder

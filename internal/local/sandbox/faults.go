@@ -89,12 +89,8 @@ func (f Faults) chances(of string) []chance {
 	}
 	v := f.vendor(of)
 	return []chance{
-		{"error", v.Error},
-		{"error_taken", v.ErrorTaken},
-		{"too_many", v.TooMany},
-		{"timeout", v.Timeout},
-		{"no_body", v.NoBody},
-		{"reset", v.Reset},
+		{"error", v.Error}, {"error_taken", v.ErrorTaken}, {"too_many", v.TooMany},
+		{"timeout", v.Timeout}, {"no_body", v.NoBody}, {"reset", v.Reset},
 	}
 }
 

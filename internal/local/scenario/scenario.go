@@ -21,20 +21,6 @@ import (
 	"leadbus/internal/text"
 )
 
-// Names of the scenarios.
-const (
-	Normal      = "normal"
-	Goodbye     = "goodbye-before-tool"   // the agent hangs up first; its tool never runs
-	Promise     = "promise-without-tool"  // the agent says that it passed the request on, and did not
-	ToolError   = "tool-error"            // the tool fails twice; nothing reaches us
-	HangUp      = "hang-up"               // the caller leaves before giving a name
-	WrongNumber = "wrong-number-dictated" // two digits short
-	PlaceOdd    = "place-unknown"         // a place nobody knows
-	Spam        = "spam"                  // somebody sells something
-	Repeat      = "repeat-caller"         // calls again about the same; play it after another with the same caller
-	WebhookLost = "webhook-lost"          // as promise-without-tool, and the vendor's webhook is lost too
-)
-
 // scenario is one of scenarios.yaml.
 type scenario struct {
 	Name          string
@@ -78,14 +64,8 @@ func Names() []string {
 // phone library's example ranges, and never one that ends in a code the sandbox
 // fails on.
 func Mobile(country string, n int) string {
-	switch country {
-	case "ID":
-		return fmt.Sprintf("+628123454%04d", n%10000)
-	case "FR":
-		return fmt.Sprintf("+3361234%04d", n%10000)
-	default:
-		return fmt.Sprintf("+4178124%04d", n%10000)
-	}
+	prefix := map[string]string{"ID": "+628123454", "FR": "+3361234"}[country]
+	return fmt.Sprintf("%s%04d", cmp.Or(prefix, "+4178124"), n%10000)
 }
 
 // Site is the site that is called.

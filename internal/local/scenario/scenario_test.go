@@ -54,16 +54,16 @@ func TestScenarios(t *testing.T) {
 	const hungUp, byAgent = "Call ended by remote party", "end_call tool was called."
 	whole := facts{1, true, []string{"dispatch_lead", "end_call"}, true, true, byAgent}
 	want := map[string]facts{
-		scenario.Normal:      whole,
-		scenario.WrongNumber: whole,
-		scenario.PlaceOdd:    whole,
-		scenario.Repeat:      whole,
-		scenario.Goodbye:     {0, true, []string{"end_call", "-dispatch_lead"}, false, true, byAgent},
-		scenario.Promise:     {0, true, []string{"end_call"}, false, true, byAgent},
-		scenario.WebhookLost: {0, false, []string{"end_call"}, false, true, byAgent},
-		scenario.ToolError:   {0, true, []string{"!dispatch_lead", "!dispatch_lead"}, false, true, hungUp},
-		scenario.HangUp:      {0, true, nil, false, false, hungUp},
-		scenario.Spam:        {0, true, []string{"end_call"}, false, false, byAgent},
+		"normal":                whole,
+		"wrong-number-dictated": whole,
+		"place-unknown":         whole,
+		"repeat-caller":         whole,
+		"goodbye-before-tool":   {0, true, []string{"end_call", "-dispatch_lead"}, false, true, byAgent},
+		"promise-without-tool":  {0, true, []string{"end_call"}, false, true, byAgent},
+		"webhook-lost":          {0, false, []string{"end_call"}, false, true, byAgent},
+		"tool-error":            {0, true, []string{"!dispatch_lead", "!dispatch_lead"}, false, true, hungUp},
+		"hang-up":               {0, true, nil, false, false, hungUp},
+		"spam":                  {0, true, []string{"end_call"}, false, false, byAgent},
 	}
 	for _, name := range scenario.Names() {
 		p, c := build(t, name, geneva)
@@ -120,9 +120,9 @@ func TestEveryCallIsWhole(t *testing.T) {
 
 func TestWhatTheToolPosts(t *testing.T) {
 	for name, change := range map[string]func(callback, city *string){
-		scenario.Normal:      func(_, _ *string) {},
-		scenario.WrongNumber: func(callback, _ *string) { *callback = "+417812400" },
-		scenario.PlaceOdd:    func(_, city *string) { *city = "Trifouilly-les-Oies" },
+		"normal":                func(_, _ *string) {},
+		"wrong-number-dictated": func(callback, _ *string) { *callback = "+417812400" },
+		"place-unknown":         func(_, city *string) { *city = "Trifouilly-les-Oies" },
 	} {
 		p, c := build(t, name, geneva)
 		got, flags, err := intake.Decode(p.Tools[0])
@@ -144,7 +144,7 @@ func TestWhatTheToolPosts(t *testing.T) {
 
 // The agent reads out what we answered.
 func TestTheAgentSaysTheReply(t *testing.T) {
-	p, _ := build(t, scenario.Normal, geneva)
+	p, _ := build(t, "normal", geneva)
 	reply, _ := json.Marshal(intake.Reply{OK: true, Ref: "111222", Say: "Votre référence est le 111 222.", Ask: "Quel est le code postal ?"})
 	c, err := elevenlabs.Conversation(p.Conversation(reply))
 	if err != nil || c.Tools[0].Result != string(reply) {
@@ -162,12 +162,12 @@ func TestTheAgentSaysTheReply(t *testing.T) {
 }
 
 func TestWhatThereIsNot(t *testing.T) {
-	if _, err := scenario.Build("earthquake", geneva, fromMarta); err == nil || !strings.Contains(err.Error(), scenario.HangUp) {
+	if _, err := scenario.Build("earthquake", geneva, fromMarta); err == nil || !strings.Contains(err.Error(), "hang-up") {
 		t.Error(err)
 	}
 	s := geneva
 	s.Language, s.Greeting = "xx", "Hoi"
-	if _, c := build(t, scenario.Normal, s); c.Language != "en" || c.Turns[0].Text != "Hoi" {
+	if _, c := build(t, "normal", s); c.Language != "en" || c.Turns[0].Text != "Hoi" {
 		t.Errorf("%+v", c.Turns[0])
 	}
 }

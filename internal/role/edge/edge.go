@@ -29,6 +29,7 @@ import (
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
@@ -90,6 +91,7 @@ type edge struct {
 // New is the edge's public handler. It is safe for concurrent use.
 func New(o Options) http.Handler {
 	e := &edge{Options: o, reader: intake.New(o.Catalog), metrics: newMetrics(o.Registry)}
+	e.recent.leads, _ = lru.New[string, heard](1024) // only a size that is none fails
 	mux := http.NewServeMux()
 	mux.Handle("POST /v1/sites/{site}/dispatch_lead", e.serve("dispatch_lead", e.dispatchLead))
 	mux.Handle("POST /v1/twilio/status", e.serve("twilio_status", e.receipt(o.Twilio)))
@@ -159,15 +161,12 @@ func leadID(domain string, req lead.Request, body []byte, flags []string) (strin
 	return lead.NewID(domain, "body\x00"+string(body)), append(flags, "no_conversation")
 }
 
-// mostRecent bounds the conversations that an edge remembers.
-const mostRecent = 1024
-
 // recent is what this edge has heard in the conversations of now, for the reply
 // alone: the matcher reads every call from the stream. An edge that did not hear
 // the earlier calls asks for more than it needs.
 type recent struct {
 	mu    sync.Mutex
-	leads map[string]heard
+	leads *lru.Cache[string, heard]
 }
 
 type heard struct {
@@ -182,17 +181,14 @@ func (r *recent) call(reader *intake.Reader, s *site.Site, l lead.Lead) (whole l
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := heard{whole: l, last: l.Request, from: strings.ToLower(rand.Text())}
-	if before, ok := r.leads[l.ID]; ok && !before.whole.Another(l) {
+	if before, ok := r.leads.Get(l.ID); ok && !before.whole.Another(l) {
 		req := before.last
 		if req.CalledAt = l.Request.CalledAt; reflect.DeepEqual(req, l.Request) {
 			return before.whole, before.from
 		}
 		now.whole = reader.Understand(s, l.ID, before.whole.Request.Over(l.Request), l.ReceivedAt, l.Flags)
 	}
-	if r.leads == nil || len(r.leads) >= mostRecent {
-		r.leads = map[string]heard{}
-	}
-	r.leads[l.ID] = now
+	r.leads.Add(l.ID, now)
 	return now.whole, now.from
 }
 

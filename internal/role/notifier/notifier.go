@@ -15,8 +15,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"leadbus/internal/event"
 	"leadbus/internal/event/alarm"
@@ -46,9 +47,7 @@ type Notifier struct {
 	*send.Sender
 	composer   *compose.Composer
 	publishAll func(ctx context.Context, events []event.Event) error
-
-	mu     sync.Mutex
-	recent map[string][]event.Event // see remember
+	recent     *lru.Cache[string, []event.Event] // see remember
 }
 
 // New fails when a text of a site is broken or a channel has no vendor.
@@ -57,7 +56,8 @@ func New(o Options) (*Notifier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("notifier: %w", err)
 	}
-	n := &Notifier{composer: c, publishAll: o.PublishAll, recent: map[string][]event.Event{}}
+	recent, _ := lru.New[string, []event.Event](1000) // only a size that is none fails
+	n := &Notifier{composer: c, publishAll: o.PublishAll, recent: recent}
 	o.Texted = n.texted
 	if n.Sender, err = send.New(o.Options); err != nil {
 		return nil, fmt.Errorf("notifier: %w", err)
@@ -92,20 +92,12 @@ func (n *Notifier) Handle(ctx context.Context, d event.Delivery) error {
 	return n.queue(ctx, d.Lead, messages)
 }
 
-// mostRecent bounds the leads that a notifier remembers.
-const mostRecent = 1000
-
 // remember keeps a decision with its texts to the customer: their receipts come
 // soon, and the stream need not be read for them.
 func (n *Notifier) remember(e event.Event, messages []lead.Message) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	for _, m := range messages {
 		if _, decided := e.Body.(*event.Decided); decided && m.Recipient == lead.ToCustomer {
-			if len(n.recent) >= mostRecent {
-				clear(n.recent)
-			}
-			n.recent[m.ID] = []event.Event{e, {Lead: e.Lead, Body: &event.Queued{Message: m}}}
+			n.recent.Add(m.ID, []event.Event{e, {Lead: e.Lead, Body: &event.Queued{Message: m}}})
 		}
 	}
 }
@@ -115,10 +107,8 @@ var causes = map[string]string{subjects.Unserved: alarm.Unserved, subjects.Revie
 
 // texted tells the owner what became of a text to the customer.
 func (n *Notifier) texted(ctx context.Context, l subjects.Lead, message string, why *lead.Failure) error {
-	n.mu.Lock()
-	events := n.recent[message]
-	n.mu.Unlock()
-	if events == nil {
+	events, ok := n.recent.Get(message)
+	if !ok {
 		var err error
 		if events, err = event.OfKinds(ctx, n.Stream, l, subjects.Matched, subjects.Amended, subjects.Reassigned, subjects.MessageQueued); err != nil {
 			return err

@@ -189,7 +189,7 @@ func detectors(s event.Scanned) []string {
 func TestGoodbyeBeforeTheTool(t *testing.T) {
 	r := newRig(t)
 	r.start()
-	c := r.call(scenario.Goodbye, 1, nil)
+	c := r.call("goodbye-before-tool", 1, nil)
 	id := r.end(c)
 
 	s := r.scanned(id)
@@ -212,8 +212,8 @@ func TestGoodbyeBeforeTheTool(t *testing.T) {
 // A lead that the agent did pass on is not made a second time.
 func TestADispatchedCallMeetsItsLead(t *testing.T) {
 	r := newRig(t)
-	c := r.call(scenario.Normal, 1, nil)
-	failed := r.call(scenario.ToolError, 2, nil) // our answer was lost on its way
+	c := r.call("normal", 1, nil)
+	failed := r.call("tool-error", 2, nil) // our answer was lost on its way
 	r.dispatch(c)
 	r.dispatch(failed)
 	id, other := r.end(c), r.end(failed)
@@ -243,7 +243,7 @@ func TestTheOwnerIsAsked(t *testing.T) {
 			}
 		}
 	}
-	first, second := r.end(r.call(scenario.Promise, 1, lost)), r.end(r.call(scenario.Promise, 2, lost))
+	first, second := r.end(r.call("promise-without-tool", 1, lost)), r.end(r.call("promise-without-tool", 2, lost))
 	for _, id := range []string{first, second} {
 		if s := r.scanned(id); s.Status != event.Asked || s.Lead == nil || s.Lead.Place.ID != "" {
 			t.Fatalf("status %s, lead %+v", s.Status, s.Lead)
@@ -280,7 +280,7 @@ func TestTheOwnerIsAsked(t *testing.T) {
 func TestNobodyIsRescuedWhoNeedsNoRescue(t *testing.T) {
 	r := newRig(t)
 	r.start()
-	id := r.end(r.call(scenario.Spam, 1, nil))
+	id := r.end(r.call("spam", 1, nil))
 	if s := r.scanned(id); s.Scan.Eligible || s.Scan.Why == "" || s.Status != "" || s.Lead != nil {
 		t.Errorf("spam: %+v, status %q", s.Scan, s.Status)
 	}
@@ -296,7 +296,7 @@ func TestAnAgentGetsWorse(t *testing.T) {
 	r := newRig(t)
 	r.start()
 	for n := range 12 {
-		r.scanned(r.end(r.call(scenario.Goodbye, n, nil)))
+		r.scanned(r.end(r.call("goodbye-before-tool", n, nil)))
 	}
 	r.settled()
 	var drifts []alarm.Alarm
@@ -311,7 +311,7 @@ func TestAnAgentGetsWorse(t *testing.T) {
 	r.publish(subjects.OwnerAnswered, drifts[0].ID, "owner-answered-"+drifts[0].ID, &event.Answered{Answer: event.Acknowledge})
 	r.settled()
 	before := len(r.events(subjects.AlarmRaised, ""))
-	r.scanned(r.end(r.call(scenario.Goodbye, 20, nil)))
+	r.scanned(r.end(r.call("goodbye-before-tool", 20, nil)))
 	r.settled()
 	if after := len(r.events(subjects.AlarmRaised, "")); after != before {
 		t.Errorf("%d alarms after one more miss, %d before", after, before)
@@ -333,12 +333,12 @@ func TestAToolThatFailsTwice(t *testing.T) {
 		}
 		return n
 	}
-	r.scanned(r.end(r.call(scenario.ToolError, 1, near(0))))
-	r.scanned(r.end(r.call(scenario.ToolError, 2, near(30))))
+	r.scanned(r.end(r.call("tool-error", 1, near(0))))
+	r.scanned(r.end(r.call("tool-error", 2, near(30))))
 	if n := alarms(); n != 0 {
 		t.Errorf("%d alarms of failures half an hour apart", n)
 	}
-	r.scanned(r.end(r.call(scenario.ToolError, 3, near(35))))
+	r.scanned(r.end(r.call("tool-error", 3, near(35))))
 	if n := alarms(); n != 1 {
 		t.Errorf("%d alarms of failures five minutes apart, want 1", n)
 	}
@@ -367,7 +367,7 @@ func thin(c call.Call) call.Call {
 func TestAFullerReportIsScannedAgain(t *testing.T) {
 	r := newRig(t)
 	s := r.start()
-	full := r.call(scenario.Goodbye, 1, nil)
+	full := r.call("goodbye-before-tool", 1, nil)
 	id := r.report(thin(full))
 	if s := r.scanned(id); s.Scan.Eligible || s.Status != "" {
 		t.Fatalf("the thin report: %+v, status %q", s.Scan, s.Status)
@@ -404,7 +404,7 @@ func TestAFullerReportIsScannedAgain(t *testing.T) {
 // saved once.
 func TestReportsAtTheSameTime(t *testing.T) {
 	r := newRig(t)
-	full := r.call(scenario.Goodbye, 1, nil)
+	full := r.call("goodbye-before-tool", 1, nil)
 	cut := full
 	cut.Turns = full.Turns[:len(full.Turns)-1]
 	for _, c := range []call.Call{thin(full), cut, full} {
@@ -431,7 +431,7 @@ func TestAFullerReportAnswersForTheOwner(t *testing.T) {
 	var ids []string
 	var full []call.Call
 	for n := range 2 {
-		c := r.call(scenario.Promise, n+1, nil)
+		c := r.call("promise-without-tool", n+1, nil)
 		short := c
 		short.Collected, short.Turns = nil, slices.Clone(c.Turns)
 		for i := range short.Turns {
@@ -478,7 +478,7 @@ func TestTheOwnerIsAskedThoughAllIsKnown(t *testing.T) {
 			c.Tools = append(c.Tools, call.ToolUse{Name: "transfer_to_number", Turn: len(c.Turns), Ran: true, Answered: true})
 		}},
 	} {
-		id := r.report(r.call(scenario.Promise, n+1, func(k *call.Call) {
+		id := r.report(r.call("promise-without-tool", n+1, func(k *call.Call) {
 			if k.Collected == nil {
 				k.Collected = map[string]string{}
 			}
@@ -531,7 +531,7 @@ func TestAVoiceThatGoes(t *testing.T) {
 func TestAnUnknownAgent(t *testing.T) {
 	r := newRig(t)
 	r.start()
-	c := r.call(scenario.Goodbye, 1, func(c *call.Call) { c.AgentID = "agent_elsewhere" })
+	c := r.call("goodbye-before-tool", 1, func(c *call.Call) { c.AgentID = "agent_elsewhere" })
 	to := subjects.Lead{Market: "ch", Site: "unknown.invalid", Event: subjects.CallEnded, Lead: lead.NewID("unknown.invalid", c.ID)}
 	if err := r.edge.Publish(t.Context(), event.Event{ID: "x", At: monday, Lead: to, Body: &event.Ended{Call: c}}); err != nil {
 		t.Fatal(err)
@@ -546,11 +546,11 @@ func TestAnUnknownAgent(t *testing.T) {
 // everything: no finding missing, none doubled, no alarm doubled.
 func TestAwayAndReplayed(t *testing.T) {
 	r := newRig(t)
-	names := []string{scenario.Normal, scenario.Goodbye, scenario.Promise, scenario.ToolError, scenario.HangUp, scenario.Spam}
+	names := []string{"normal", "goodbye-before-tool", "promise-without-tool", "tool-error", "hang-up", "spam"}
 	var ids []string
 	for n := range 24 {
 		c := r.call(names[n%len(names)], n, nil)
-		if names[n%len(names)] == scenario.Normal {
+		if names[n%len(names)] == "normal" {
 			r.dispatch(c)
 		}
 		ids = append(ids, r.end(c))
@@ -563,7 +563,7 @@ func TestAwayAndReplayed(t *testing.T) {
 		if len(got) != 1 {
 			t.Fatalf("call %d was scanned %d times", i, len(got))
 		}
-		want := names[i%len(names)] != scenario.Normal && names[i%len(names)] != scenario.Spam
+		want := names[i%len(names)] != "normal" && names[i%len(names)] != "spam"
 		if s := got[0].Body.(*event.Scanned); slices.Contains(detectors(*s), call.MissedDispatch) != want {
 			t.Errorf("call %d, %s: %v", i, names[i%len(names)], detectors(*s))
 		}
@@ -649,7 +649,7 @@ func TestANewVersionHidesThatItIsAnAI(t *testing.T) {
 		}
 	}
 	for _, version := range []string{"v1", "v1", "v2", "v2"} {
-		if s := r.scanned(r.end(r.call(scenario.Normal, n+1, silent(version)))); !slices.Contains(detectors(s), call.NoDisclosure) {
+		if s := r.scanned(r.end(r.call("normal", n+1, silent(version)))); !slices.Contains(detectors(s), call.NoDisclosure) {
 			t.Fatalf("findings %v", detectors(s))
 		}
 	}

@@ -244,11 +244,10 @@ func (d *decoder) text(limit int, names ...string) string {
 func (d *decoder) first(empty func(string) bool, names ...string) string {
 	for _, name := range names {
 		for _, f := range d.fields {
-			if f.name != name {
-				continue
-			}
-			if s := clean(f.said); s != "" && (empty == nil || !empty(s)) {
-				return s
+			if f.name == name {
+				if s := clean(f.said); s != "" && (empty == nil || !empty(s)) {
+					return s
+				}
 			}
 		}
 	}
@@ -267,12 +266,11 @@ func (d *decoder) cut(s string, limit int) string {
 // anything else in it counts as nothing.
 func (d *decoder) vendorID(name, flag string) string {
 	for _, f := range d.fields {
-		if f.name != name {
-			continue
-		}
-		if id := strings.TrimSpace(f.said); strings.Trim(id, idSigns) == "" && len(id) <= maxID && !text.NoID(id) {
+		switch id := strings.TrimSpace(f.said); {
+		case f.name != name || id == "":
+		case strings.Trim(id, idSigns) == "" && len(id) <= maxID && !text.NoID(id):
 			return id
-		} else if id != "" && flag != "" {
+		case flag != "":
 			d.flags = append(d.flags, flag)
 		}
 	}

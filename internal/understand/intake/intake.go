@@ -87,24 +87,21 @@ func (r *Reader) Understand(s *site.Site, id string, req lead.Request, at time.T
 	l.Service.Name = r.serviceName(l.Service.ID, l.Language)
 
 	l.Flags = slices.Clone(flags)
-	for _, f := range []struct {
-		flag  string
-		holds bool
-	}{
-		{"phone_check", l.Phone.Check},
-		{"no_phone", l.Phone.E164 == ""},
-		{"place_unknown", l.Place.Method == "unknown"},
-		{"out_of_area", l.Place.Method == "out_of_area"},
-		{"service_unknown", l.Service.ID == ""},
-		{"service_assumed", l.Service.Method == "trade"},
-		{flagMissingName, req.CustomerName == ""},
-		{flagPlaceholder, req.CustomerName != "" && text.NoName(req.CustomerName)},
-		{"no_consent", req.Refused()},
-		{"agent_mismatch", req.AgentID != "" && req.AgentID != s.Agent.ID},
+	for flag, holds := range map[string]bool{
+		"phone_check":     l.Phone.Check,
+		"no_phone":        l.Phone.E164 == "",
+		"place_unknown":   l.Place.Method == "unknown",
+		"out_of_area":     l.Place.Method == "out_of_area",
+		"service_unknown": l.Service.ID == "",
+		"service_assumed": l.Service.Method == "trade",
+		flagMissingName:   req.CustomerName == "",
+		flagPlaceholder:   req.CustomerName != "" && text.NoName(req.CustomerName),
+		"no_consent":      req.Refused(),
+		"agent_mismatch":  req.AgentID != "" && req.AgentID != s.Agent.ID,
 	} {
-		l.Flags = slices.DeleteFunc(l.Flags, func(flag string) bool { return flag == f.flag })
-		if f.holds {
-			l.Flags = append(l.Flags, f.flag)
+		l.Flags = slices.DeleteFunc(l.Flags, func(f string) bool { return f == flag })
+		if holds {
+			l.Flags = append(l.Flags, flag)
 		}
 	}
 	slices.Sort(l.Flags)

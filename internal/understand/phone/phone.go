@@ -165,10 +165,6 @@ var address = regexp.MustCompile(`(?i)^(?:.*<)?(?:(sips?|tel|callto|whatsapp):)?
 
 // fromCallerID reads the caller id a carrier passed on; the zero value is none.
 func fromCallerID(id, region string) valid {
-	if plus, ok := strings.CutPrefix(id, "+"); ok && isDigits(plus) && len(plus) <= maxDigits {
-		v, _ := parse(id, "")
-		return v
-	}
 	parts := address.FindStringSubmatch(strings.TrimSpace(id))
 	if parts == nil {
 		return valid{}

@@ -6,8 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
@@ -47,32 +48,18 @@ type entry struct {
 // soon after it.
 type ledger struct {
 	bucket event.Bucket
-
-	mu    sync.Mutex
-	final map[string]entry
+	final  *lru.Cache[string, entry]
 }
 
-const mostFinal = 10_000
-
-func newLedger(b event.Bucket) *ledger { return &ledger{bucket: b, final: map[string]entry{}} }
-
-func (l *ledger) known(id string) (entry, bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	e, ok := l.final[id]
-	return e, ok
+func newLedger(b event.Bucket) *ledger {
+	final, _ := lru.New[string, entry](10_000) // only a size that is none fails
+	return &ledger{b, final}
 }
 
 func (l *ledger) remember(id string, e entry) {
-	if e.State != sent && e.State != failed {
-		return
+	if e.State == sent || e.State == failed {
+		l.final.Add(id, e)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.final) >= mostFinal {
-		clear(l.final)
-	}
-	l.final[id] = e
 }
 
 // Times for the ledger. A write is repeated within its bound, so that one
@@ -85,7 +72,7 @@ const (
 // get reads an entry; a zero entry means there is none. A final one has no
 // revision, as nobody writes it again.
 func (l *ledger) get(ctx context.Context, id string) (entry, uint64, error) {
-	if e, ok := l.known(id); ok {
+	if e, ok := l.final.Get(id); ok {
 		return e, 0, nil
 	}
 	v, err := l.bucket.Get(ctx, id)
