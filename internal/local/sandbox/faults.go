@@ -88,10 +88,7 @@ func (f Faults) chances(of string) []chance {
 		return []chance{{"lost", c.Lost}, {"repeated", c.Repeated}, {"late", c.Late}}
 	}
 	v := f.vendor(of)
-	return []chance{
-		{"error", v.Error}, {"error_taken", v.ErrorTaken}, {"too_many", v.TooMany},
-		{"timeout", v.Timeout}, {"no_body", v.NoBody}, {"reset", v.Reset},
-	}
+	return []chance{{"error", v.Error}, {"error_taken", v.ErrorTaken}, {"too_many", v.TooMany}, {"timeout", v.Timeout}, {"no_body", v.NoBody}, {"reset", v.Reset}}
 }
 
 // draw answers the kind that strikes, or none, and the settings it is of.
