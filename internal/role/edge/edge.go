@@ -91,7 +91,7 @@ type edge struct {
 // New is the edge's public handler. It is safe for concurrent use.
 func New(o Options) http.Handler {
 	e := &edge{Options: o, reader: intake.New(o.Catalog), metrics: newMetrics(o.Registry)}
-	e.recent.leads, _ = lru.New[string, heard](1024) // only a size that is none fails
+	e.recent.leads, _ = lru.New[string, heard](1024) // only a size below one fails
 	mux := http.NewServeMux()
 	mux.Handle("POST /v1/sites/{site}/dispatch_lead", e.serve("dispatch_lead", e.dispatchLead))
 	mux.Handle("POST /v1/twilio/status", e.serve("twilio_status", e.receipt(o.Twilio)))

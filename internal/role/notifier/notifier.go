@@ -56,7 +56,7 @@ func New(o Options) (*Notifier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("notifier: %w", err)
 	}
-	recent, _ := lru.New[string, []event.Event](1000) // only a size that is none fails
+	recent, _ := lru.New[string, []event.Event](1000) // only a size below one fails
 	n := &Notifier{composer: c, publishAll: o.PublishAll, recent: recent}
 	o.Texted = n.texted
 	if n.Sender, err = send.New(o.Options); err != nil {

@@ -52,7 +52,7 @@ type ledger struct {
 }
 
 func newLedger(b event.Bucket) *ledger {
-	final, _ := lru.New[string, entry](10_000) // only a size that is none fails
+	final, _ := lru.New[string, entry](10_000) // only a size below one fails
 	return &ledger{b, final}
 }
 
