@@ -206,7 +206,7 @@ func TestTheOwnerHearsWhetherTheCustomerWasReached(t *testing.T) {
 		id := s.accept(t, site1, call(map[string]any{"caller_id": number}))
 		ref := s.row(t, "ch", id, func(l store.Lead) bool {
 			return slices.ContainsFunc(l.Messages, func(m store.Message) bool {
-				return m.Purpose == "copy-confirmation" && lead.MessageState(m.State).Final()
+				return strings.HasPrefix(m.Purpose, "copy-confirmation") && lead.MessageState(m.State).Final()
 			})
 		}).Ref
 		var mails []string

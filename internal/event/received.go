@@ -56,10 +56,11 @@ func PublishOnce(ctx context.Context, s Stream, e Event) error {
 	return s.Publish(ctx, e)
 }
 
-// OfKinds are a lead's stored events of some kinds, one kind after the other: a
-// few look-ups, where a read of the whole lead is one for each event.
-func OfKinds(ctx context.Context, s Reader, of subjects.Lead, kinds ...string) (all []Event, err error) {
-	for _, of.Event = range kinds {
+// Decisions are the stored decisions that matched a lead or amended a match, and
+// its events of more kinds, one kind after the other: a few look-ups, where a read
+// of the whole lead is one for each event.
+func Decisions(ctx context.Context, s Reader, of subjects.Lead, more ...string) (all []Event, err error) {
+	for _, of.Event = range append([]string{subjects.Matched, subjects.Amended, subjects.Reassigned}, more...) {
 		found, err := s.Events(ctx, of)
 		if err != nil {
 			return nil, err

@@ -30,13 +30,14 @@ const (
 	PurposeAlarm        = "alarm-" // each purpose of an alarm begins so
 	PurposeOffer        = "offer"
 	PurposeUpdate       = "update"
-	PurposeConfirmation = "confirmation"            // and, for a corrected number, its tag
+	PurposeConfirmation = "confirmation"            // and, for a correction, the hash of its event
 	PurposeCorrection   = "confirmation-correction" // that another provider will call
 	PurposeCopy         = "copy"
 	PurposeCopyOfText   = "copy-"        // of what a customer was sent, and its purpose
 	PurposeCall         = "call"         // and, for a copy, its number
 	PurposeRaised       = "alarm-raised" // and how often the owner was notified
 	PurposeDigest       = "digest"       // and the day
+	PurposeAgain        = "-again-"      // in the purpose of what a person ordered once more
 )
 
 // Message is one text or mail to one person on one channel, rendered and ready
@@ -68,6 +69,11 @@ type Message struct {
 	// Of is how many messages were queued together, so that whoever follows a
 	// lead knows when all are there.
 	Of int `json:"of"`
+
+	// Decision is the id of the decision that the message tells, and Since is when
+	// it was made. Without them the message counts from its own event.
+	Decision string    `json:"decision,omitempty"`
+	Since    time.Time `json:"since,omitzero"`
 
 	// QueuedAt is when the message was queued; the event that queued it says so.
 	QueuedAt time.Time `json:"-"`

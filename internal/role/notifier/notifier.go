@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -110,7 +111,7 @@ func (n *Notifier) texted(ctx context.Context, l subjects.Lead, message string, 
 	events, ok := n.recent.Get(message)
 	if !ok {
 		var err error
-		if events, err = event.OfKinds(ctx, n.Stream, l, subjects.Matched, subjects.Amended, subjects.Reassigned, subjects.MessageQueued); err != nil {
+		if events, err = event.Decisions(ctx, n.Stream, l, subjects.MessageQueued); err != nil {
 			return err
 		}
 	}
@@ -127,16 +128,16 @@ func (n *Notifier) texted(ctx context.Context, l subjects.Lead, message string, 
 	return nil // gone from the stream, with the lead
 }
 
-// about is the newest decision on the lead that an alarm is about, and the match
-// that an amendment is of; nil for anything else.
+// about is the newest decision on the lead that an alarm is about, and the one
+// before an amendment; nil for anything else.
 func (n *Notifier) about(ctx context.Context, e event.Event) (newest *event.Decided, err error) {
 	if e.Lead.Event == subjects.Amended {
-		events, err := event.OfKinds(ctx, n.Stream, e.Lead, subjects.Matched, subjects.Reassigned)
-		r := story.Of(events)
-		if m := r.Match(); m != nil {
-			newest = m.Body.(*event.Decided)
+		events, err := event.Decisions(ctx, n.Stream, e.Lead)
+		if i := slices.IndexFunc(events, func(there event.Event) bool { return there.ID == e.ID }); i >= 0 {
+			e.Seq = events[i].Seq // an event may be stored again
 		}
-		return newest, err
+		r := story.Of(slices.DeleteFunc(events, func(there event.Event) bool { return there.Seq >= e.Seq }))
+		return r.Decided(), err
 	}
 	b, ok := e.Body.(*event.Raised)
 	if !ok || !alarm.OfLead(b.Alarm.Cause) {

@@ -42,7 +42,7 @@ func New(catalog *site.Catalog, market string, links *link.Signer, publicURL str
 
 // Compose renders what an event calls for, in the order in which it should go
 // out. Of an alarm about one lead, about is the newest decision on it, and of an
-// amendment the match; else nil.
+// amendment the decision before it; else nil.
 // The error is permanent for a kind that calls for nothing.
 func (c *Composer) Compose(e event.Event, about *event.Decided) ([]lead.Message, error) {
 	switch b := e.Body.(type) {

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"strings"
 
 	"leadbus/internal/event"
@@ -70,6 +71,7 @@ func (c *Composer) Texted(e event.Event, decided event.Decided, sent lead.Messag
 		Sections: []section{{Title: t.say("section_texts", v), Texts: w.quotes(sent)}, {Title: t.say("section_ids", v), Facts: w.supportFacts()}},
 	}
 	if why != nil {
+		m.Purpose += "-failed" // whichever is reported first, the other is told too
 		v.Reason = line(strings.TrimSpace(why.Vendor+" "+why.Code+" "+why.Reason), maxLine)
 		content.Title, content.Intro, content.Call = t.say("unreached_title", v), t.say("unreached_intro", v), w.call(t)
 	}
@@ -98,14 +100,7 @@ func (w *writer) quotes(messages ...lead.Message) []quote {
 
 // channelName is the channel as people write it.
 func channelName(channel string) string {
-	switch channel {
-	case lead.WhatsApp:
-		return "WhatsApp"
-	case lead.Email:
-		return "e-mail"
-	default:
-		return strings.ToUpper(channel)
-	}
+	return cmp.Or(map[string]string{lead.WhatsApp: "WhatsApp", lead.Email: "e-mail"}[channel], strings.ToUpper(channel))
 }
 
 // todo says what a person has to look at before the lead can go on.

@@ -12,12 +12,14 @@ import (
 )
 
 // plan writes every message that an outcome of the matcher calls for; before is
-// the match that an amendment is of.
+// the decision that an amendment follows. A text that says nothing new to its
+// number is given up before it is sent.
 func (c *Composer) plan(e event.Event, decided event.Decided, before *event.Decided) ([]lead.Message, error) {
 	w, err := c.writer(e.Lead, decided)
 	if err != nil {
 		return nil, err
 	}
+	w.decision = e
 	if decided.Lead.Test() {
 		// One mail to the canary, as any provider gets it. The canary
 		// misses the receipt; the owner is not told here.
@@ -31,11 +33,7 @@ func (c *Composer) plan(e event.Event, decided event.Decided, before *event.Deci
 	switch e.Lead.Event {
 	case subjects.Matched, subjects.Reassigned:
 		w.toProvider(lead.PurposeOffer, lead.PurposeOffer)
-		if e.Lead.Event == subjects.Matched {
-			w.toCustomer(lead.PurposeConfirmation)
-		} else if w.namesProvider() {
-			w.toCustomer(lead.PurposeCorrection)
-		}
+		w.toCustomer(map[string]string{subjects.Matched: lead.PurposeConfirmation, subjects.Reassigned: lead.PurposeCorrection}[e.Lead.Event])
 		w.toOwner(lead.PurposeCopy, func(t *texts) (title, intro text) { return t.of("copy_title"), t.of("copy_intro") })
 	case subjects.Amended:
 		if decided.Lead.Request.Refused() { // the owner decides
@@ -43,8 +41,8 @@ func (c *Composer) plan(e event.Event, decided event.Decided, before *event.Deci
 			return w.done()
 		}
 		w.toProvider(lead.PurposeUpdate, lead.PurposeUpdate+suffix)
-		if number := decided.Lead.Phone.E164; before != nil && before.Lead.Phone.E164 != number {
-			w.toCustomer(lead.PurposeConfirmation + "-" + lead.AddressTag(number))
+		if before != nil && (before.Lead.Request.Refused() || before.Lead.Phone.E164 != decided.Lead.Phone.E164) {
+			w.toCustomer(lead.PurposeConfirmation + suffix)
 		}
 		w.toOwner(lead.PurposeCopy+suffix, func(t *texts) (title, intro text) { return t.of("update_copy_title"), t.of("update_copy_intro") })
 	}

@@ -80,13 +80,6 @@ func TestWhoIsTold(t *testing.T) {
 			"provider whatsapp offer", "provider sms offer", "provider email offer", "customer sms confirmation-correction",
 			"owner email copy",
 		}},
-		"reassigned, and the customer was never told who would call": {
-			e: outcome(subjects.Reassigned, nil),
-			change: func(c *site.Catalog) {
-				c.Sites["plombiersgeneve.ch"].Texts = map[string]map[string]string{"fr": {"customer_sms": "Un professionnel vous appelle. Ref {{.Ref}}"}}
-			},
-			want: []string{"provider whatsapp offer", "provider sms offer", "provider email offer", "owner email copy"},
-		},
 		"unserved":    {e: outcome(subjects.Unserved, nil), want: []string{"owner email alarm-raised-1", "owner sms alarm-raised-1"}},
 		"review":      {e: outcome(subjects.ReviewRequested, nil), want: []string{"owner email alarm-raised-1", "owner sms alarm-raised-1"}},
 		"a test lead": {e: outcome(subjects.Matched, canary), want: []string{"provider email offer"}},
@@ -402,7 +395,8 @@ func TestUrgent(t *testing.T) {
 	}
 }
 
-// The owner reads what became of a text to the customer, once for each text.
+// The owner reads what became of a text to the customer: once that it arrived, and
+// once that it did not.
 func TestTheOwnerReadsWhatBecameOfAText(t *testing.T) {
 	e := outcome(subjects.Matched, nil)
 	decided := *e.Body.(*event.Decided)
@@ -411,8 +405,8 @@ func TestTheOwnerReadsWhatBecameOfAText(t *testing.T) {
 	if !strings.Contains(told.Text, "The customer was told") || !strings.Contains(told.Text, "Rapide Plomberie vous appelle") {
 		t.Errorf("%s", told.Text)
 	}
-	failed := pick(t, texted(t, e, decided, text, &lead.Failure{Vendor: "twilio", Code: "30006", Reason: "a landline"}), "owner email copy-confirmation")
-	if !strings.Contains(failed.Text, "The customer was not reached") || !strings.Contains(failed.Text, "twilio 30006 a landline") || failed.ID != told.ID {
+	failed := pick(t, texted(t, e, decided, text, &lead.Failure{Vendor: "twilio", Code: "30006", Reason: "a landline"}), "owner email copy-confirmation-failed")
+	if !strings.Contains(failed.Text, "The customer was not reached") || !strings.Contains(failed.Text, "twilio 30006 a landline") || failed.ID == told.ID {
 		t.Errorf("%s", failed.Text)
 	}
 }
@@ -432,6 +426,17 @@ func TestACorrectedNumberIsTexted(t *testing.T) {
 	i := slices.IndexFunc(messages, func(m lead.Message) bool { return m.Recipient == lead.ToCustomer })
 	if i < 0 || messages[i].To != "+41781230076" {
 		t.Fatalf("%v", what(messages))
+	}
+	first := messages[i].ID
+	third := amended
+	third.ID += "-third"
+	if messages, err = c.Compose(third, match); err != nil || messages[i].To != "+41781230076" || messages[i].ID == first {
+		t.Errorf("a number corrected again has no text of its own: %v, %v", what(messages), err)
+	}
+	withdrawn := *match
+	withdrawn.Lead.Request.ContactConsent = new(bool)
+	if messages, err = c.Compose(outcome(subjects.Amended, nil), &withdrawn); err != nil || !slices.ContainsFunc(messages, func(m lead.Message) bool { return m.Recipient == lead.ToCustomer }) {
+		t.Errorf("who allows contact again is not texted: %v, %v", what(messages), err)
 	}
 	if messages, err = c.Compose(outcome(subjects.Amended, nil), match); err != nil || slices.ContainsFunc(messages, func(m lead.Message) bool { return m.Recipient == lead.ToCustomer }) {
 		t.Errorf("%v, %v", what(messages), err)

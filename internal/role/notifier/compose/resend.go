@@ -13,25 +13,19 @@ import (
 	"leadbus/internal/subjects"
 )
 
-// again numbers the purposes of messages that are sent once more.
-const again = "-again-"
-
 // Resend are the events that send once more what a lead's recipient was sent
 // last, on one channel or, with an empty one, on each that was used. They have
 // ledger keys of their own: this is the one way to send something twice. Alarms
-// are not sent again, and neither is what a former provider was sent.
+// are not sent again, and neither is what a former provider was sent, or a number
+// that was corrected.
 func Resend(events []event.Event, recipient, channel string, at time.Time) ([]event.Event, error) {
 	r := story.Of(events)
-	newest, repeats := map[string]event.Event{}, map[string]int{}
+	newest := map[string]event.Event{}
 	for _, e := range events {
 		q, ok := e.Body.(*event.Queued)
 		if !ok || q.Message.Recipient != recipient || channel != "" && channel != q.Message.Channel || strings.HasPrefix(q.Message.Purpose, lead.PurposeAlarm) ||
-			recipient == lead.ToProvider && q.Message.Offer != r.Lead.Offer {
+			recipient != lead.ToOwner && q.Message.Offer != r.Lead.Offer || recipient == lead.ToCustomer && q.Message.To != r.Person.Phone {
 			continue
-		}
-		purpose, _, repeated := strings.Cut(q.Message.Purpose, again)
-		if repeated {
-			repeats[purpose+q.Message.Channel]++
 		}
 		newest[q.Message.Channel] = e
 	}
@@ -39,8 +33,8 @@ func Resend(events []event.Event, recipient, channel string, at time.Time) ([]ev
 	for _, ch := range slices.Sorted(maps.Keys(newest)) {
 		e := newest[ch]
 		m := e.Body.(*event.Queued).Message
-		purpose, _, _ := strings.Cut(m.Purpose, again)
-		m.Purpose = fmt.Sprint(purpose, again, repeats[purpose+ch]+1)
+		purpose, _, _ := strings.Cut(m.Purpose, lead.PurposeAgain)
+		m.Purpose, m.Decision = fmt.Sprint(purpose, lead.PurposeAgain, r.Lead.LastSeq), ""
 		m.ID, m.Of = lead.MessageID(m.Lead, m.Purpose, m.Recipient, m.Channel, m.Offer), len(newest)
 		out = append(out, event.Event{ID: subjects.MessageQueued + "-" + m.ID, At: at, Lead: e.Lead, Body: &event.Queued{Message: m}})
 	}

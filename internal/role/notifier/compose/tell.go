@@ -138,12 +138,3 @@ func (w *writer) toCustomer(purpose string) {
 	t := w.texts[lang]
 	w.addSMS(lead.Message{Purpose: purpose, Recipient: lead.ToCustomer, Language: lang}, l.Phone.E164, sms(t, t.of("customer_sms"), w.open(lang, false), false))
 }
-
-// namesProvider reports whether the customer was told who would call.
-func (w *writer) namesProvider() bool {
-	lang := w.language(w.of.Lead.Language)
-	x, v := w.texts[lang].of("customer_sms"), w.open(lang, false)
-	named := x.say(v)
-	v.Provider = ""
-	return named != x.say(v)
-}

@@ -11,6 +11,7 @@ import (
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/lead/link"
+	"leadbus/internal/roster"
 	"leadbus/internal/site"
 )
 
@@ -23,6 +24,8 @@ type writer struct {
 	of    event.Decided
 	to    string // id of the lead, or of the alarm, that the messages belong to
 
+	decision event.Event // that the messages tell; its zero value is none
+
 	messages []lead.Message
 	err      error
 }
@@ -31,6 +34,7 @@ type writer struct {
 func (w *writer) add(m lead.Message) {
 	l := w.of.Lead
 	m.Lead, m.Market, m.Site, m.Ref, m.Offer = w.to, l.Market, l.Site, l.Ref, w.of.Offer
+	m.Decision, m.Since = w.decision.ID, w.decision.At
 	m.ID = lead.MessageID(w.to, m.Purpose, m.Recipient, m.Channel, m.Offer)
 	w.messages = append(w.messages, m)
 }
@@ -133,9 +137,7 @@ func (w *writer) words(lang string) words {
 	if slices.Contains(l.Flags, "placeholder") {
 		out.Name = "" // the fact sheet still shows it
 	}
-	if w.of.Provider != nil {
-		out.Provider = line(w.of.Provider.Name, maxName)
-	}
+	out.Provider = line(cmp.Or(w.of.Provider, new(roster.Provider)).Name, maxName)
 	return out
 }
 
@@ -270,14 +272,10 @@ func (w *writer) supportFacts() []fact {
 	for _, k := range slices.Sorted(maps.Keys(l.Request.Clicks)) {
 		clicks = append(clicks, k+"="+l.Request.Clicks[k])
 	}
-	provider := ""
-	if w.of.Provider != nil {
-		provider = w.of.Provider.ID
-	}
 	return facts(
 		fact{"trace", "leadbus trace " + l.ID},
 		fact{"offer", w.of.Offer},
-		fact{"provider", provider},
+		fact{"provider", cmp.Or(w.of.Provider, new(roster.Provider)).ID},
 		fact{"conversation", line(l.Request.ConversationID, maxLine)},
 		fact{"call", line(l.Request.CallSID, maxLine)},
 		fact{"agent", line(l.Request.AgentID, maxLine)},

@@ -43,6 +43,11 @@ type entry struct {
 	Ref string `json:"ref,omitempty"`
 }
 
+// left reports whether the message may have reached its recipient.
+func (e entry) left() bool {
+	return e.Sent != nil || e.State == doubtful || e.Repeats > 0 || e.State == failed && e.Failure.Class == lead.Superseded && e.Attempt != ""
+}
+
 // ledger reads and writes entries; revision 0 stands for no entry. It remembers
 // some that are final, and so never change any more: a message's receipts come
 // soon after it.

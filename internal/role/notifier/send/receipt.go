@@ -57,9 +57,9 @@ func (s *Sender) Receipt(ctx context.Context, d event.Delivery, r lead.Receipt) 
 
 // failed tells the owner that a message failed, or may not have been sent: by an
 // alarm when a vendor refuses our account, a provider was not reached, or nobody
-// knows whether a customer was told; by a mail when a customer was not reached. A
-// canary's message raises no alarm, and neither does one to the owner or one that
-// something newer took the place of.
+// knows whether a customer was told; by a mail when a customer was not reached,
+// whoever is to blame. A canary's message raises no alarm, and neither does one to
+// the owner or one that something newer took the place of.
 func (s *Sender) failed(ctx context.Context, l subjects.Lead, id string, e entry, f lead.Failure) error {
 	o := alarm.Occurrence{
 		Site: l.Site, ID: id, At: s.Now().UTC(), Leads: []string{l.Lead},
@@ -77,5 +77,9 @@ func (s *Sender) failed(ctx context.Context, l subjects.Lead, id string, e entry
 	default:
 		return s.Texted(ctx, l, id, &f)
 	}
-	return s.Raise(ctx, o)
+	err := s.Raise(ctx, o)
+	if err == nil && e.Recipient == lead.ToCustomer && f.Class == lead.OurFault {
+		err = s.Texted(ctx, l, id, &f)
+	}
+	return err
 }

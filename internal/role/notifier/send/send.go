@@ -1,10 +1,13 @@
 package send
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +28,7 @@ const (
 	sendTime   = 12 * time.Second
 	recordTime = 4 * time.Second
 	findTime   = 10 * time.Second
+	fresh      = time.Second // a decision that nothing can have overtaken
 )
 
 // searches are the ages of a doubtful attempt at which the vendor is asked for it;
@@ -171,67 +175,79 @@ func (s *Sender) attempt(ctx context.Context, d event.Delivery, m lead.Message, 
 
 // drop gives up a message that something newer took the place of.
 func (s *Sender) drop(ctx context.Context, d event.Delivery, m lead.Message, e entry, rev uint64) error {
+	if e.State == free && e.Repeats == 0 { // it certainly did not go out
+		e.Attempt = ""
+	}
 	e.State, e.At, e.Label, e.Ref = failed, s.Now(), m.Label(), m.Ref
 	e.Failure = &lead.Failure{Vendor: "leadbus", Class: lead.Superseded, Reason: "something newer took its place"}
 	return s.settle(ctx, d, m.ID, e, rev)
 }
 
-// superseded reports whether what happened since a message was queued takes its
-// place: the offer went to another provider, the customer has another number or
-// does not want to be contacted, a newer message goes to the same address. The
-// first messages about a lead go out at once without a look. A newer message waits
-// for an older one that is on its way.
+// superseded reports whether what was decided since takes the place of a message:
+// the offer went to another provider, the customer has another number or does not
+// want to be contacted, a message of a later decision goes to the same address. It
+// reports the same of words that the customer's number was sent before, or that the
+// provider's address was sent last, unless a person ordered them once more. The
+// first messages about a match go out without a look just after it was decided;
+// those about its amendments wait for that long. A message waits for an older one
+// that is on its way, and for the messages of a later decision.
 //
-// Others are the vendor's ids of older messages that say the same to the same
+// Others are the vendor's ids of other messages that say the same to the same
 // address; an id is empty when nobody knows it.
 func (s *Sender) superseded(ctx context.Context, d event.Delivery, m lead.Message) (superseded bool, others []string, err error) {
-	first := d.Attempt == 1 && s.Now().Sub(d.Stored) < lease
-	if m.Recipient == lead.ToOwner || first && (m.Purpose == lead.PurposeOffer || m.Purpose == lead.PurposeConfirmation) {
+	first := m.Purpose == lead.PurposeOffer || m.Purpose == lead.PurposeConfirmation
+	if m.Recipient == lead.ToOwner || first && s.Now().Sub(m.Since) < fresh {
 		return false, nil, nil
 	}
-	events, err := event.OfKinds(ctx, s.Stream, d.Lead, subjects.Matched, subjects.Amended, subjects.Reassigned, subjects.MessageQueued)
+	events, err := event.Decisions(ctx, s.Stream, d.Lead, subjects.MessageQueued)
 	if err != nil {
 		return false, nil, err
 	}
 	r := story.Of(events)
-	now := r.Decided()
-	switch {
-	case now == nil:
+	if r.Decision == nil {
 		return false, nil, nil
-	case now.Lead.Request.Refused() && r.Decision.Seq > d.Seq,
-		m.Recipient == lead.ToProvider && r.Lead.Offer != m.Offer,
-		m.Recipient == lead.ToCustomer && now.Lead.Phone.E164 != m.To:
-		return true, nil, nil
 	}
-	seen, newer := map[string]bool{}, false // an event may be stored again
+	place := map[string]uint64{} // of events in the stream
+	for _, e := range slices.Backward(events) {
+		place[e.ID] = e.Seq // the first time: an event may be stored again
+	}
+	// A message stands where the decision stands that it tells.
+	mine, now := cmp.Or(place[m.Decision], place[d.ID], d.Seq), r.Decided().Lead
+	superseded = now.Request.Refused() && r.Decision.Seq > mine || r.Lead.Offer != m.Offer ||
+		m.Recipient == lead.ToCustomer && now.Phone.E164 != m.To
+	waits := mine > r.Match().Seq && s.Now().Sub(r.Match().At) < fresh ||
+		m.Recipient == lead.ToProvider && r.Decision.Seq > mine && s.Now().Sub(r.Decision.Stored) < lease
+	latest, last, again := uint64(0), false, strings.Contains(m.Purpose, lead.PurposeAgain)
 	for _, e := range events {
 		q, ok := e.Body.(*event.Queued)
-		if !ok || q.Message.Recipient != m.Recipient || q.Message.Channel != m.Channel || q.Message.To != m.To || seen[q.Message.ID] {
+		if !ok || q.Message.ID == m.ID || q.Message.Recipient != m.Recipient || q.Message.Channel != m.Channel || q.Message.To != m.To {
 			continue
 		}
-		seen[q.Message.ID] = true
-		if newer {
-			return true, nil, nil
-		}
-		if newer = q.Message.ID == m.ID; newer {
-			continue
-		}
-		older, _, err := s.ledger.get(ctx, q.Message.ID)
+		at, same := cmp.Or(place[q.Message.Decision], place[e.ID]), q.Message.Text == m.Text && maps.Equal(q.Message.ContentVariables, m.ContentVariables)
+		newer := at > mine
+		other, _, err := s.ledger.get(ctx, q.Message.ID)
 		if err != nil {
 			return false, nil, err
 		}
-		if older.State == claimed || older.State == "" && s.Now().Sub(e.Stored) < lease {
-			return false, nil, event.After(time.Second, errClaimed)
+		superseded = superseded || newer
+		waits = waits || !newer && (other.State == claimed || other.State == "" && s.Now().Sub(e.Stored) < lease)
+		if !other.left() {
+			continue
 		}
-		switch f := older.Failure; {
-		case q.Message.Text != m.Text || older.Attempt == "":
-		case older.Sent != nil:
-			others = append(others, older.Sent.VendorID)
-		case f != nil && (f.Class == lead.Doubtful || f.Class == lead.Superseded): // it may be there
-			others = append(others, "")
+		id := cmp.Or(other.Sent, new(lead.Sent)).VendorID
+		if same {
+			others = append(others, id)
+		}
+		superseded = superseded || same && m.Recipient == lead.ToCustomer && !again
+		if at > latest && !newer {
+			latest, last = at, same && id != "" // else nobody knows whether it was the last
 		}
 	}
-	return false, others, nil
+	superseded = superseded || last && !again
+	if waits && !superseded {
+		err = event.After(time.Second, errClaimed)
+	}
+	return superseded, others, err
 }
 
 // failureOf reads a vendor's error. One that says nothing may mean anything.
@@ -309,7 +325,7 @@ func (s *Sender) resolve(ctx context.Context, d event.Delivery, m lead.Message, 
 	superseded, others, err := s.superseded(ctx, d, m)
 	if err != nil {
 		return err
-	} else if superseded {
+	} else if superseded && repeatable(e) {
 		return s.drop(ctx, d, m, e, rev)
 	}
 	taken, found, err := s.find(ctx, m, e, others)
@@ -370,10 +386,8 @@ func (s *Sender) finishOnce(ctx context.Context, d event.Delivery, id string, e 
 		if err != nil {
 			return err
 		}
-		for _, there := range events {
-			if b, ok := there.Body.(*event.Attempted); ok && b.Message == id {
-				return nil
-			}
+		if slices.ContainsFunc(events, func(there event.Event) bool { return there.ID == of.Event+"-"+id }) {
+			return nil
 		}
 	}
 	return s.finish(ctx, d.Lead, id, e)

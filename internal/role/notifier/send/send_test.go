@@ -353,7 +353,8 @@ func TestTheFirstAttemptIsLookedForToo(t *testing.T) {
 }
 
 // A correction that is taken back says what was said before. The vendor's list
-// shows no attempts, so the earlier message is not taken for the later one.
+// shows no attempts, so the earlier message is not taken for the later one. Words
+// that an address was sent last are not sent there again.
 func TestAMessageIsNotTakenForAnotherThatSaysTheSame(t *testing.T) {
 	cut := func(accept bool) func(*world) { return failing(lead.Doubtful, 1, accept) }
 	for name, c := range map[string]struct {
@@ -362,8 +363,8 @@ func TestAMessageIsNotTakenForAnotherThatSaysTheSame(t *testing.T) {
 		took           int
 		sent           string
 	}{
-		"neither is lost":                {cut(true), cut(true), false, 2, "SM2"},
-		"the later never arrived":        {func(*world) {}, cut(false), false, 2, "SM2"},
+		"neither is lost":                {cut(true), cut(true), false, 3, "SM3"},
+		"the later never arrived":        {func(*world) {}, cut(false), false, 3, "SM3"},
 		"nobody knows about the earlier": {cut(true), cut(false), true, 2, "SM2"},
 		"none arrived":                   {cut(false), cut(false), true, 1, "SM1"},
 	} {
@@ -371,9 +372,12 @@ func TestAMessageIsNotTakenForAnotherThatSaysTheSame(t *testing.T) {
 			w := newWorld()
 			update := func(n int) event.Event {
 				q := queuedEvent(lead.ToProvider, lead.SMS, fmt.Sprintf("update-%d", n))
-				q.Seq, q.Stored = uint64(n)+1, w.now()
+				q.Seq, q.Stored = 2*uint64(n), w.now()
 				return q
 			}
+			between := queuedEvent(lead.ToProvider, lead.SMS, "update-between")
+			between.Seq = 3
+			between.Body.(*event.Queued).Message.Text = "another number"
 			match := event.Event{ID: "matched", Seq: 1, Lead: update(1).Lead, Body: &event.Decided{Lead: exampleLead(), Offer: "offer1"}}
 			match.Lead.Event = subjects.Matched
 			w.events = []event.Event{match, update(1)}
@@ -390,10 +394,14 @@ func TestAMessageIsNotTakenForAnotherThatSaysTheSame(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.send = nil
-			c.later(w)
 			if !c.dropped {
+				w.events = append(w.events, between)
+				if _, err := w.deliver(t, between); err != nil {
+					t.Fatal(err)
+				}
 				w.events = append(w.events, update(2))
 			}
+			c.later(w)
 			if _, err := w.deliver(t, update(2)); err != nil {
 				t.Fatal(err)
 			}
