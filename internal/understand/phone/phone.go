@@ -161,11 +161,14 @@ func Spoken(e164, region string) string {
 
 // address is a caller id as a carrier, an exchange or a messenger writes it: a
 // number with or without a scheme, and what follows it.
-var address = regexp.MustCompile(`(?i)^(?:.*<)?(?:(sips?|tel|callto|whatsapp):)?(\pZ*\+?[\d\pZ().\-\p{Pd}]+)([;@>].*)?$`)
+var address = regexp.MustCompile(`(?i)^(?:.*<)?(?:(sips?|h323|tel|phone|callto|sms|wa|whatsapp):)?([\s\pZ\p{Cf}]*\+?[\p{Nd}\s\pZ\p{Cf}()./\p{Pd}]+)([;@>].*|:[^@]*@.*)?$`)
+
+// pluses are the ways to write the one of a caller id.
+var pluses = strings.NewReplacer("＋", "+", "%2B", "+", "%2b", "+")
 
 // fromCallerID reads the caller id a carrier passed on; the zero value is none.
 func fromCallerID(id, region string) valid {
-	parts := address.FindStringSubmatch(strings.TrimSpace(id))
+	parts := address.FindStringSubmatch(pluses.Replace(strings.TrimSpace(id)))
 	if parts == nil {
 		return valid{}
 	}

@@ -28,7 +28,9 @@ type atom struct {
 }
 
 // fresh reports whether a number may begin anew here.
-func (a atom) fresh() bool { return a.kind == plus || strings.HasPrefix(a.digits, "0") }
+func (a atom) fresh() bool {
+	return a.kind == plus || a.kind == end || strings.HasPrefix(a.digits, "0")
+}
 
 // begun reports whether words were said and then a number begun.
 func (a atom) begun() bool { return a.interrupted() && a.fresh() }
@@ -37,12 +39,11 @@ func (a atom) interrupted() bool { return a.before != "" }
 
 // atoms are the parts of what was said that may belong to a number, in the order
 // they were said. A token that mixes letters and digits, or an e-mail address,
-// is no number.
-func atoms(said string) []atom {
-	var out []atom
+// is no number, and neither is "1)". What is said last stands before the end.
+func atoms(said string) (out []atom) {
 	var before, last string
 	for chunk := range strings.FieldsSeq(said) {
-		if strings.Contains(chunk, "@") {
+		if strings.Contains(chunk, "@") || len(chunk) == 2 && strings.ContainsAny(chunk[1:], "):") {
 			before += " @"
 			continue
 		}
@@ -76,6 +77,9 @@ func atoms(said string) []atom {
 		if len(out) > maxAtoms {
 			return nil
 		}
+	}
+	if before != "" {
+		out = append(out, atom{word{kind: end}, true, strings.TrimSpace(before)})
 	}
 	return out
 }
@@ -117,7 +121,7 @@ func (r *reader) read(all []atom) (some bool) {
 		some = some || len(found) > 0
 		switch said := all[i].before; {
 		case len(found) == 0:
-		case refused.MatchString(said):
+		case refused.MatchString(said), next < len(all) && gone.MatchString(all[next].before):
 			r.not = append(r.not, found...)
 		case corrected.MatchString(said):
 			r.kept = [][]valid{found}
@@ -197,6 +201,8 @@ func steps(stretch []atom, at int) []step {
 			return []step{{2, strings.Repeat(a[1].digits, a[0].value)}}
 		}
 		return alone
+	case len(a) > 2 && a[0].kind == number && a[1].kind == times && len(a[2].digits) == 1: // "trois fois deux"
+		return []step{{3, strings.Repeat(a[2].digits, max(a[0].value, 0)%10)}}
 	case a[0].kind == filler && (at > 0 || len(a) > 1 && a[1].fresh()):
 		return append(alone, step{1, ""})
 	case a[0].kind != number && a[0].kind != hundred:

@@ -20,6 +20,8 @@ const (
 	repeat  kind = "repeat"
 	and     kind = "and"
 	plus    kind = "plus"
+	times   kind = "times"  // what is said before it repeats what is said after
+	end     kind = "end"    // of all that was said
 	filler  kind = "filler" // a zero that may as well be a hesitation ("oh")
 )
 
@@ -37,8 +39,8 @@ var table = text.Shipped[struct {
 	Words       map[kind]map[int]string
 	Hesitations string
 
-	Loose, Refused, Corrected string
-	Countries                 map[string]string
+	Loose, Refused, Gone, Corrected string
+	Countries                       map[string]string
 }](shipped)
 
 // words mean a part of a number, hesitations nothing, and countries are meant
@@ -49,6 +51,7 @@ var (
 	countries   = meant(table.Countries)
 	loose       = regexp.MustCompile(table.Loose)
 	refused     = regexp.MustCompile(strings.ReplaceAll(table.Refused, "| ", "|"))
+	gone        = regexp.MustCompile(strings.ReplaceAll(table.Gone, "| ", "|"))
 	corrected   = regexp.MustCompile(strings.ReplaceAll(table.Corrected, "| ", "|"))
 )
 
