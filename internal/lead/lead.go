@@ -127,7 +127,7 @@ type Phone struct {
 	E164       string `json:"e164,omitempty"`       // empty when no number is usable
 	Source     string `json:"source,omitempty"`     // dictated, caller_id, both, none
 	Confidence string `json:"confidence,omitempty"` // high, medium, low, none
-	Type       string `json:"type,omitempty"`       // mobile, fixed, fixed_or_mobile, special, unknown
+	Type       string `json:"type,omitempty"`       // mobile, fixed, fixed_or_mobile, special
 	CallerID   string `json:"caller_id,omitempty"`  // E.164, empty when withheld or invalid
 	Second     string `json:"second,omitempty"`     // the other number, when two differ
 	Check      bool   `json:"check,omitempty"`      // a person should confirm it

@@ -229,7 +229,7 @@ func named(said []string) (country string) {
 
 // means are the distinct valid numbers a stretch may be.
 func (r *reader) means(stretch []atom) (found []valid) {
-	if len(stretch) == 0 || hasPlus(stretch[1:]) || r.tries > maxTries {
+	if len(stretch) == 0 || slices.ContainsFunc(stretch[1:], atom.isPlus) || r.tries > maxTries {
 		return nil
 	}
 	for _, digits := range readings(stretch) {
@@ -314,23 +314,18 @@ func parse(s, region string) (valid, bool) {
 	}
 	return valid{
 		e164:   phonenumbers.Format(n, phonenumbers.E164),
-		kind:   cmp.Or(kinds[kind], "unknown"),
+		kind:   cmp.Or(kinds[kind], "special"),
 		region: phonenumbers.GetRegionCodeForNumber(n),
 	}, true
 }
 
-// kinds maps the metadata's types to what can be done with a number: a special
-// one is never texted or dialled by a machine.
+// kinds are what can be done with a number by its type in the metadata; one of any
+// other type is special, and never texted or dialled by a machine.
 var kinds = map[phonenumbers.PhoneNumberType]string{
 	phonenumbers.MOBILE:               "mobile",
 	phonenumbers.FIXED_LINE:           "fixed",
+	phonenumbers.VOIP:                 "fixed",
 	phonenumbers.FIXED_LINE_OR_MOBILE: "fixed_or_mobile",
-	phonenumbers.PREMIUM_RATE:         "special",
-	phonenumbers.SHARED_COST:          "special",
-	phonenumbers.TOLL_FREE:            "special",
-	phonenumbers.UAN:                  "special",
-	phonenumbers.PERSONAL_NUMBER:      "special",
-	phonenumbers.VOICEMAIL:            "special",
 }
 
 // cut bounds what is kept of a dictation.

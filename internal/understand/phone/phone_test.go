@@ -728,6 +728,7 @@ func BenchmarkResolve(b *testing.B) {
 func TestKind(t *testing.T) {
 	for number, want := range map[string][2]string{
 		swissMobile: {"mobile", "CH"}, "+41225394512": {"fixed", "CH"}, frenchMobile: {"mobile", "FR"}, "+41900123456": {"special", "CH"},
+		"+33970123456": {"fixed", "FR"}, "+41740123456": {"special", "CH"},
 		"0791234567": {}, "+41 79 123 45 67": {}, "+4179": {}, "": {}, "PlombiersGE": {},
 	} {
 		if kind, country := Kind(number); kind != want[0] || country != want[1] {

@@ -29,11 +29,13 @@ type atom struct {
 
 // fresh reports whether a number may begin anew here.
 func (a atom) fresh() bool {
-	return a.kind == plus || a.kind == end || strings.HasPrefix(a.digits, "0")
+	return a.isPlus() || a.kind == end || strings.HasPrefix(a.digits, "0")
 }
 
 // begun reports whether words were said and then a number begun.
 func (a atom) begun() bool { return a.interrupted() && a.fresh() }
+
+func (a atom) isPlus() bool { return a.kind == plus }
 
 func (a atom) interrupted() bool { return a.before != "" }
 
@@ -86,10 +88,6 @@ func atoms(said string) (out []atom) {
 
 func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
-func hasPlus(some []atom) bool {
-	return slices.ContainsFunc(some, func(a atom) bool { return a.kind == plus })
-}
-
 // read finds the numbers said, in the order they were begun, and reports whether
 // there is any. A number after a word of correction takes the place of the one
 // before it.
@@ -114,7 +112,7 @@ func (r *reader) read(all []atom) (some bool) {
 			if !all[j].fresh() {
 				continue
 			}
-			if tail := r.means(all[j:next]); len(tail) > 0 && (r.read(all[i:j]) || !hasPlus(all[i:j])) {
+			if tail := r.means(all[j:next]); len(tail) > 0 && (r.read(all[i:j]) || !slices.ContainsFunc(all[i:j], atom.isPlus)) {
 				i, found = j, tail
 			}
 		}
