@@ -29,16 +29,13 @@ func Shipped[T any](data []byte) (table T) {
 // without extension: one for each language.
 func ShippedFiles[T any](files fs.FS, folder string) map[string]T {
 	all := map[string]T{}
-	names, err := fs.Glob(files, folder+"/*.yaml")
+	names, _ := fs.Glob(files, folder+"/*.yaml") // only a bad pattern fails
 	for _, name := range names {
-		var data []byte
-		if data, err = fs.ReadFile(files, name); err != nil {
-			break
+		data, err := fs.ReadFile(files, name)
+		if err != nil {
+			panic(err)
 		}
 		all[strings.TrimSuffix(path.Base(name), ".yaml")] = Shipped[T](data)
-	}
-	if err != nil {
-		panic(err)
 	}
 	return all
 }
@@ -172,20 +169,26 @@ func Blank(s string) bool {
 // calls, a title, a letter, or one digit repeated.
 func NoName(s string) bool {
 	normal := Normal(s)
-	has := all(numbers.ReplaceAllString(normal, ""), callers|voids|things|others)
+	has := all(unnumbered(normal), callers|voids|things|others)
 	return Blank(s) || words[stem(normal)]&titles != 0 || has&(callers|voids) != 0 && !strings.Contains(s, ". ") ||
 		len(normal) < 2 || normal[0] <= '9' && strings.Trim(normal, normal[:1]) == ""
 }
 
-// numbers stand at the ends of words.
-var numbers = regexp.MustCompile(`[0-9]+\b`)
+// unnumbered is a text without the digits at the ends of its words.
+func unnumbered(normal string) string {
+	words := strings.Split(normal, " ")
+	for i, w := range words {
+		words[i] = strings.TrimRight(w, digits)
+	}
+	return strings.Join(words, " ")
+}
 
 // NoID reports whether a text stands for an id of a vendor's and is none: words of
 // a template, a short number, digits in their order, one character repeated. A
 // number after a word for an id makes it one: "conv_7".
 func NoID(s string) bool {
 	normal := Normal(apart(s))
-	plain := numbers.ReplaceAllString(normal, "")
+	plain := unnumbered(normal)
 	has := all(plain, ids|samples|voids|negations|participles|things)
 	bare := strings.ReplaceAll(normal, " ", "")
 	if sid, ok := strings.CutPrefix(bare, "ca"); ok && len(sid) > 8 {

@@ -16,6 +16,7 @@ package edge
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
@@ -215,7 +216,7 @@ func (e *edge) receipt(vendor Receipts) func(http.ResponseWriter, *http.Request,
 			return &refusal{http.StatusNotAcceptable, "no such site in this market"}
 		}
 		a.market, a.site, a.lead = to.Market, to.Site, to.Lead
-		id, err := event.ContentID(subjects.ReceiptReceived, to.Lead, []string{receipt.Message, receipt.VendorID, receipt.Status, code(receipt.Failure)})
+		id, err := event.ContentID(subjects.ReceiptReceived, to.Lead, []string{receipt.Message, receipt.VendorID, receipt.Status, cmp.Or(receipt.Failure, new(lead.Failure)).Code})
 		if err != nil {
 			return e.internal(err, a)
 		}
@@ -225,13 +226,6 @@ func (e *edge) receipt(vendor Receipts) func(http.ResponseWriter, *http.Request,
 		w.WriteHeader(http.StatusOK) // the only status every vendor takes for success
 		return nil
 	}
-}
-
-func code(f *lead.Failure) string {
-	if f == nil {
-		return ""
-	}
-	return f.Code
 }
 
 func (e *edge) publish(ctx context.Context, ev event.Event, a *access) *refusal {

@@ -63,7 +63,7 @@ func Decode(body []byte) (lead.Request, []string, error) {
 		return lead.Request{}, nil, err
 	}
 	d := decoder{fields: make([]field, 0, 24)}
-	d.take("", v, maxDepth, true)
+	d.take("", opened(v), maxDepth, true)
 	r := lead.Request{
 		ConversationID: d.vendorID("conversation_id", "conversation_id_invalid"),
 		AgentID:        d.vendorID("agent_id", ""),
@@ -161,17 +161,16 @@ var envelopes = text.Set(`parameters arguments args kwargs params input tool_inp
 // short are names that mean the customer's only among the arguments.
 var short = text.Set("name phone service location place")
 
-// take notes what stands under a name, with what stands in it down to a depth.
+// take notes what stands, opened, under a name, with what stands in it down to a depth.
 // Outside an envelope, inside is false: a short name there is not the customer's.
 func (d *decoder) take(name string, v any, depth int, inside bool) {
-	v = opened(v)
 	fields, ok := v.(map[string]any)
 	switch list, _ := v.([]any); {
 	case depth < 0:
 		return
 	case nested(list):
 		for _, item := range list {
-			d.take(name, item, depth, inside)
+			d.take(name, opened(item), depth, inside)
 		}
 	case !ok:
 		if s := asText(v); s != "" && s != call.Tool && (inside || !short[name]) {

@@ -168,6 +168,10 @@ var pluses = strings.NewReplacer("＋", "+", "%2B", "+", "%2b", "+")
 
 // fromCallerID reads the caller id a carrier passed on; the zero value is none.
 func fromCallerID(id, region string) valid {
+	if digits, plain := strings.CutPrefix(id, "+"); plain && isDigits(digits) && len(digits) <= maxDigits {
+		v, _ := parse(id, "")
+		return v
+	}
 	parts := address.FindStringSubmatch(pluses.Replace(strings.TrimSpace(id)))
 	if parts == nil {
 		return valid{}
