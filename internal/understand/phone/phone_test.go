@@ -637,6 +637,9 @@ func TestNumberOfTwoCountries(t *testing.T) {
 	}
 }
 
+// Zeros and repeated digits have names of their own in each language.
+//
+//nolint:misspell // French
 func TestZerosAndRepeatsAsTheyAreSaid(t *testing.T) {
 	for _, c := range []struct{ region, want, said string }{
 		{"CH", "+41794421234", "oh seven nine, double four two, one two three four"},
