@@ -83,7 +83,7 @@ func TestTheOperatorsCommands(t *testing.T) {
 	id := s.accept(t, site1, call(nil))
 	row := s.row(t, "ch", id, told)
 
-	for _, name := range []string{id, strings.ReplaceAll(row.Ref, " ", "")} {
+	for _, name := range []string{id, row.Ref, strings.ReplaceAll(row.Ref, " ", "")} {
 		out, errs, err = s.leadbus(t, "trace", name)
 		if err != nil || !strings.Contains(out, "lead "+id+" of "+site1) || !strings.Contains(out, "in Postgres: notified") || strings.Count(out, "delivered") < 6 {
 			t.Errorf("trace %s: %v\n%s%s", name, err, out, errs)

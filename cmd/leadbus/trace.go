@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"leadbus/internal/app"
@@ -32,8 +33,11 @@ type traced struct {
 }
 
 func (c *traceCmd) Run(ctx context.Context) error {
+	if joined := strings.ReplaceAll(c.Lead, " ", ""); reference(joined) == c.Lead {
+		c.Lead = joined
+	}
 	if !subjects.ValidToken(c.Lead) {
-		return fmt.Errorf("%q is no lead id, and no reference of six digits written together", c.Lead)
+		return fmt.Errorf("%q is no lead id, and no reference of six digits", c.Lead)
 	}
 	_, markets, err := configured(c.Config, c.Market)
 	if err != nil {

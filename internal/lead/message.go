@@ -156,7 +156,7 @@ const (
 	OptedOut     FailureClass = "opted_out"  // the recipient refused messages
 	OurFault     FailureClass = "account"    // our account, template, sender or a bug: alarm, retrying alone does not help
 	Transient    FailureClass = "transient"  // certainly not sent; try again
-	Superseded   FailureClass = "superseded" // not sent: something newer took its place
+	Superseded   FailureClass = "superseded" // not sent: something newer took its place, or it says nothing new
 	Doubtful     FailureClass = "doubtful"   // the request left and the outcome is unknown: never resend blindly
 )
 

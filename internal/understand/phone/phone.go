@@ -131,13 +131,7 @@ func Countries(first, second string) (one, other string) {
 }
 
 // national is the number as it is grouped at home, normalised.
-func (v valid) national() string {
-	n, err := phonenumbers.Parse(v.e164, "")
-	if err != nil {
-		return ""
-	}
-	return text.Normal(phonenumbers.Format(n, phonenumbers.NATIONAL))
-}
+func (v valid) national() string { return text.Normal(Spoken(v.e164, v.region)) }
 
 // twin reports whether another country's number is said as v is at home.
 func (v valid) twin(w valid) bool {

@@ -173,13 +173,14 @@ func (s *Sender) attempt(ctx context.Context, d event.Delivery, m lead.Message, 
 	return s.settle(ctx, d, m.ID, e, rev)
 }
 
-// drop gives up a message that something newer took the place of.
+// drop gives up a message that something newer took the place of, or that says
+// nothing new.
 func (s *Sender) drop(ctx context.Context, d event.Delivery, m lead.Message, e entry, rev uint64) error {
 	if e.State == free && e.Repeats == 0 { // it certainly did not go out
 		e.Attempt = ""
 	}
 	e.State, e.At, e.Label, e.Ref = failed, s.Now(), m.Label(), m.Ref
-	e.Failure = &lead.Failure{Vendor: "leadbus", Class: lead.Superseded, Reason: "something newer took its place"}
+	e.Failure = &lead.Failure{Vendor: "leadbus", Class: lead.Superseded, Reason: "something newer took its place, or it says nothing new"}
 	return s.settle(ctx, d, m.ID, e, rev)
 }
 
