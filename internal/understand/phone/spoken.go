@@ -41,11 +41,13 @@ func (a atom) interrupted() bool { return a.before != "" }
 
 // atoms are the parts of what was said that may belong to a number, in the order
 // they were said. A token that mixes letters and digits, or an e-mail address,
-// is no number, and neither is "1)". What is said last stands before the end.
+// is no number, and neither is "1)", or "2." in a list that begins with "1.". What
+// is said last stands before the end.
 func atoms(said string) (out []atom) {
 	var before, last string
+	marks := map[bool]string{true: ".", false: "):"}[strings.HasPrefix(said, "1. ")] // of a list
 	for chunk := range strings.FieldsSeq(said) {
-		if strings.Contains(chunk, "@") || len(chunk) == 2 && strings.ContainsAny(chunk[1:], "):") {
+		if strings.Contains(chunk, "@") || len(chunk) == 2 && strings.ContainsAny(chunk[1:], marks) {
 			before += " @"
 			continue
 		}
