@@ -44,6 +44,12 @@ via non indicata|orario non specificato|orario sconosciuto|non specificato dal c
 dato mancante|nessun dato|nessun orario preciso|servizio non specificato|kota tidak diketahui|kota tidak disebutkan|waktu tidak ditentukan|waktu belum ditentukan
 alamat belum diketahui|alamat belum ada|pelanggan tidak menyebutkan|belum dikonfirmasi|belum diberikan|tidak ada keterangan|tidak ada alamat|tidak ada detail|tidak disebut
 tidak diisi|tidak ada waktu khusus|data tidak tersedia|nama belum disebutkan|tidak mau menyebutkan nama|tidak spesifik
+not said|not yet known|not recorded|not captured|no answer given|no preference stated|declined to say|refused to say|did not say|n.v.t.|not applicable.|Not Available (N/A)|no value|no value provided|no response|unanswered|to follow|see above|same as above
+pas dit|pas mentionné|non dit|non saisi|champ vide|à compléter|inconnu(e)|non communiqué par l'appelant|ne sait pas encore|aucune réponse|refuse de dire|pas de réponse|pas encore défini|non enregistré|aucun nom donné|nom non donné|n/c|NC|non connu à ce jour
+nicht gesagt|nicht erfasst|nicht beantwortet|keine Antwort|wird nachgereicht|nicht gegeben|noch nicht bekannt|noch nicht angegeben|ohne Namen|kein Wert|nicht vom Anrufer genannt|Angabe fehlt|keine Adresse genannt|nicht festgelegt
+non detto|non dichiarato|nessuna risposta|da completare|non ancora noto|non ancora definito|senza nome|nessun valore|non indicato dal cliente|non rilevato|campo vuoto|non ricevuto
+belum tahu|tidak dijawab|tidak disampaikan|tidak dikatakan|tanpa alamat|belum diisi|tidak ada jawaban|tidak dicantumkan|belum ada informasi|tidak ada data|data kosong|belum disampaikan
+<none>|[null]|"N/A"|'none'|{{city}}|${city}|__none__|--none--|NULL NULL|none.|Unknown.|unknown (not provided)|N/A - not provided|None given by caller|[not provided]|(not specified)|<not provided>|[unknown]|undefined undefined|nan|Null|NIL|void|blank.
 `, func(s string) {
 		if !Blank(s) || !NoName(s) {
 			t.Errorf("%q: says something %v, is a name %v", s, !Blank(s), !NoName(s))
@@ -64,6 +70,9 @@ erreur inconnue|Fehler unbekannt|code erreur inconnu|pas de rendez-vous|no appoi
 no mornings|pas le matin|never before 9|any time|toute la journée|jederzeit|sempre|as soon as possible|chiamare dopo le 18|besoin d'un devis|first lesson|beginner|private lesson
 test de dépistage|guest house|number plate broken|name sign|address plate|no water pressure|Rue de la Confiance|Via Nota 3|Jalan Tidak Jauh|Lieu-dit Néant|Unterwegs
 Chemin Sans-Souci|Rue Sans Nom|data cable broken|no data connection|client has no heating|customer's dog is limping
+no water at all|not draining|pas de lumière dans la cuisine|ne chauffe plus|nicht abschliessbar|non si apre la porta|tidak menyala|tidak bisa dibuka|missing screws|blank key broke|empty tank|null point leak|unknown noise|none of the sockets|value meal shop, leak|sans chauffage
+keine Spülung|kein Licht im Flur|keine warme Heizung|nichts geht mehr|niente acqua calda|nulla funziona|tidak ada listrik|belum bisa mengemudi|Rue de la Non-Valeur 3|Neant-sur-Yvel|Chemin du Vide|Via del Nulla 4|Jalan Kosong 3|rien de grave, une fuite|data centre leak
+as soon as possible, no later than 5|not urgent, next week|pas avant lundi|nicht am Sonntag|non di mattina|jangan pagi|before noon|dès que possible|so bald wie möglich|il prima possibile|secepatnya|tomorrow|demain|morgen|domani|besok|today|ASAP|9h-12h|weekend
 `, func(s string) {
 		if Blank(s) {
 			t.Errorf("%q says nothing", s)
@@ -78,6 +87,7 @@ caller|the caller|Caller Name|customer|Customer Name|client|le client|Client inc
 appelant|l'appelant|appelante|cliente|il cliente|chiamante|cliente sconosciuto|pelanggan|penelepon|Monsieur|Madame|Mr|Mrs.|Sir|Herr|Frau|Signore|Signora|Bapak|Ibu|Pak|anonymous
 anonyme|anonym|anonimo|anonim|anonymous caller|user|utilisateur|Benutzer|utente|pengguna|unknown caller|guest|visitor|name|first name|full name|your name|nom|prénom|Vorname|nome
 nama|test|Test User|private|withheld|somebody|quelqu'un|jemand|qualcuno|seseorang|X|?|111|user123|customer 1
+the customer|un client|une cliente|ein Kunde|eine Kundin|un cliente|seorang pelanggan|Mister|Mme|Mlle|Dr|Sig.|Sig.ra|Tuan|Nyonya|caller 1|Caller #2|anonymous customer|client anonyme|anonymer Anrufer|no name|nameless|n/a|Unknown Person|unbekannte Person|persona sconosciuta|orang tidak dikenal|personne inconnue|interlocuteur
 `, func(s string) {
 		if !NoName(s) {
 			t.Errorf("%q is a name", s)
@@ -91,6 +101,7 @@ Test Kitchen GmbH|Véronique Néant|Wayan Tidak|O'Neil|Nina Unbekannt|Monsieur N
 Said|Given|Will Noble|May|Kenan|Nathalie Void|Ada Lovelace|Noto|Yuki Noto|Dita|Su|Su Li|Dit|Tak|Bu Ani|Pak Made|M. Le|Le Thi|Di Maio|Anna Di Dato|E. Guest|A. Kunde|Tom Test|Clara
 Claro|Sir Alan|Ms Guest|Ny. Sari|Precioso|Noël|Nonno|Sami|Mas Agus|Mbak Rina|Nuno|Nino|Nina|Nell|Nero|Non|Un|An|Ann|Any|Ana Data|Miss Marple|Kunden AG|Ihr Markus|Don|Don Know|Idee
 Notes|Lea|La|Person|Clair|Mr Other|Datta|Nomi|Nomi Malone|Gift|Special K|Ora|Tad|Testi|Luigi Testi|Abc Reinigung
+Marie Client|Jean Vide|Anna Nulla|Hans Niemand|Rosa Bianchi|Ida Keine|Udin|Agus|Nyoman|Made|Ketut|Wayan|Putu|Sri|Dewi|Eko|Test Yılmaz|Max Muster|Erika Mustermann|Unwin|Nader|Noemi|Nola|Nils|Nikita|Nobody Jones|Vincent Void|Leere Maria|Sir Elton|Mx Doe|Mr T|Li Na|Yu
 `, func(s string) {
 		if NoName(s) || Blank(s) {
 			t.Errorf("%q is no name", s)
@@ -113,6 +124,7 @@ unset|unspecified|demo|sandbox|debug|anonymous-session|conversation-unknown|no_c
 elevenlabs|conv_1234567890|conv_abc|abc-123|abc-def-ghi|session-id|SESSION|phone_call|inbound|inbound_call|unknown-call|sip|webcall|web_call|interaction_id|lead_id|lead
 dispatch_lead|thread_id|thread|request_id|uuid-here|some-uuid|random-uuid|generated|generate|none-1|foo-bar|hello|my_conversation|newConversation|sampleConversationId|exampleId
 PLACEHOLDER_ID|not.set|value|variable|0000|9999999999|999999999999999|aaaaaaaa|aaaa-aaaa|012345678901234
+conv_test|test_call|my-conv-id|convid|<conversation_id>|[conversation_id]|{{conversation_id}}|$conversation_id|%conversation_id%|no-id|no id|none_provided|null-conversation|conv_undefined|conv_null|conversation_null|undefined-1|example_conversation|dummy-id|fake|fake_id|fake-conversation|temp|temp_id|tmp|lorem|ipsum|foo1|bar|baz|qux|12|0123|abcdefg|a|9999|000|1111111111111111
 `, func(s string) {
 		if !NoID(s) {
 			t.Errorf("%q is an id", s)
@@ -124,6 +136,7 @@ call_a1f9c27e4b8d3605|call_7c2e91f0ab|Jabr9TXYYJHfvl6Syypi88rdAHYHmcq6|CA7f3c1e9
 01JX8Q7W5ZFR2A9T3M6N4K0PBD|a1b2c3d4e5f60718|sess:9f31:77ac|webcall.2a71f|6740f1c2b3a4d5e6f7081920|ws_test_7f3b6a702c1e|conv_testa7f3b6a702c1e|msg_9f8e7d6c|e0f2b4d79c31
 019366d4-7e2a-7c3b-8f10-2b3c4d5e6f70|v3:gVx-2lTnQK2k8m1dR0aYxA|conv_77|conv-0001|call_000123|session_9f|s-17642401|b2f1|a7c93e|c0ffee12ab|caf00d11beef|20261127-104500-001
 1700000000.12345|CA9f31c07e2d5b4a86|conv_01aaaaaaaaaaaaaaaaaaaaaaaab|user-8f1c|demo-8f1c2b7d|EV_PSTN_4f7a2|RM_xk92jLwq|rtc_u1_9W7x0|projects.abc.sessions.8812ab|019a0c3e9f
+conv_4f1|conv_9|c-83f2a|8f2c|a8f3e2|call_9a8b7c|session-4f9a2|3e2f|1c4d5e6f|0f9e8d7c6b5a|conv_01abc|01JX8Q7W5ZFR2A9T3M6N4K0PBD|sess_5XkQ|vapi-8c2d|retell_call_77a1|1764240123|17642401239|ZXhhbXBsZQ|q7w8e9r0|CAfe12ab34cd56ef78ab90cd12ef34ab56
 `, func(s string) {
 		if NoID(s) {
 			t.Errorf("%q is no id", s)
