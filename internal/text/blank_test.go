@@ -44,6 +44,11 @@ via non indicata|orario non specificato|orario sconosciuto|non specificato dal c
 dato mancante|nessun dato|nessun orario preciso|servizio non specificato|kota tidak diketahui|kota tidak disebutkan|waktu tidak ditentukan|waktu belum ditentukan
 alamat belum diketahui|alamat belum ada|pelanggan tidak menyebutkan|belum dikonfirmasi|belum diberikan|tidak ada keterangan|tidak ada alamat|tidak ada detail|tidak disebut
 tidak diisi|tidak ada waktu khusus|data tidak tersedia|nama belum disebutkan|tidak mau menyebutkan nama|tidak spesifik
+not communicated|not indicated|not determined yet|no such info|no info available|caller was unsure|customer unsure|not clarified|not discussed|not covered in call|to be advised|to be discussed|to be arranged|will be provided later|no surname given|no last name|no postal code given
+pas encore connu|pas indiqué par le client|non évoqué|non abordé|non demandé|à voir|à discuter|à convenir|nom de famille inconnu|pas de code postal|code postal inconnu|rue inconnue|sans précision|l'appelant ne sait pas|le client ne le sait pas
+nicht besprochen|nicht klar|unklar|wird noch bekannt gegeben|noch zu bestimmen|Nachname unbekannt|keine PLZ|PLZ unbekannt|keine Strasse genannt|der Kunde weiss es nicht|nicht gefragt|keine genaue Angabe
+non discusso|non chiaro|da vedere|da decidere|verrà comunicato|cognome sconosciuto|nessun CAP|via sconosciuta|il cliente non lo sa|non richiesto|nessuna indicazione|non ancora comunicato
+tidak jelas|belum jelas|belum diputuskan|akan diberitahu|nama belakang tidak diketahui|tidak ada kode pos|jalan tidak diketahui|pelanggan tidak tahu|tidak ditanya|belum ditanyakan
 not said|not yet known|not recorded|not captured|no answer given|no preference stated|declined to say|refused to say|did not say|n.v.t.|not applicable.|Not Available (N/A)|no value|no value provided|no response|unanswered|to follow|see above|same as above
 pas dit|pas mentionné|non dit|non saisi|champ vide|à compléter|inconnu(e)|non communiqué par l'appelant|ne sait pas encore|aucune réponse|refuse de dire|pas de réponse|pas encore défini|non enregistré|aucun nom donné|nom non donné|n/c|NC|non connu à ce jour
 nicht gesagt|nicht erfasst|nicht beantwortet|keine Antwort|wird nachgereicht|nicht gegeben|noch nicht bekannt|noch nicht angegeben|ohne Namen|kein Wert|nicht vom Anrufer genannt|Angabe fehlt|keine Adresse genannt|nicht festgelegt
@@ -70,9 +75,12 @@ erreur inconnue|Fehler unbekannt|code erreur inconnu|pas de rendez-vous|no appoi
 no mornings|pas le matin|never before 9|any time|toute la journée|jederzeit|sempre|as soon as possible|chiamare dopo le 18|besoin d'un devis|first lesson|beginner|private lesson
 test de dépistage|guest house|number plate broken|name sign|address plate|no water pressure|Rue de la Confiance|Via Nota 3|Jalan Tidak Jauh|Lieu-dit Néant|Unterwegs
 Chemin Sans-Souci|Rue Sans Nom|data cable broken|no data connection|client has no heating|customer's dog is limping
+not closing properly|no dial tone|tap not turning off|unclear water from tap|unsure if gas leak|no heating in bedroom|given the leak, urgent|specific tooth hurts|special key needed|preferred: evening|confirmed water leak|asked for quote|information sign repair
+eau pas claire|pas net|ça ne ferme plus|serrure non fonctionnelle|non urgent|porte non verrouillée|dent manquante|code de porte oublié|clé perdue, adresse rue Dancet 3|ville entière sans courant|note : chien méchant
+unklares Wasser|Wasser nicht warm|keine Dusche möglich|Schlüssel fehlt seit gestern|Zahn fehlt|bestimmt ein Rohrbruch|acqua non chiara|manca la luce|manca pressione|manca un dente|chiave mancante|tidak keluar air|tidak jelas gambar TV|kunci hilang|belum pernah servis AC
 no water at all|not draining|pas de lumière dans la cuisine|ne chauffe plus|nicht abschliessbar|non si apre la porta|tidak menyala|tidak bisa dibuka|missing screws|blank key broke|empty tank|null point leak|unknown noise|none of the sockets|value meal shop, leak|sans chauffage
 keine Spülung|kein Licht im Flur|keine warme Heizung|nichts geht mehr|niente acqua calda|nulla funziona|tidak ada listrik|belum bisa mengemudi|Rue de la Non-Valeur 3|Neant-sur-Yvel|Chemin du Vide|Via del Nulla 4|Jalan Kosong 3|rien de grave, une fuite|data centre leak
-as soon as possible, no later than 5|not urgent, next week|pas avant lundi|nicht am Sonntag|non di mattina|jangan pagi|before noon|dès que possible|so bald wie möglich|il prima possibile|secepatnya|tomorrow|demain|morgen|domani|besok|today|ASAP|9h-12h|weekend
+as soon as possible, no later than 5|not urgent, next week|pas avant lundi|nicht am Sonntag|non di mattina|jangan pagi|before noon|dès que possible|so bald wie möglich|appena potete|secepatnya|tomorrow|demain|morgen|domani|besok|today|ASAP|9h-12h|weekend
 `, func(s string) {
 		if Blank(s) {
 			t.Errorf("%q says nothing", s)
@@ -87,6 +95,7 @@ caller|the caller|Caller Name|customer|Customer Name|client|le client|Client inc
 appelant|l'appelant|appelante|cliente|il cliente|chiamante|cliente sconosciuto|pelanggan|penelepon|Monsieur|Madame|Mr|Mrs.|Sir|Herr|Frau|Signore|Signora|Bapak|Ibu|Pak|anonymous
 anonyme|anonym|anonimo|anonim|anonymous caller|user|utilisateur|Benutzer|utente|pengguna|unknown caller|guest|visitor|name|first name|full name|your name|nom|prénom|Vorname|nome
 nama|test|Test User|private|withheld|somebody|quelqu'un|jemand|qualcuno|seseorang|X|?|111|user123|customer 1
+unnamed caller|caller unknown|name unknown|no name provided|customer (unnamed)|the client|la cliente|une dame|die Dame|a woman|female caller|male caller|new customer|nouveau client|neuer Kunde|nuovo cliente|pelanggan baru|guest user|lead|test lead|test customer|client test|demo user
 the customer|un client|une cliente|ein Kunde|eine Kundin|un cliente|seorang pelanggan|Mister|Mme|Mlle|Dr|Sig.|Sig.ra|Tuan|Nyonya|caller 1|Caller #2|anonymous customer|client anonyme|anonymer Anrufer|no name|nameless|n/a|Unknown Person|unbekannte Person|persona sconosciuta|orang tidak dikenal|personne inconnue|interlocuteur
 `, func(s string) {
 		if !NoName(s) {
@@ -101,6 +110,7 @@ Test Kitchen GmbH|Véronique Néant|Wayan Tidak|O'Neil|Nina Unbekannt|Monsieur N
 Said|Given|Will Noble|May|Kenan|Nathalie Void|Ada Lovelace|Noto|Yuki Noto|Dita|Su|Su Li|Dit|Tak|Bu Ani|Pak Made|M. Le|Le Thi|Di Maio|Anna Di Dato|E. Guest|A. Kunde|Tom Test|Clara
 Claro|Sir Alan|Ms Guest|Ny. Sari|Precioso|Noël|Nonno|Sami|Mas Agus|Mbak Rina|Nuno|Nino|Nina|Nell|Nero|Non|Un|An|Ann|Any|Ana Data|Miss Marple|Kunden AG|Ihr Markus|Don|Don Know|Idee
 Notes|Lea|La|Person|Clair|Mr Other|Datta|Nomi|Nomi Malone|Gift|Special K|Ora|Tad|Testi|Luigi Testi|Abc Reinigung
+Herr Kunz|Mme Dame|Signora Dato|Pak Nomor|Wert Müller|Frau Wert|Valeur Jean|Sig. Valore|Dr. House|Dr Brown|Mister Bean|Ms Entry|Anna Jour|Cedric Orang|Nilai Sari|Mr Temp|Olga Tempel|Tempe Sari|Rita Dichter|Ana Recu|Marie Lasage|Ibu Jawab|Luca Scelto|Noa Answer|Ray Response|Mr. Day
 Marie Client|Jean Vide|Anna Nulla|Hans Niemand|Rosa Bianchi|Ida Keine|Udin|Agus|Nyoman|Made|Ketut|Wayan|Putu|Sri|Dewi|Eko|Test Yılmaz|Max Muster|Erika Mustermann|Unwin|Nader|Noemi|Nola|Nils|Nikita|Nobody Jones|Vincent Void|Leere Maria|Sir Elton|Mx Doe|Mr T|Li Na|Yu
 `, func(s string) {
 		if NoName(s) || Blank(s) {
