@@ -194,8 +194,9 @@ func (d *decoder) take(name string, v any, depth int, inside bool) {
 		names = append(names, ranked{rank, n})
 	}
 	slices.SortFunc(names, func(a, b ranked) int { return cmp.Or(a.rank-b.rank, strings.Compare(a.name, b.name)) })
-	value, pair := fields["value"]
-	if pair = pair && depth < maxDepth; pair { // {"name": "city", "value": "Lancy"}, or "city": {"value": "Lancy"}
+	_, pair := fields["value"]
+	value := cmp.Or(fields["value"], fields["interpretedValue"], fields["stringValue"])
+	if pair = (pair || value != nil) && depth < maxDepth; pair { // {"name": "city", "value": "Lancy"}, or "city": {"value": "Lancy"}
 		d.take(text.Snake(cmp.Or(asText(fields["name"]), asText(fields["key"]), name)), value, depth-1, inside)
 	}
 	for _, n := range names {

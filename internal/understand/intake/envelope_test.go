@@ -71,6 +71,8 @@ func TestAnEnvelopeOfAnotherVendor(t *testing.T) {
 		"two in parameters":            `{"parameters":{"customer":` + strconv.Quote(`{"name":"Marta","phone":"0781234567"}`) + `,"job":{"service":"leak","place":"Carouge"}}}`,
 		"slots":                        `{"slots":[{"name":"customer_name","value":"Marta"},{"name":"callback_number","value":"0781234567"},{"name":"city","value":"Carouge"},{"name":"service_type","value":"leak"}]}`,
 		"second tool call is ours":     `{"tool_calls":[{"function":{"name":"end_call","arguments":"{}"}},{"function":{"name":"dispatch_lead","arguments":` + q + `}}]}`,
+		"lex":                          `{"sessionState":{"intent":{"name":"Dispatch","slots":{"customer_name":{"value":{"originalValue":"marta","interpretedValue":"Marta"}},"callback_number":{"value":{"interpretedValue":"0781234567"}},"city":{"value":{"interpretedValue":"Carouge"}},"service_type":{"value":{"interpretedValue":"leak"}}}}}}`,
+		"typed values":                 `{"fields":{"customer_name":{"stringValue":"Marta"},"callback_number":{"stringValue":"0781234567"},"city":{"stringValue":"Carouge"},"service_type":{"stringValue":"leak"}}}`,
 		"bom text":                     `{"parameters":"\ufeff` + q[1:] + `}`,
 	} {
 		r, flags, err := Decode([]byte(body))
