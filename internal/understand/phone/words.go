@@ -1,6 +1,7 @@
 package phone
 
 import (
+	"bytes"
 	_ "embed"
 	"regexp"
 	"strconv"
@@ -41,7 +42,7 @@ var table = text.Shipped[struct {
 
 	Loose, Refused, Gone, Corrected string
 	Countries                       map[string]string
-}](shipped)
+}](bytes.ReplaceAll(shipped, []byte("|\n  "), []byte("|"))) // a pattern of several lines is one
 
 // words mean a part of a number, hesitations nothing, and countries are meant
 // by their names; the others tell what is said beside a number.
@@ -50,9 +51,9 @@ var (
 	hesitations = text.Set(table.Hesitations)
 	countries   = meant(table.Countries)
 	loose       = regexp.MustCompile(table.Loose)
-	refused     = regexp.MustCompile(strings.ReplaceAll(table.Refused, "| ", "|"))
-	gone        = regexp.MustCompile(strings.ReplaceAll(table.Gone, "| ", "|"))
-	corrected   = regexp.MustCompile(strings.ReplaceAll(table.Corrected, "| ", "|"))
+	refused     = regexp.MustCompile(table.Refused)
+	gone        = regexp.MustCompile(table.Gone)
+	corrected   = regexp.MustCompile(table.Corrected)
 )
 
 // meant turns lists of words by their meaning into meanings by word.
