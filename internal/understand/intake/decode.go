@@ -209,10 +209,7 @@ func (d *decoder) take(name string, v any, depth int, inside bool) {
 // opened is a value, or what stands in it as JSON of an object, a list or a text.
 func opened(v any) any {
 	s, ok := v.(string)
-	if !ok {
-		return v
-	}
-	if !strings.ContainsAny(s, `{["`) {
+	if !ok || !strings.ContainsAny(s, `{["`) {
 		return v
 	}
 	s = strings.Trim(strings.TrimPrefix(strings.Trim(s, space+"`"), "json"), space)

@@ -45,7 +45,10 @@ func (a atom) interrupted() bool { return a.before != "" }
 // is said last stands before the end.
 func atoms(said string) (out []atom) {
 	var before, last string
-	marks := map[bool]string{true: ".", false: "):"}[strings.HasPrefix(said, "1. ")] // of a list
+	marks := "):" // of a list
+	if strings.HasPrefix(said, "1. ") {
+		marks = "."
+	}
 	for chunk := range strings.FieldsSeq(said) {
 		if strings.Contains(chunk, "@") || len(chunk) == 2 && strings.ContainsAny(chunk[1:], marks) {
 			before += " @"
