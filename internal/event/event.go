@@ -14,6 +14,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"leadbus/internal/call"
@@ -53,17 +55,77 @@ type (
 	Received struct {
 		Lead lead.Lead       `json:"lead"`          // as the edge understood it
 		Raw  json.RawMessage `json:"raw,omitempty"` // the body as it came, so that nothing is lost
+		// Repeats is the lead as which the call came first: the same customer
+		// called again for the same job.
+		Repeats string `json:"repeats,omitempty"`
 	}
 
-	// Decided is the matcher's outcome (Matched, Amended, Unserved,
-	// ReviewRequested), or an operator's (Reassigned): the lead as understood
-	// from all its calls, and why.
+	// Decided is the matcher's outcome (Matched, Amended, Reassigned, Unserved,
+	// Postponed, Overdue, Merged, ReviewRequested): the lead as understood from all
+	// its calls, and why.
 	Decided struct {
 		Lead     lead.Lead        `json:"lead"`
-		Reason   string           `json:"reason,omitempty"` // for unserved and review-requested
+		Reason   string           `json:"reason,omitempty"` // for all but a match
 		Offer    string           `json:"offer,omitempty"`
-		Provider *roster.Provider `json:"provider,omitempty"`
+		Provider *roster.Provider `json:"provider,omitempty"` // with the channels that work
 		Trace    roster.Trace     `json:"trace,omitempty"`
+		// Rivals are offered the lead at the same time (lead.Broadcast).
+		Rivals []Rival `json:"rivals,omitempty"`
+
+		Mode string `json:"mode,omitempty"` // of the offer: notify when empty
+		// Turn is the turn of the lead (story.Record) that the decision was made
+		// on: on another one it counts for nothing. Empty of a first decision.
+		Turn string `json:"turn,omitempty"`
+		// Ended is how the offer before ended.
+		Ended lead.OfferState `json:"ended,omitempty"`
+		// Until is when the offer expires, or when somebody is open again.
+		Until time.Time `json:"until,omitzero"`
+		// TextAt and PageAt are when customer and owner hear that the lead is
+		// still open.
+		TextAt time.Time `json:"text_at,omitzero"`
+		PageAt time.Time `json:"page_at,omitzero"`
+		// Of is the lead that this one repeats, of Merged; and whom an Overdue
+		// is for.
+		Of string `json:"of,omitempty"`
+	}
+	// Rival is one more provider who is offered a lead.
+	Rival struct {
+		Offer    string          `json:"offer"`
+		Provider roster.Provider `json:"provider"`
+	}
+	// Replied is what a provider answered to an offer (ProviderReplied).
+	Replied struct {
+		Offer    string `json:"offer"`
+		Provider string `json:"provider"` // id
+		Answer   string `json:"answer"`   // one of the answers of a provider
+		Reason   string `json:"reason,omitempty"`
+		Value    string `json:"value,omitempty"` // of a job that is done, as entered
+		Until    string `json:"until,omitempty"` // last day of a leave
+	}
+	// Verifying asks a provider whether messages arrive (VerifyAsked).
+	Verifying struct {
+		Provider roster.Provider `json:"provider"` // with the channels that are to be confirmed
+	}
+	// Ordered is what the owner decided on a lead (OwnerDecided).
+	Ordered struct {
+		Order    string `json:"order"`              // one of the orders below
+		Provider string `json:"provider,omitempty"` // id, of Assign
+		Reason   string `json:"reason,omitempty"`
+		Value    string `json:"value,omitempty"` // of a job that was won, as entered
+		Of       string `json:"of,omitempty"`    // the other lead, of a duplicate
+	}
+	// Texted is what somebody wrote to a number of ours (TextReceived).
+	Texted struct {
+		Channel string `json:"channel"`
+		From    string `json:"from"` // E.164, or a WhatsApp user's id without a number
+		To      string `json:"to"`
+		Text    string `json:"text,omitempty"`
+		// OptOut is START or STOP, as the vendor or the words say.
+		OptOut string `json:"opt_out,omitempty"`
+		// Person, without a From, is who opted out by a link (link.Signer.Person).
+		Person string `json:"person,omitempty"`
+		// Told is set when the vendor confirmed it to the sender.
+		Told bool `json:"told,omitempty"`
 	}
 
 	// Queued is one message to be sent (MessageQueued).
@@ -135,6 +197,12 @@ type (
 	}
 )
 
+// Unreachable reports whether a lead has no provider because those who could take it
+// cannot be reached.
+func (d *Decided) Unreachable() bool {
+	return d.Ended == lead.OfferUndeliverable || slices.ContainsFunc(d.Trace, func(v roster.Verdict) bool { return strings.HasPrefix(v.Reason, roster.CannotBeReached) })
+}
+
 // bodies are the payload types by kind.
 var bodies = map[string]func() (into any, got func() any){
 	subjects.Received:        of[Received],
@@ -143,6 +211,13 @@ var bodies = map[string]func() (into any, got func() any){
 	subjects.Matched:         of[Decided],
 	subjects.Amended:         of[Decided],
 	subjects.Reassigned:      of[Decided],
+	subjects.Postponed:       of[Decided],
+	subjects.Overdue:         of[Decided],
+	subjects.Merged:          of[Decided],
+	subjects.ProviderReplied: of[Replied],
+	subjects.OwnerDecided:    of[Ordered],
+	subjects.VerifyAsked:     of[Verifying],
+	subjects.TextReceived:    of[Texted],
 	subjects.MessageQueued:   of[Queued],
 	subjects.MessageSent:     of[Attempted],
 	subjects.MessageFailed:   of[Attempted],
@@ -264,6 +339,38 @@ const (
 	Drop        = "drop"
 	Acknowledge = "acknowledge"
 )
+
+// Answers of a provider. Accept and Decline are about an offer that is open, the
+// others about a lead that the provider has; Leave pauses the provider, and
+// declines what is open.
+const (
+	Accept     = "accept"
+	Decline    = "decline"
+	Leave      = "leave"
+	Reached    = "reached"
+	NotReached = "not_reached"
+	Done       = "done"
+	NotDone    = "not_done"
+	Verified   = "verified" // that messages arrive; the offer is an address (roster.AddressKey)
+)
+
+// Answers are all of a provider's, in the order in which people are offered them.
+var Answers = []string{Accept, Reached, NotReached, Done, NotDone, Decline, Leave}
+
+// Orders of an owner about a lead.
+const (
+	Assign    = "assign" // to one provider
+	Next      = "next"   // to the next provider
+	Cancel    = "cancel"
+	Won       = "won"
+	Lost      = "lost"
+	Spam      = "spam"
+	Duplicate = "duplicate"
+	Reopen    = "reopen"
+)
+
+// Orders are all of them.
+var Orders = []string{Assign, Next, Cancel, Won, Lost, Spam, Duplicate, Reopen}
 
 // Errors on which a role branches; the adapters wrap them.
 var (

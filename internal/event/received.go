@@ -24,6 +24,29 @@ func NewReceived(to subjects.Lead, l lead.Lead, said lead.Request, raw json.RawM
 	return Event{ID: id, At: at, Lead: to, Body: &Received{Lead: l, Raw: raw}}, err
 }
 
+// NewOrdered is the event of an owner's decision on a lead, made on a turn of it: the
+// same decision on the same turn is the same event.
+func NewOrdered(to subjects.Lead, b Ordered, turn string, at time.Time) (Event, error) {
+	to.Event = subjects.OwnerDecided
+	id, err := ContentID(to.Event, to.Lead, struct {
+		Ordered
+		Turn string
+	}{b, turn})
+	return Event{ID: id, At: at, Lead: to, Body: &b}, err
+}
+
+// NewReported is the event of a vendor's receipt, whether the vendor sent it or
+// was asked: the same report on the same message has one id.
+func NewReported(to subjects.Lead, r lead.Receipt, at time.Time) (Event, error) {
+	to.Event = subjects.ReceiptReceived
+	code := ""
+	if r.Failure != nil {
+		code = r.Failure.Code
+	}
+	id, err := ContentID(to.Event, to.Lead, []string{r.Message, r.VendorID, r.Status, code})
+	return Event{ID: id, At: at.UTC(), Lead: to, Body: &Reported{Receipt: r}}, err
+}
+
 // Reader reads a market's events.
 type Reader interface {
 	// Events are the stored events of a lead, or of one kind of them, in stream
@@ -56,11 +79,17 @@ func PublishOnce(ctx context.Context, s Stream, e Event) error {
 	return s.Publish(ctx, e)
 }
 
-// Decisions are the stored decisions that matched a lead or amended a match, and
-// its events of more kinds, one kind after the other: a few look-ups, where a read
-// of the whole lead is one for each event.
+// deciding are the kinds of event on which it depends who has a lead.
+var deciding = []string{
+	subjects.Matched, subjects.Amended, subjects.Reassigned, subjects.Unserved, subjects.Postponed, subjects.Merged,
+	subjects.ReviewRequested, subjects.ProviderReplied, subjects.OwnerDecided,
+}
+
+// Decisions are the stored events on which it depends who has a lead, and its events
+// of more kinds, one kind after the other: a few look-ups, where a read of the whole
+// lead is one for each event.
 func Decisions(ctx context.Context, s Reader, of subjects.Lead, more ...string) (all []Event, err error) {
-	for _, of.Event = range append([]string{subjects.Matched, subjects.Amended, subjects.Reassigned}, more...) {
+	for _, of.Event = range slices.Concat(deciding, more) {
 		found, err := s.Events(ctx, of)
 		if err != nil {
 			return nil, err

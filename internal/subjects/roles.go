@@ -9,14 +9,21 @@ const (
 	Unserved        = "unserved"         // matcher: nobody on the roster is eligible
 	Matched         = "matched"          // matcher: a provider was chosen
 	Amended         = "amended"          // matcher: a matched lead's details changed
-	Reassigned      = "reassigned"       // operator: a matched lead goes to another provider
+	Reassigned      = "reassigned"       // matcher: a lead goes to another provider
+	Postponed       = "postponed"        // matcher: nobody is open now, somebody will be
+	Overdue         = "overdue"          // matcher: it takes longer than it should
+	Merged          = "merged"           // matcher: the lead repeats another one
 	MessageQueued   = "message-queued"   // notifier: one text or mail is to be sent
 	MessageSent     = "message-sent"     // notifier: the vendor took it
 	MessageFailed   = "message-failed"   // notifier: the vendor refused it for good
 	MessageDoubtful = "message-doubtful" // notifier: it may or may not have been sent
-	ReceiptReceived = "receipt-received" // edge: a vendor reported on a message
-	CallEnded       = "call-ended"       // edge: the voice vendor reported on a finished call
+	ReceiptReceived = "receipt-received" // edge, scanner: a vendor reported on a message
+	CallEnded       = "call-ended"       // edge, scanner: the voice vendor reported on a finished call
 	CallScanned     = "call-scanned"     // scanner: what the call shows
+	ProviderReplied = "provider-replied" // edge: a provider answered an offer
+	OwnerDecided    = "owner-decided"    // edge, operator: the owner decided on a lead
+	VerifyAsked     = "verify-asked"     // operator: a provider is to confirm the addresses
+	TextReceived    = "text-received"    // edge: somebody wrote to a number of ours
 	AlarmRaised     = "alarm-raised"     // scanner, notifier: the owner is to be notified
 	OwnerAnswered   = "owner-answered"   // edge: the owner used a link
 	DigestMade      = "digest-made"      // scanner: an owner's day
@@ -51,12 +58,15 @@ type Role struct {
 	Reads       []string // buckets
 	Events      Reading
 	DeadLetters bool // it has a durable on DLQ, too
+	SetsTimers  bool // of leads
+	Timers      bool // it has a durable on TIMERS, too
+	Answers     bool // it answers what the edge asks about a lead
 }
 
 // EdgeRole serves all markets, and has no durable.
 var EdgeRole = Role{
 	Name: Edge, Does: "Take webhooks of every market and publish them as lead events.",
-	Publishes: []string{Received, ReceiptReceived, CallEnded, OwnerAnswered},
+	Publishes: []string{Received, ReceiptReceived, CallEnded, OwnerAnswered, ProviderReplied, OwnerDecided, TextReceived},
 }
 
 // Roles are those of a market: the one table that accounts and rights, durables,
@@ -68,21 +78,24 @@ var Roles = []Role{
 	},
 	{
 		Name: Matcher, Does: "Decide who gets a market's leads.",
-		Consumes:  []string{Received},
-		Publishes: []string{Received, ReviewRequested, Unserved, Matched, Amended},
-		Writes:    []string{BucketLoad}, Reads: []string{BucketRoster}, Events: OneLead,
+		Consumes:  []string{Received, MessageFailed, ReceiptReceived, ProviderReplied, OwnerDecided},
+		Publishes: []string{Received, ReviewRequested, Unserved, Matched, Amended, Reassigned, Postponed, Overdue, Merged},
+		Writes:    []string{BucketLoad, BucketWatch, BucketPeople}, Reads: []string{BucketRoster}, Events: OneLead, SetsTimers: true, Timers: true, Answers: true,
 	},
 	{
 		Name: Notifier, Does: "Tell people about a market's leads.",
-		Consumes:  []string{Matched, Amended, Reassigned, Unserved, ReviewRequested, MessageQueued, ReceiptReceived, CallScanned, AlarmRaised, DigestMade},
-		Publishes: []string{MessageQueued, MessageSent, MessageFailed, MessageDoubtful, AlarmRaised},
-		Writes:    []string{BucketLedger, BucketWatch}, Events: OneLead, DeadLetters: true,
+		Consumes: []string{
+			Matched, Amended, Reassigned, Postponed, Overdue, Unserved, ReviewRequested, ProviderReplied, OwnerDecided, VerifyAsked, TextReceived,
+			MessageQueued, ReceiptReceived, CallScanned, AlarmRaised, DigestMade,
+		},
+		Publishes: []string{MessageQueued, MessageSent, MessageFailed, MessageDoubtful, ProviderReplied, AlarmRaised},
+		Writes:    []string{BucketLedger, BucketWatch, BucketPeople}, Events: OneLead, DeadLetters: true,
 	},
 	{
 		Name: Scanner, Does: "Look at a market's finished calls, save lost leads and watch over the market.",
-		Consumes:  []string{CallEnded, OwnerAnswered, MessageFailed, ReceiptReceived},
-		Publishes: []string{CallEnded, CallScanned, Received, AlarmRaised, DigestMade},
-		Writes:    []string{BucketWatch}, Reads: []string{BucketRoster}, Events: History,
+		Consumes:  []string{CallEnded, OwnerAnswered},
+		Publishes: []string{CallEnded, ReceiptReceived, CallScanned, Received, AlarmRaised, DigestMade},
+		Writes:    []string{BucketWatch}, Reads: []string{BucketRoster}, Events: History, SetsTimers: true,
 	},
 }
 

@@ -11,13 +11,16 @@
 // underscore); the lead comes last so that one person's events are
 // lead.*.*.*.<lead>. A subject never carries anything personal.
 //
+//	request         ask.<market>.<site>.<lead>            a question of the edge to the market's matcher
 //	stream  LEADS   lead.<market>.>                       every event of the market
 //	stream  DLQ     dead.<market>.>                       pointers to events a role gave up
 //	stream  TIMERS  timer.<market>.>                      message schedules
 //	bucket  roster  one key per provider                  copied from Postgres by the recorder
 //	bucket  load    one key per provider                  offers taken, kept by the matcher
 //	bucket  ledger  one key per message                   the send ledger, kept by the notifier
-//	bucket  watch   alarms, drift, who is at work         kept by the scanner; the notifier raises alarms
+//	bucket  watch   alarms, drift, who is at work,        kept by the scanner; the notifier raises alarms,
+//	                health of providers' channels         the matcher keeps the health
+//	bucket  people  who called before, who opted out      by salted hash; kept by matcher and notifier
 //
 // Durables on LEADS carry the name of their role.
 package subjects
@@ -41,6 +44,7 @@ const (
 	BucketLoad   = "load"
 	BucketLedger = "ledger"
 	BucketWatch  = "watch"
+	BucketPeople = "people"
 )
 
 // maxToken bounds a token: a DNS name has 253 characters, everything else is
@@ -102,6 +106,47 @@ func DeadLetter(market, role string) string { return "dead." + market + "." + ro
 
 // Timers covers every timer of one market.
 func Timers(market string) string { return "timer." + market + ".>" }
+
+// SetTimers covers the timers of one market that are set.
+func SetTimers(market string) string { return "timer." + market + ".*.set.*" }
+
+// DueTimers covers the timers of one market that are due.
+func DueTimers(market string) string { return "timer." + market + ".*.due.*" }
+
+// Timer is where the lead's timer stands; a lead has one at most.
+func (l Lead) Timer() string { return l.timer("set") }
+
+// Due is where the lead's timer comes out.
+func (l Lead) Due() string { return l.timer("due") }
+
+// Ask is where the market's matcher is asked about the lead.
+func (l Lead) Ask() string { return "ask." + l.Market + "." + siteToken(l.Site) + "." + l.Lead }
+
+// Asked covers every question about leads of one market; an empty one stands for all.
+func Asked(market string) string { return "ask." + cmp.Or(market, "*") + ".>" }
+
+// ParseAsk reads the subject of a question.
+func ParseAsk(subject string) (Lead, error) {
+	t := strings.Split(subject, ".")
+	if len(t) != 4 || t[0] != "ask" {
+		return Lead{}, fmt.Errorf("subject: want ask.<market>.<site>.<lead>, got %d tokens", len(t))
+	}
+	l, err := Parse("lead." + t[1] + "." + t[2] + "." + Received + "." + t[3]) // any kind: a question has none
+	l.Event = ""
+	return l, err
+}
+
+func (l Lead) timer(state string) string {
+	l.Event = state
+	return "timer" + strings.TrimPrefix(l.String(), "lead")
+}
+
+// ParseDue reads the subject of a timer that is due.
+func ParseDue(subject string) (Lead, error) {
+	l, err := Parse("lead" + strings.TrimPrefix(subject, "timer"))
+	l.Event = ""
+	return l, err
+}
 
 // ValidToken reports whether s may stand as one token of a subject: 1 to 253
 // lower-case letters, digits or "-". So no dot, wildcard, space, "$" or "_"

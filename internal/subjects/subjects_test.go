@@ -35,6 +35,21 @@ func TestNothingWidensASubject(t *testing.T) {
 	}
 }
 
+func TestAQuestionIsReadAsItWasAsked(t *testing.T) {
+	want := Lead{Market: "ch", Site: "plombiersgeneve.ch", Lead: "7k2mq9"}
+	if s := want.Ask(); s != "ask.ch.plombiersgeneve_ch.7k2mq9" {
+		t.Errorf("Ask() = %q", s)
+	}
+	if got, err := ParseAsk(want.Ask()); err != nil || got != want {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, bad := range []string{"", "ask", "ask.ch.a_ch", "ask.ch.a_ch.x.y", "lead.ch.a_ch.x", "ask.ch.*.x", "ask.ch.a_ch.>"} {
+		if l, err := ParseAsk(bad); err == nil {
+			t.Errorf("%q was read as %+v", bad, l)
+		}
+	}
+}
+
 func TestFilter(t *testing.T) {
 	for want, l := range map[string]Lead{
 		"lead.ch.*.*.*":                      {Market: "ch"},

@@ -23,9 +23,12 @@ const (
 	LeadWithoutOffer        = "lead-without-offer"        // a lead is stuck
 	MessageWithoutReceipt   = "message-without-receipt"   // nobody knows whether people were told
 	Unreachable             = "unreachable"               // messages do not reach a provider; About is the provider
+	NoneReachable           = "none-reachable"            // leads that nobody got, since no provider can be reached
 	Account                 = "account"                   // a vendor refuses our account, sender or template; About is the channel
 	Uncertain               = "uncertain"                 // customers' messages that nobody knows were sent; About is the channel
+	Tracker                 = "tracker"                   // outcomes do not reach a tracker; About is the tracker
 	Unserved                = "unserved"                  // nobody can take a lead; About is the lead
+	Overdue                 = "overdue"                   // nobody has accepted a lead; About is the lead
 	Review                  = "review"                    // a lead needs a person; About is the lead
 	DeadLetter              = "dead-letter"               // a role gave up events; About is the role
 	Roster                  = "roster"                    // the roster holds something wrong; About is the provider
@@ -35,7 +38,9 @@ const (
 )
 
 // OfLead reports whether an alarm of the cause is about one lead.
-func OfLead(cause string) bool { return cause == Unserved || cause == Review }
+func OfLead(cause string) bool {
+	return cause == Unserved || cause == Review || cause == Overdue
+}
 
 // Alarm is one cause with all its occurrences.
 type Alarm struct {
