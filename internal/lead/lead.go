@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Request is what the agent's tool call said: cleaned of control characters
@@ -57,6 +58,19 @@ func (r Request) Over(later Request) Request {
 
 // Refused reports whether the customer does not want to be contacted.
 func (r Request) Refused() bool { return r.ContactConsent != nil && !*r.ContactConsent }
+
+// Urgent reads the agent's word for urgency, which is free text.
+func (r Request) Urgent() bool {
+	s := strings.ToLower(r.Urgency)
+	for _, w := range strings.FieldsFunc(s, func(r rune) bool { return !unicode.IsLetter(r) }) {
+		switch w {
+		case "not", "non", "no", "pas", "nicht", "kein", "keine", "tidak", "bukan", "low", "routine":
+			return false
+		}
+	}
+	stems := []string{"urgen", "emergen", "dringend", "notfall", "darurat", "mendesak", "immediat"}
+	return slices.ContainsFunc(stems, func(stem string) bool { return strings.Contains(s, stem) })
+}
 
 // Lead is a customer's demand as understood so far. Its status is not part of
 // it: a status is a projection of the lead's events.

@@ -12,9 +12,11 @@ const (
 	WhatsApp = "whatsapp"
 	SMS      = "sms"
 	Email    = "email"
+	// Postback is the channel to a tracker. No person is reached by it.
+	Postback = "postback"
 )
 
-// Channels are all of them, in the order in which a provider is told.
+// Channels are those to people, in the order in which a provider is told.
 var Channels = []string{WhatsApp, SMS, Email}
 
 // Recipients of a message, by role.
@@ -22,6 +24,17 @@ const (
 	ToProvider = "provider"
 	ToCustomer = "customer"
 	ToOwner    = "owner"
+	ToTracker  = "tracker"
+)
+
+// Outcomes of a lead, of which its site's tracker hears. Each is the purpose of its
+// message.
+const (
+	OutcomeCreated  = "created"  // a provider was chosen for the first time
+	OutcomeAccepted = "accepted" // by a provider
+	OutcomeWon      = "won"
+	OutcomeLost     = "lost"
+	OutcomeInvalid  = "invalid" // spam, or a duplicate, as the owner says
 )
 
 // Purposes of messages. An update and the copy of one end in a short hash of
@@ -32,6 +45,13 @@ const (
 	PurposeUpdate       = "update"
 	PurposeConfirmation = "confirmation"            // and, for a correction, the hash of its event
 	PurposeCorrection   = "confirmation-correction" // that another provider will call
+	PurposeSearching    = "searching"               // to the customer: somebody is looked for
+	PurposePostponed    = "postponed"               // to the customer: everybody is closed
+	PurposeDelayed      = "delayed"                 // to the customer: it takes longer
+	PurposeUnserved     = "unserved"                // to the customer: nobody is free
+	PurposeAccepted     = "accepted"                // to the provider: the lead is theirs
+	PurposeVerify       = "verify"                  // to the provider: do messages arrive?
+	PurposeWithdrawn    = "withdrawn"               // to the provider: the lead is not theirs any more
 	PurposeCopy         = "copy"
 	PurposeCopyOfText   = "copy-"        // of what a customer was sent, and its purpose
 	PurposeCall         = "call"         // and, for a copy, its number
@@ -41,7 +61,7 @@ const (
 )
 
 // Message is one text or mail to one person on one channel, rendered and ready
-// to hand to a vendor.
+// to hand to a vendor; or what a tracker is told.
 type Message struct {
 	ID        string `json:"id"` // see MessageID; the key of the send ledger
 	Lead      string `json:"lead"`
@@ -51,12 +71,12 @@ type Message struct {
 	Ref       string `json:"ref,omitempty"`      // the lead's, for people
 	Provider  string `json:"provider,omitempty"` // provider id, when the recipient is one
 	Purpose   string `json:"purpose"`            // offer, update, confirmation, copy, alarm, …
-	Recipient string `json:"recipient"`          // provider, customer, owner
-	Channel   string `json:"channel"`            // whatsapp, sms, email
+	Recipient string `json:"recipient"`          // provider, customer, owner, tracker
+	Channel   string `json:"channel"`            // whatsapp, sms, email, postback
 	Language  string `json:"language"`
 
 	From string `json:"from"` // sender: E.164, alphanumeric, or a mail address
-	To   string `json:"to"`   // E.164 or a mail address; WhatsApp's prefix is added by the adapter
+	To   string `json:"to"`   // E.164, a mail address or a tracker's id; WhatsApp's prefix is added by the adapter
 
 	Subject string `json:"subject,omitempty"` // e-mail
 	Text    string `json:"text,omitempty"`    // SMS body, or the mail's text part
@@ -65,6 +85,15 @@ type Message struct {
 
 	ContentSID       string            `json:"content_sid,omitempty"` // WhatsApp template
 	ContentVariables map[string]string `json:"content_variables,omitempty"`
+
+	// Conversion is what a tracker is told. Text then shows the request without
+	// its secret.
+	Conversion *Conversion `json:"conversion,omitempty"`
+
+	// NotBefore is when the message may go out, and Until when it is too late;
+	// zero for at once, and for eight hours after it was queued.
+	NotBefore time.Time `json:"not_before,omitzero"`
+	Until     time.Time `json:"until,omitzero"`
 
 	// Of is how many messages were queued together, so that whoever follows a
 	// lead knows when all are there.
@@ -77,6 +106,25 @@ type Message struct {
 
 	// QueuedAt is when the message was queued; the event that queued it says so.
 	QueuedAt time.Time `json:"-"`
+}
+
+// Conversion is an outcome of a lead: the fields that a tracker's templates may name.
+// Every field but the first five and At may be empty.
+type Conversion struct {
+	Event    string            `json:"event"` // the outcome under the tracker's name
+	Key      string            `json:"key"`   // the message's id: the same outcome has the same
+	Lead     string            `json:"lead"`  // id
+	Ref      string            `json:"ref"`
+	Site     string            `json:"site"` // domain
+	At       time.Time         `json:"at"`
+	Service  string            `json:"service,omitempty"`  // id; empty where it tells of health
+	Place    string            `json:"place,omitempty"`    // id
+	Value    string            `json:"value,omitempty"`    // a plain decimal such as 1250.50
+	Currency string            `json:"currency,omitempty"` // ISO 4217
+	Clicks   map[string]string `json:"clicks,omitempty"`   // by name, such as gclid
+	// PhoneSHA256 is the customer's number in E.164 form with its plus, hashed, in
+	// lower-case hexadecimal digits.
+	PhoneSHA256 string `json:"phone_sha256,omitempty"`
 }
 
 // Label is what an outcome says of its message, so that nobody has to look the
@@ -143,7 +191,8 @@ func (l *Label) fields() map[string]*string {
 
 // Sent is a vendor's acceptance.
 type Sent struct {
-	VendorID string    `json:"vendor_id"` // SM…, MM…, or a Mailgun message id; empty when the vendor's answer could not be read
+	Vendor   string    `json:"vendor,omitempty"` // where the channel does not tell it: tracker, dry-run
+	VendorID string    `json:"vendor_id"`        // SM…, MM…, or a Mailgun message id; empty when the vendor's answer could not be read
 	At       time.Time `json:"at"`
 }
 

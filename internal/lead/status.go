@@ -1,6 +1,9 @@
 package lead
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Status of a lead, a projection of its events.
 type Status string
@@ -40,16 +43,41 @@ var leadMoves = map[Status][]Status{
 // MayBecome reports whether a lead may go from s to next in one step.
 func (s Status) MayBecome(next Status) bool { return slices.Contains(leadMoves[s], next) }
 
+// Next are the statuses to which a lead may go from s, for people.
+func (s Status) Next() string {
+	var names []string
+	for _, next := range leadMoves[s] {
+		names = append(names, string(next))
+	}
+	return strings.Join(names, ", ")
+}
+
+// Closed reports whether nothing more is done about a lead by itself.
+func (s Status) Closed() bool {
+	return slices.Contains([]Status{Converted, Lost, Duplicate, Spam, Cancelled}, s)
+}
+
+// Modes of an offer.
+const (
+	Notify    = "notify"    // the provider has the lead at once, and may accept it
+	Exclusive = "offer"     // one provider after the other; whoever accepts has it
+	Broadcast = "broadcast" // several at the same time; the first to accept has it
+)
+
 // OfferState is the state of one lead's offer to one provider.
 type OfferState string
 
-// The states of an offer. It ends delivered or undeliverable, and a channel that was
-// thought dead may deliver late.
+// The states of an offer. As long as it is open it stands where the best of its
+// messages does; a channel that was thought dead may deliver late.
 const (
 	OfferQueued        OfferState = "queued"
 	OfferSent          OfferState = "sent"
 	OfferDelivered     OfferState = "delivered"
-	OfferUndeliverable OfferState = "undeliverable"
+	OfferUndeliverable OfferState = "undeliverable" // no channel works
+	OfferAccepted      OfferState = "accepted"
+	OfferDeclined      OfferState = "declined"
+	OfferExpired       OfferState = "expired"
+	OfferWithdrawn     OfferState = "withdrawn" // somebody else has the lead, or it is closed
 )
 
 // MessageState is the state of one send on one channel. Taken by the vendor

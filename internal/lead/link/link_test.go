@@ -33,6 +33,24 @@ func TestALinkIsReadAsItWasMade(t *testing.T) {
 	}
 }
 
+func TestALinkAboutAnOfferCarriesIt(t *testing.T) {
+	s := New("a secret")
+	offer := some
+	offer.Asks, offer.Offer = Offer, "k7q2mx9e8tr5wz3hnd6y"
+	got, err := s.Read(s.Token(offer), now)
+	if d := cmp.Diff(offer, got); err != nil || d != "" {
+		t.Fatalf("%v %s", err, d)
+	}
+	if len(s.Token(offer)) > 140 {
+		t.Errorf("%d characters do not fit a text message", len(s.Token(offer)))
+	}
+	// A link without an offer has the token that earlier versions gave it.
+	const before = "Ctozinm-Rc_KXuhV1MIWTnJlY292ZXIvY2gvcGxvbWJpZXJzZ2VuZXZlLmNoLzdrMm1xOXhlOHRyNXd6M2huZDZ5L3RwbzB3MA"
+	if token := s.Token(some); token != before {
+		t.Errorf("%q", token)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	s := New("a secret")
 	token := s.Token(some)
