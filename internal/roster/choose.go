@@ -25,10 +25,15 @@ type Question struct {
 
 	Providers []Provider      // of the market, with distinct ids
 	Loads     map[string]Load // by provider id; none means no offer yet
+	// Health is what is known of channels, by HealthKey.
+	Health map[string]Health
+	Had    []string              // ids of providers who had the lead before
+	Off    func(day string) bool // a holiday of the market
 }
 
-// Choose picks the first eligible provider and says of every other why not. It
-// is pure, and indifferent to the order of Providers.
+// Choose picks the first eligible provider, with the channels that work, and says of
+// every other who does the service there why not. It is pure, and indifferent to the
+// order of Providers.
 //
 // Providers are asked by priority; within one priority whoever has waited
 // longest since the last offer comes first, and who never had one before all.
@@ -62,36 +67,118 @@ func Choose(q Question) (Trace, *Provider) {
 	})
 	local := q.Now.In(q.Location)
 	day, week := calendar(local)
-	trace := make(Trace, 0, len(turns))
+	var trace Trace
+	others, elsewhere := 0, 0
 	var chosen *Provider
 	for _, t := range turns {
 		v := Verdict{Provider: t.ID, Name: t.Name, Reason: q.against(t.Provider, local, day, week)}
-		if v.Reason == "" {
+		switch v.Reason {
+		case otherTrade:
+			others++
+			continue
+		case otherPlace:
+			elsewhere++
+			continue
+		case "":
+			p, without := q.working(*t.Provider)
 			v.In, v.Reason = true, "eligible"
 			if chosen == nil {
-				p := *t.Provider
-				chosen, v.Reason = &p, "chosen"
+				v.Reason = "chosen"
+			}
+			if without != "" {
+				v.Reason += ", without " + without
+			}
+			if chosen == nil {
+				chosen = &p
 			}
 		}
 		trace = append(trace, v)
 	}
+	if others > 0 {
+		trace = append(trace, Verdict{Name: fmt.Sprintf("%d more", others), Reason: "do not do " + q.Service})
+	}
+	if elsewhere > 0 {
+		trace = append(trace, Verdict{Name: fmt.Sprintf("%d more", elsewhere), Reason: "do not cover " + q.Place})
+	}
 	return trace, chosen
+}
+
+// Others are up to n more eligible providers of a trace, in its order, with the
+// channels that work.
+func (q Question) Others(trace Trace, chosen Provider, n int) (others []Provider) {
+	for _, v := range trace {
+		i := slices.IndexFunc(q.Providers, func(p Provider) bool { return p.ID == v.Provider })
+		if v.In && i >= 0 && v.Provider != chosen.ID && len(others) < n {
+			p, _ := q.working(q.Providers[i])
+			others = append(others, p)
+		}
+	}
+	return others
+}
+
+// CannotBeReached begins the reason of a provider none of whose channels works.
+const CannotBeReached = "cannot be reached: "
+
+// Reasons of which a trace counts the providers and names none, so that it grows
+// with who could have been chosen.
+const (
+	otherTrade = "other trade"
+	otherPlace = "other place"
+)
+
+// working is a provider with the channels that work, and the others with what is
+// known of them.
+func (q Question) working(p Provider) (_ Provider, without string) {
+	var broken []string
+	for _, c := range p.Channels() {
+		if h := q.Health[HealthKey(p.ID, c.Channel)].Working(c.Address); h.State() == Broken {
+			broken = append(broken, c.Channel+": "+h.String())
+			*p.Address(c.Channel) = ""
+		}
+	}
+	return p, strings.Join(broken, ", ")
+}
+
+// Opens is the first time at which somebody is open who is not now and whom nothing
+// else is against; zero for never.
+func (q Question) Opens() time.Time {
+	local := q.Now.In(q.Location)
+	day, week := calendar(local)
+	var first time.Time
+	for i := range q.Providers {
+		p := q.Providers[i]
+		hours, holiday, closed := p.Hours, q.Holiday, q.Closed
+		if p.AfterHours {
+			continue
+		}
+		open := q
+		open.Holiday, open.Closed = "", false
+		if p.AfterHours = true; open.against(&p, local, day, week) != "" || !closed && holiday == "" && hours.open(local) {
+			continue
+		}
+		if at := hours.Next(local, q.Off); !at.IsZero() && (first.IsZero() || at.Before(first)) {
+			first = at
+		}
+	}
+	return first.UTC()
 }
 
 // against is the first reason not to ask a provider; empty for none.
 func (q Question) against(p *Provider, local time.Time, day, week string) string {
 	load := q.Loads[p.ID].at(day, week)
-	switch until := p.onLeave(day); {
+	switch until := max(p.onLeave(day), load.AwayUntil); {
+	case !slices.Contains(p.Services, q.Service):
+		return otherTrade
+	case !q.Covers(p.Places, q.Place):
+		return otherPlace
+	case slices.Contains(q.Had, p.ID):
+		return "had it before"
 	case q.Closed:
 		return "market closed today: " + q.Holiday
 	case !p.Active:
 		return "not active"
-	case until != "":
+	case until >= day:
 		return "on leave until " + until
-	case !slices.Contains(p.Services, q.Service):
-		return "does not do " + q.Service
-	case !q.Covers(p.Places, q.Place):
-		return "does not cover " + q.Place
 	case !p.AfterHours && q.Holiday != "":
 		return "closed today: " + q.Holiday
 	case !p.AfterHours && !p.Hours.open(local):
@@ -102,9 +189,11 @@ func (q Question) against(p *Provider, local time.Time, day, week string) string
 		return fmt.Sprintf("week cap %d reached", p.Caps.Week)
 	case len(p.Channels()) == 0:
 		return "has no channel: no whatsapp, sms or email"
-	default:
-		return ""
 	}
+	if left, without := q.working(*p); len(left.Channels()) == 0 {
+		return CannotBeReached + without
+	}
+	return ""
 }
 
 // onLeave is the last day of the leave a day falls in; empty for none.

@@ -80,10 +80,8 @@ func TestEveryReasonIsTold(t *testing.T) {
 		"on leave until 2026-12-24": func(_ *Question, p *Provider) {
 			p.Leave = []Leave{{"2026-11-01", "2026-12-24"}, {"2026-11-20", "2026-11-23"}}
 		},
-		"does not do plumbing.boiler": func(q *Question, _ *Provider) { q.Service = "plumbing.boiler" },
-		"does not cover carouge":      func(q *Question, _ *Provider) { q.Place = "carouge" },
-		"closed now: opens 08:00":     func(q *Question, _ *Provider) { q.Now = q.Now.Add(-3 * time.Hour) },
-		"closed now: opens 13:30":     func(q *Question, _ *Provider) { q.Now = q.Now.Add(26 * time.Hour) },
+		"closed now: opens 08:00": func(q *Question, _ *Provider) { q.Now = q.Now.Add(-3 * time.Hour) },
+		"closed now: opens 13:30": func(q *Question, _ *Provider) { q.Now = q.Now.Add(26 * time.Hour) },
 		"closed now: opens tomorrow 08:00": func(q *Question, _ *Provider) {
 			q.Now = q.Now.Add(10 * time.Hour)
 		},
@@ -109,6 +107,18 @@ func TestEveryReasonIsTold(t *testing.T) {
 		if d := cmp.Diff([]string{"out a: " + reason}, lines(trace)); d != "" {
 			t.Error(d)
 		}
+	}
+}
+
+// Providers of other trades and places are counted, so that a trace grows with who
+// could have been chosen.
+func TestProvidersOfOtherTradesAndPlacesAreCounted(t *testing.T) {
+	q := ask(t)
+	q.Providers = []Provider{plumber("a"), plumber("b"), plumber("c"), plumber("d")}
+	q.Providers[1].Services, q.Providers[2].Services, q.Providers[3].Places = nil, []string{"plumbing.boiler"}, []string{"carouge"}
+	trace, chosen := Choose(q)
+	if chosen == nil || chosen.ID != "a" || len(trace) != 3 || trace[1].Name != "2 more" || trace[2].Name != "1 more" || trace[1].In || trace[1].Provider != "" {
+		t.Errorf("%+v", trace)
 	}
 }
 
@@ -292,15 +302,15 @@ func TestTheChosenOneIsEligibleAndFirst(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q := questions(t, loc)
 		trace, chosen := Choose(q)
-		if len(trace) != len(q.Providers) {
-			t.Fatalf("%d verdicts on %d providers", len(trace), len(q.Providers))
-		}
 		byID := map[string]Provider{}
 		for _, p := range q.Providers {
 			byID[p.ID] = p
 		}
 		first := ""
 		for _, v := range trace {
+			if v.Provider == "" {
+				continue
+			}
 			p, ok := byID[v.Provider]
 			delete(byID, v.Provider)
 			if !ok || v.Reason == "" || v.In != eligible(q, p) {
@@ -308,6 +318,11 @@ func TestTheChosenOneIsEligibleAndFirst(t *testing.T) {
 			}
 			if v.In && first == "" {
 				first = v.Provider
+			}
+		}
+		for _, p := range byID { // counted
+			if slices.Contains(p.Services, q.Service) && covers(p.Places, q.Place) {
+				t.Fatalf("%s is not in the trace", p.ID)
 			}
 		}
 		if got := chosen; (got == nil) != (first == "") || got != nil && got.ID != first {

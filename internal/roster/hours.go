@@ -54,6 +54,48 @@ func (h Hours) closed(local time.Time) string {
 	return "has no opening hours"
 }
 
+// After is when a span of opening hours that begins at a local time is over; off
+// says of a local day ("2006-01-02") that nobody works. Without hours the clock runs
+// always.
+func (h Hours) After(local time.Time, span time.Duration, off func(day string) bool) time.Time {
+	if len(h) == 0 {
+		return local.Add(span)
+	}
+	for limit := local.AddDate(0, 1, 0); span > 0 && local.Before(limit); {
+		step := min(span, time.Minute)
+		if h.open(local) && !off(local.Format(time.DateOnly)) {
+			span -= step
+		} else if step = time.Minute; local.Minute() == 0 && !h.opensWithin(local) {
+			step = time.Hour
+		}
+		local = local.Add(step)
+	}
+	return local
+}
+
+// opensWithin reports whether a span begins within the hour after a local time.
+func (h Hours) opensWithin(local time.Time) bool {
+	now := local.Hour()*60 + local.Minute()
+	return slices.ContainsFunc(h[local.Weekday()], func(s Span) bool { return s.From >= now && s.From < now+60 })
+}
+
+// Next is the first time from a local one on at which the hours are open on a day
+// that is not off; zero when that is not within two weeks.
+func (h Hours) Next(local time.Time, off func(day string) bool) time.Time {
+	for limit := local.AddDate(0, 0, 14); local.Before(limit); {
+		if h.open(local) && !off(local.Format(time.DateOnly)) {
+			return local
+		}
+		local = local.Add(time.Minute).Truncate(time.Minute)
+		if local.Minute() == 0 {
+			for local.Before(limit) && !h.opensWithin(local) && !h.open(local) {
+				local = local.Add(time.Hour)
+			}
+		}
+	}
+	return time.Time{}
+}
+
 var dayNames = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 
 // ParseHours reads a day or a range of days, and hours such as

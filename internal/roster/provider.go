@@ -87,6 +87,7 @@ type Load struct {
 	Week        string    `json:"week,omitempty"` // the local Monday WeekOffers counts
 	WeekOffers  int       `json:"week_offers"`    //
 	LastOfferAt time.Time `json:"last_offer_at,omitzero"`
+	AwayUntil   string    `json:"away_until,omitempty"` // the last day of the leave that the provider announced
 }
 
 // Verdict says whether one provider was eligible, and why not.
