@@ -12,6 +12,7 @@ import (
 
 	"github.com/nyaruka/phonenumbers"
 
+	"leadbus/internal/lead"
 	"leadbus/internal/subjects"
 	"leadbus/internal/text"
 )
@@ -205,9 +206,9 @@ func (l *loader) senders(d *document, s *Site) {
 	reachable(d, where{"senders", "mail", "from"}, s.Senders.Mail.From)
 
 	templates := s.Senders.WhatsApp.Templates
-	for _, purpose := range []string{"offer", "update"} {
+	for _, purpose := range []string{"offer", "update", "invite", "verify"} {
 		at := where{"senders", "whatsapp", "templates"}
-		if len(s.Languages) > 0 && templates[purpose][s.Languages[0]] == "" {
+		if needed := purpose == "offer" || purpose == "update" || purpose == "invite" && s.offers(); needed && len(s.Languages) > 0 && templates[purpose][s.Languages[0]] == "" {
 			d.fault(at, "no %s template in %s, the site's default language", purpose, s.Languages[0])
 		}
 		for lang, sid := range templates[purpose] {
@@ -222,6 +223,12 @@ func (l *loader) senders(d *document, s *Site) {
 			}
 		}
 	}
+}
+
+// offers reports whether a lead of the site may be offered for acceptance.
+func (s *Site) offers() bool {
+	offers := func(mode string) bool { return mode != "" && mode != lead.Notify }
+	return offers(s.Dispatch.Mode) || slices.ContainsFunc(s.Services, func(o SiteService) bool { return offers(o.Mode) })
 }
 
 // callable refuses what is no telephone number; the fault does not repeat it.

@@ -34,6 +34,8 @@ func (l *loader) market(name, stem string) {
 		m.Location = loc
 	}
 	holidays(d, m)
+	l.opening(d, m)
+	quiet(d, m)
 	places(d, m)
 	reachable(d, where{"canary", "email"}, m.Canary.Email)
 	l.Markets[stem] = m

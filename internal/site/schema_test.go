@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -68,7 +69,10 @@ func agree(t *testing.T, where string, def *jsonschema.Schema, of reflect.Type) 
 			agree(t, where+"{}", v, of.Elem())
 		}
 	default:
-		want := map[reflect.Kind]string{reflect.String: "string", reflect.Bool: "boolean", reflect.Float64: "number"}[of.Kind()]
+		want := map[reflect.Kind]string{reflect.String: "string", reflect.Bool: "boolean", reflect.Float64: "number", reflect.Int: "integer"}[of.Kind()]
+		if of == reflect.TypeFor[time.Duration]() {
+			want = "string"
+		}
 		var got []string
 		if def.Types != nil {
 			got = def.Types.ToStrings()

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"leadbus/internal/lead"
+	"leadbus/internal/roster"
 )
 
 // Catalog is the whole configuration, checked.
@@ -80,9 +81,16 @@ type Market struct {
 	// Neighbours are countries whose numbers callers dictate without prefix.
 	Neighbours []string  `yaml:"neighbours,omitempty"`
 	Holidays   []Holiday `yaml:"holidays"`
-	Places     []Place   `yaml:"places"`
-	Decoys     []Decoy   `yaml:"decoys"`
-	Canary     Canary    `yaml:"canary,omitempty"`
+	// Opening is when offers of the slower classes run, by day; Hours is the same.
+	Opening map[string]string `yaml:"hours,omitempty"`
+	Hours   roster.Hours      `yaml:"-"`
+	// QuietText is when nobody gets a text that they did not ask for, such as
+	// "21:00-08:00"; see Quiet.
+	QuietText string      `yaml:"quiet,omitempty"`
+	quiet     roster.Span `yaml:"-"` // the same; empty for none
+	Places    []Place     `yaml:"places"`
+	Decoys    []Decoy     `yaml:"decoys"`
+	Canary    Canary      `yaml:"canary,omitempty"`
 
 	Location *time.Location `yaml:"-"`
 }
@@ -130,6 +138,7 @@ type Site struct {
 	Tracker   string        `yaml:"tracker,omitempty"`
 	Senders   Senders       `yaml:"senders"`
 	Owner     Owner         `yaml:"owner"`
+	Dispatch  Dispatch      `yaml:"dispatch,omitempty"`
 
 	// Texts override message texts, by language and text name.
 	Texts map[string]map[string]string `yaml:"texts,omitempty"`
@@ -151,6 +160,8 @@ type Agent struct {
 type SiteService struct { //nolint:revive // Service is a service of the trade
 	ID      string              `yaml:"id"`
 	Phrases map[string][]string `yaml:"phrases,omitempty"` // by language
+	Mode    string              `yaml:"mode,omitempty"`    // instead of the site's
+	Class   string              `yaml:"class,omitempty"`   // likewise
 }
 
 // Senders are the addresses a site writes from.
@@ -175,7 +186,7 @@ func (s Senders) Of(channel string) Sender {
 type WhatsAppSender struct {
 	From      string                       `yaml:"from"` // E.164
 	PerSecond float64                      `yaml:"per_second,omitempty"`
-	Templates map[string]map[string]string `yaml:"templates"` // purpose (offer, update) → language → content SID
+	Templates map[string]map[string]string `yaml:"templates"` // purpose (offer, update, invite) → language → content SID
 }
 
 // Owner gets a copy of everything and the alarms.
@@ -204,20 +215,17 @@ type Service struct {
 	Sensitive bool                `yaml:"sensitive,omitempty"` // health: details stay out of SMS and WhatsApp
 }
 
-// Tracker is where conversions are counted.
-type Tracker struct {
-	ID   string `yaml:"id"`
-	Kind string `yaml:"kind"` // webhook, google_dm, ga4, meta
-}
-
 // Template is an approved WhatsApp content template. Its body is kept beside
 // its id so that variables and lengths can be checked before the vendor does.
 type Template struct {
 	SID      string `yaml:"sid"` // HX…
 	Name     string `yaml:"name"`
-	Purpose  string `yaml:"purpose"` // offer, update
+	Purpose  string `yaml:"purpose"` // offer, update, invite, verify
 	Language string `yaml:"language"`
 	Body     string `yaml:"body"` // with {{1}}, {{2}}, …
+	// Buttons are what the quick replies of an invite send back; {{6}} is the token
+	// of the link to the offer.
+	Buttons []string `yaml:"buttons,omitempty"`
 }
 
 // Unknown is the site of calls whose agent no site has; their market is the
@@ -232,6 +240,17 @@ func (c *Catalog) OfAgent(agent string) (market, domain string) {
 		}
 	}
 	return c.FirstMarket(), Unknown
+}
+
+// OfNumber is the site that a number or a sender belongs to, the first by domain;
+// nil for none.
+func (c *Catalog) OfNumber(number string) *Site {
+	for _, domain := range slices.Sorted(maps.Keys(c.Sites)) {
+		if s := c.Sites[domain]; number != "" && slices.Contains([]string{s.DID, s.Senders.SMS.From, s.Senders.WhatsApp.From}, number) {
+			return s
+		}
+	}
+	return nil
 }
 
 // FirstMarket is the one that looks after what belongs to none.

@@ -3,6 +3,7 @@ package site
 import (
 	"regexp"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -25,6 +26,13 @@ func (l *loader) trackers() {
 	}
 	d := l.read("trackers.yaml", trackersFile, &f)
 	l.Trackers = keyed(d, f.Trackers, func(t Tracker) string { return t.ID }, "trackers", "id", "tracker %q stands here twice")
+	if len(d.faults) == 0 {
+		for i, t := range f.Trackers {
+			t.check(func(at where, format string, args ...any) {
+				d.fault(append(where{"trackers", i}, at...), format, args...)
+			})
+		}
+	}
 	l.done("trackers.yaml", d)
 }
 
@@ -43,9 +51,10 @@ func keyed[T any](d *document, entries []T, key func(T) string, list, field, twi
 	return known
 }
 
-// templateVariables are those of every template, in the order the schema's
-// description of a body names.
-var templateVariables = []string{"1", "2", "3", "4", "5"}
+// templateVariables are those of a template's body, by its purpose.
+var templateVariables = map[string][]string{
+	"offer": {"1", "2", "3", "4", "5"}, "update": {"1", "2", "3", "4", "5"}, "invite": {"1", "2", "4", "5"}, "verify": {"1", "4"},
+}
 
 // templateMax is WhatsApp's limit of a text in characters, variables filled in.
 const templateMax = 1024
@@ -65,19 +74,19 @@ func (l *loader) templates() {
 		if n := utf8.RuneCountInString(t.Body); n > templateMax {
 			d.fault(where{"templates", i, "body"}, "the body has %d characters; WhatsApp takes %d, variables filled in", n, templateMax)
 		}
-		if !complete(t.Body) {
-			d.fault(where{"templates", i, "body"}, "want the variables {{1}} to {{%d}}, each at least once and no other", len(templateVariables))
+		if want := templateVariables[t.Purpose]; !complete(t.Body, want) {
+			d.fault(where{"templates", i, "body"}, "want the variables {{%s}}, each at least once and no other", strings.Join(want, "}}, {{"))
 		}
 	}
 	l.done("templates.yaml", d)
 }
 
 // complete reports whether a body has every variable and no other.
-func complete(body string) bool {
+func complete(body string, want []string) bool {
 	var seen []string
 	for _, m := range variable.FindAllStringSubmatch(body, -1) {
 		seen = append(seen, m[1])
 	}
 	slices.Sort(seen)
-	return slices.Equal(slices.Compact(seen), templateVariables)
+	return slices.Equal(slices.Compact(seen), want)
 }
