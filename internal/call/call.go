@@ -53,6 +53,9 @@ type Call struct {
 	// Collected are the data-collection results as text; a value the agent did
 	// not find is absent.
 	Collected map[string]string `json:"collected,omitempty"`
+	// Clicks are the advertising ids that the website gave the conversation, by
+	// their usual names.
+	Clicks map[string]string `json:"clicks,omitempty"`
 }
 
 // Turn is something said aloud.

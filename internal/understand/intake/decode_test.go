@@ -100,6 +100,33 @@ func TestDecode(t *testing.T) {
 	}
 }
 
+// The ids that a website gave the conversation arrive wherever a caller of the tool
+// puts them.
+func TestClicksArrive(t *testing.T) {
+	want := map[string]string{
+		"gclid": "G", "gbraid": "GB", "wbraid": "WB", "fbclid": "F", "fbc": "fb.1.2.F", "fbp": "fb.1.2.3", "msclkid": "M",
+		"ga_client_id": "1.2", "utm_source": "ads", "utm_campaign": "été & co",
+	}
+	flat, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, body := range map[string]string{
+		"flat":                 string(flat),
+		"in the parameters":    `{"tool_name":"dispatch_lead","parameters":` + string(flat) + `}`,
+		"dynamic variables":    `{"parameters":{"city":"Carouge"},"dynamic_variables":` + string(flat) + `}`,
+		"of the conversation":  `{"city":"Carouge","conversation_initiation_client_data":{"dynamic_variables":` + string(flat) + `}}`,
+		"under a name":         `{"city":"Carouge","clicks":` + string(flat) + `}`,
+		"as a text":            `{"city":"Carouge","attribution":` + strconv.Quote(string(flat)) + `}`,
+		"names in other forms": strings.NewReplacer(`"ga_client_id"`, `"gaClientId"`, `"gclid"`, `"GCLID"`, `"utm_source"`, `"utmSource"`).Replace(string(flat)),
+	} {
+		r, _, err := Decode([]byte(body))
+		if d := cmp.Diff(want, r.Clicks); err != nil || d != "" {
+			t.Errorf("%s: %v %s", name, err, d)
+		}
+	}
+}
+
 func TestClicksAreBounded(t *testing.T) {
 	fields := map[string]string{"gclid": strings.Repeat("g", 500)}
 	for i := range 100 {

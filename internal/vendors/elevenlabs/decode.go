@@ -2,11 +2,13 @@ package elevenlabs
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"strings"
 
 	"leadbus/internal/call"
+	"leadbus/internal/understand/intake"
 )
 
 // Decode reads a webhook. One without a type is read by its shape, and one of a
@@ -101,6 +103,10 @@ func conversation(o object) call.Call {
 	c.Called = cmp.Or(c.Called, variables.text("system__called_number"))
 	if c.StartedAt.IsZero() {
 		c.StartedAt = meta.time("accepted_time_unix_secs")
+	}
+	if said, err := json.Marshal(variables); err == nil && len(variables) > 0 {
+		r, _, _ := intake.Decode(said) // what it refuses has no ids
+		c.Clicks = r.Clicks
 	}
 	c.Turns, c.Tools = transcript(o.objects("transcript"))
 	return c

@@ -32,6 +32,19 @@ func decode(t *testing.T, body []byte) elevenlabs.Hook {
 	return h
 }
 
+// The advertising ids among the dynamic variables come with the call.
+func TestClicksOfACall(t *testing.T) {
+	for _, variables := range []string{
+		`{"gclid":"G1","utm_source":"ads","system__caller_id":"+41781240001","name":"Marta"}`,
+		`{"attribution":"{\"gclid\":\"G1\",\"utm_source\":\"ads\"}"}`,
+	} {
+		h := decode(t, []byte(`{"type":"post_call_transcription","data":{"conversation_initiation_client_data":{"dynamic_variables":`+variables+`}}}`))
+		if d := cmp.Diff(map[string]string{"gclid": "G1", "utm_source": "ads"}, h.Call.Clicks); d != "" {
+			t.Error(d)
+		}
+	}
+}
+
 func TestAFinishedCall(t *testing.T) {
 	want := elevenlabs.Hook{
 		Type: elevenlabs.PostCall, At: time.Unix(1795273520, 0).UTC(),
