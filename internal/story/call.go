@@ -71,7 +71,7 @@ type Calls struct {
 // NoLead tells the events that are about no lead: they make no row of one.
 func NoLead(body any) bool {
 	switch body.(type) {
-	case *event.Ended, *event.Scanned, *event.Raised, *event.Answered, *event.Digested:
+	case *event.Ended, *event.Scanned, *event.Raised, *event.Answered, *event.Digested, *event.Verifying:
 		return true
 	}
 	return false

@@ -10,6 +10,13 @@ import (
 	"leadbus/internal/subjects"
 )
 
+// Done reports whether nothing but a read receipt can follow. A tracker's answer is the
+// last word on a postback.
+func (m *Message) Done() bool {
+	state := lead.MessageState(m.State)
+	return state.Final() || m.Recipient == lead.ToTracker && state == lead.MessageSent
+}
+
 var attempted = map[string]lead.MessageState{
 	subjects.MessageSent:     lead.MessageSent,
 	subjects.MessageFailed:   lead.MessageFailed,
@@ -87,8 +94,11 @@ func (m *Message) advance(e event.Event, to lead.MessageState, at time.Time, f *
 func (r *Record) follow(e event.Event) {
 	for i := range r.Offers {
 		o := &r.Offers[i]
+		if !o.EndedAt.IsZero() {
+			continue
+		}
 		o.State = string(r.reach(o.ID))
-		if o.ID == r.Lead.Offer && r.Lead.Status == string(lead.Matched) &&
+		if r.Lead.Status == string(lead.Matched) &&
 			(o.State == string(lead.OfferSent) || o.State == string(lead.OfferDelivered)) {
 			r.move(e, lead.Notified, o.ID)
 		}

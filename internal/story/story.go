@@ -16,6 +16,7 @@ import (
 
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
+	"leadbus/internal/roster"
 	"leadbus/internal/subjects"
 )
 
@@ -32,14 +33,18 @@ type Record struct {
 
 	// ToolCalls are the agent's (Received), in stream order.
 	ToolCalls []event.Event
-	// Matches are the matches that took effect, in order: the first one, and
-	// each of an operator. An amendment stands for a match that is no longer
-	// stored.
+	// Matches are the matches that took effect, in order. An amendment stands for
+	// a match that is no longer stored.
 	Matches []event.Event
 	// Decision is the newest decision that counts; nil before the first. After a
-	// match that is the match or an amendment of it. An amendment that an
-	// operator has overtaken informed somebody else and does not count.
+	// match that is the match or an amendment of it. An amendment that another
+	// match has overtaken informed somebody else and does not count.
 	Decision *event.Event
+	// Turn is the id of the newest event that changed who has the lead, or what it is. A
+	// decision that was made on another turn counts for nothing: of several that
+	// were made at the same time the first in the stream stands.
+	Turn string
+	Loop
 }
 
 // Brief is an event without what only people read, for who keeps many records.
@@ -49,7 +54,9 @@ func Brief(e event.Event) event.Event {
 	case *event.Received:
 		e.Body = &event.Received{Lead: b.Lead}
 	case *event.Decided:
-		e.Body = &event.Decided{Lead: b.Lead, Offer: b.Offer, Provider: b.Provider}
+		short := *b
+		short.Trace = nil
+		e.Body = &short
 	case *event.Queued:
 		m := b.Message
 		e.Body = &event.Queued{Message: lead.Message{ID: m.ID, Recipient: m.Recipient, Provider: m.Provider, Channel: m.Channel, Offer: m.Offer}}
@@ -65,9 +72,9 @@ func (r *Record) Stored() time.Time {
 	return r.ToolCalls[0].Stored
 }
 
-// Match is the match that stands; nil without one.
+// Match is the match that stands; nil without one, and when its offer has ended.
 func (r *Record) Match() *event.Event {
-	if len(r.Matches) == 0 {
+	if len(r.Matches) == 0 || r.Lead.Offer == "" {
 		return nil
 	}
 	return &r.Matches[len(r.Matches)-1]
@@ -97,9 +104,9 @@ func (r *Record) Understood() *lead.Lead {
 // the first.
 func (r *Record) Outcome() lead.Status {
 	switch {
-	case len(r.Matches) > 0:
+	case r.Match() != nil:
 		return lead.Matched
-	case r.Decision != nil:
+	case r.Decision != nil && r.Decision.Lead.Event != subjects.Matched:
 		return decided[r.Decision.Lead.Event]
 	}
 	return lead.Pending
@@ -150,6 +157,8 @@ type (
 		Flags           []string          `db:"flags" json:"flags,omitempty"`
 		Offer           string            `db:"offer_id" json:"offer,omitempty"`
 		Provider        string            `db:"provider_id" json:"provider,omitempty"`
+		Of              string            `db:"duplicate_of" json:"duplicate_of,omitempty"`
+		Value           string            `db:"value" json:"value,omitempty"` // of a job that was won, as entered
 		Refused         []string          `db:"refused" json:"refused,omitempty"`
 		LastSeq         uint64            `db:"last_seq" json:"last_seq"`
 		UpdatedAt       time.Time         `db:"updated_at" json:"updated_at"`
@@ -177,7 +186,11 @@ type (
 		Lead      string    `db:"lead" json:"-"`
 		Provider  string    `db:"provider_id" json:"provider"`
 		State     string    `db:"state" json:"state"`
+		Reason    string    `db:"reason" json:"reason,omitempty"`   // why it was declined
+		Outcome   string    `db:"outcome" json:"outcome,omitempty"` // what the provider reported last
 		OfferedAt time.Time `db:"offered_at" json:"offered_at"`
+		Until     time.Time `db:"until" json:"until,omitzero"`       // when it expires
+		EndedAt   time.Time `db:"ended_at" json:"ended_at,omitzero"` // accepted, or over
 	}
 
 	// Message is one send on one channel.
@@ -273,11 +286,15 @@ func (r *Record) Apply(e event.Event) {
 		// first decision leaves out stays as it is. A call of another caller
 		// becomes a lead of its own.
 		there := lead.Lead{Request: lead.Request{CallSID: l.CallSID}, Phone: lead.Phone{CallerID: r.Person.CallerID}}
-		if l.Status == string(lead.Pending) && !there.Another(b.Lead) {
+		if l.Status == string(lead.Pending) && (b.Repeats != "" || !there.Another(b.Lead)) {
 			r.understand(b.Lead, l.Ref != "")
 		}
 	case *event.Decided:
 		r.decide(e, b)
+	case *event.Replied:
+		r.reply(e, b)
+	case *event.Ordered:
+		r.order(e, b)
 	case *event.Queued:
 		r.queue(e, b.Message)
 	case *event.Attempted:
@@ -286,7 +303,7 @@ func (r *Record) Apply(e event.Event) {
 		m.PossibleDouble = m.PossibleDouble || b.PossibleDouble
 		at := e.At
 		if b.Sent != nil {
-			m.VendorID = cmp.Or(b.Sent.VendorID, m.VendorID)
+			m.VendorID, m.Vendor = cmp.Or(b.Sent.VendorID, m.VendorID), cmp.Or(b.Sent.Vendor, m.Vendor)
 			at = earliest(b.Sent.At, at)
 		}
 		m.advance(e, attempted[e.Lead.Event], at, b.Failure)
@@ -303,6 +320,8 @@ func (r *Record) Apply(e event.Event) {
 var decided = map[string]lead.Status{
 	subjects.ReviewRequested: lead.NeedsReview,
 	subjects.Unserved:        lead.Unserved,
+	subjects.Postponed:       lead.Pending,
+	subjects.Merged:          lead.Duplicate,
 	subjects.Matched:         lead.Matched,
 	subjects.Reassigned:      lead.Matched,
 }
@@ -311,23 +330,42 @@ var decided = map[string]lead.Status{
 // where it goes.
 func (r *Record) decide(e event.Event, b *event.Decided) {
 	to, moves := decided[e.Lead.Event]
+	late := b.Turn == "" && moves && (lead.Status(r.Lead.Status).Closed() || e.Lead.Event == subjects.Matched && len(r.Matches) > 0)
+	if b.Turn != "" && b.Turn != r.Turn || late { // something else came first
+		if moves {
+			r.refuse(e, to)
+		}
+		return
+	}
+	if e.Lead.Event == subjects.Overdue {
+		r.overdue(b)
+		return
+	}
 	match := r.Match()
 	if !moves && match == nil { // amended: the match is no longer stored
+		if len(r.Matches) > 0 { // its offer has ended: the next one hears it
+			r.understand(b.Lead, false)
+			if r.Decision != nil {
+				d, now := *r.Decision, *r.Decided()
+				now.Lead = b.Lead
+				d.Body = &now
+				r.Decision, r.Turn = &d, e.ID
+			}
+			return
+		}
 		to, moves = lead.Matched, true
 	}
-	if moves && to == lead.Matched && b.Offer != "" {
-		r.offer(e, b)
-	}
+	turns := b.Turn != "" || e.Lead.Event == subjects.Reassigned
 	switch from := lead.Status(r.Lead.Status); {
 	case !moves && match.Body.(*event.Decided).Offer != b.Offer:
-		return // an operator overtook it
+		return // another match overtook it
 	case !moves:
-	case match != nil && to != lead.Matched: // a replica that was slow decides after another matched
+	case match != nil && !turns && to != lead.Matched: // a replica that was slow decides after another matched
 		r.refuse(e, to)
 		return
-	case e.Lead.Event == subjects.Reassigned && b.Offer != r.Lead.Offer, match == nil && from != to && !from.MayBecome(to):
-		// A lead leaves its provider before an operator gives it to another, and
-		// the owner's list before anything else is decided.
+	case turns && to == lead.Matched && b.Offer != r.Lead.Offer, match == nil && from != to && !from.MayBecome(to):
+		// A lead leaves its provider before another gets it, and the owner's list
+		// before anything else is decided.
 		if !r.move(e, lead.Pending, "") {
 			return
 		}
@@ -339,8 +377,25 @@ func (r *Record) decide(e event.Event, b *event.Decided) {
 		r.Lead.Reason = b.Reason
 	}
 	r.understand(b.Lead, false)
+	if moves && r.Lead.Offer != b.Offer {
+		r.endOffers(cmp.Or(b.Ended, lead.OfferWithdrawn), e.At)
+	}
+	if moves {
+		r.Lead.Of = ""
+		if to == lead.Duplicate {
+			r.Lead.Of = b.Of
+		}
+	}
+	if turns || !moves || r.Turn == "" { // what was decided without what the customer added is void
+		r.Turn = e.ID
+	}
 	r.Decision = &e
-	if to == lead.Matched {
+	r.schedule(b, moves)
+	if to == lead.Matched && moves {
+		r.offer(e, b.Offer, b.Provider, b.Until)
+		for _, rival := range b.Rivals {
+			r.offer(e, rival.Offer, &rival.Provider, b.Until)
+		}
 		r.Matches = append(r.Matches, e)
 		r.Lead.Offer = b.Offer
 		if b.Provider != nil {
@@ -368,13 +423,13 @@ func (r *Record) refuse(e event.Event, to lead.Status) {
 	r.Lead.Refused = append(r.Lead.Refused, fmt.Sprintf("%d %s: %s to %s", e.Seq, e.Lead.Event, r.Lead.Status, to))
 }
 
-func (r *Record) offer(e event.Event, b *event.Decided) {
-	if slices.ContainsFunc(r.Offers, func(o Offer) bool { return o.ID == b.Offer }) {
+func (r *Record) offer(e event.Event, id string, p *roster.Provider, until time.Time) {
+	if id == "" || r.offerOf(id) != nil {
 		return
 	}
-	o := Offer{ID: b.Offer, Lead: r.Lead.ID, State: string(lead.OfferQueued), OfferedAt: micros(e.At)}
-	if b.Provider != nil {
-		o.Provider = b.Provider.ID
+	o := Offer{ID: id, Lead: r.Lead.ID, State: string(lead.OfferQueued), OfferedAt: micros(e.At), Until: micros(until)}
+	if p != nil {
+		o.Provider = p.ID
 	}
 	r.Offers = append(r.Offers, o)
 }

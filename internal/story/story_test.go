@@ -124,24 +124,24 @@ func TestWhereALeadStands(t *testing.T) {
 		},
 		"a second match is refused": {
 			offered.matched("o2", "rhone"),
-			outcome{Status: "matched", Provider: "lac", Offers: []string{"o1 queued", "o2 queued"}, Refused: 1},
+			outcome{Status: "matched", Provider: "lac", Offers: []string{"o1 queued"}, Refused: 1},
 		},
 		"another provider": {
 			queued.told(subjects.MessageSent, "m1", nil).reassigned("o2", "rhone"),
-			outcome{Status: "matched", Provider: "rhone", Offers: []string{"o1 sent", "o2 queued"}, Messages: []string{"m1 sent", "m2 queued"}},
+			outcome{Status: "matched", Provider: "rhone", Offers: []string{"o1 withdrawn", "o2 queued"}, Messages: []string{"m1 sent", "m2 queued"}},
 		},
 		"another provider, told": {
 			queued.told(subjects.MessageFailed, "m1", badNumber).reassigned("o2", "rhone").queued("m3", lead.ToProvider, lead.SMS, "o2").
 				told(subjects.MessageSent, "m2", nil).told(subjects.MessageSent, "m3", nil),
-			outcome{Status: "notified", Provider: "rhone", Offers: []string{"o1 sent", "o2 sent"}, Messages: []string{"m1 failed", "m2 sent", "m3 sent"}},
+			outcome{Status: "notified", Provider: "rhone", Offers: []string{"o1 withdrawn", "o2 sent"}, Messages: []string{"m1 failed", "m2 sent", "m3 sent"}},
 		},
 		"what the former one hears late does not count": {
 			queued.reassigned("o2", "rhone").told(subjects.MessageSent, "m1", nil),
-			outcome{Status: "matched", Provider: "rhone", Offers: []string{"o1 sent", "o2 queued"}, Messages: []string{"m1 sent", "m2 queued"}},
+			outcome{Status: "matched", Provider: "rhone", Offers: []string{"o1 withdrawn", "o2 queued"}, Messages: []string{"m1 sent", "m2 queued"}},
 		},
 		"an update keeps the other provider": {
 			queued.reassigned("o2", "rhone").then(subjects.Amended, &event.Decided{Lead: understood(), Offer: "o1", Provider: &roster.Provider{ID: "lac"}}),
-			outcome{Status: "matched", Provider: "rhone", Offers: []string{"o1 queued", "o2 queued"}, Messages: []string{"m1 queued", "m2 queued"}},
+			outcome{Status: "matched", Provider: "rhone", Offers: []string{"o1 withdrawn", "o2 queued"}, Messages: []string{"m1 queued", "m2 queued"}},
 		},
 		"queued is not notified": {
 			queued, outcome{Status: "matched", Provider: "lac", Offers: []string{"o1 queued"}, Messages: []string{"m1 queued", "m2 queued"}},

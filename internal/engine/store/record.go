@@ -197,12 +197,12 @@ func readParts(q *pgx.Batch, market string, ids []string, records map[string]*st
 }
 
 // reduce brings the records up to date. Events younger than all that a lead's
-// rows rest on are applied to them; a lead with a straggler is reduced anew
-// from all its events.
+// rows rest on are applied to them; a lead with a straggler, or with an event that
+// depends on more than the rows keep, is reduced anew from all its events.
 func (b *batch) reduce(ctx context.Context, conn *pgx.Conn) error {
 	straggling := map[string]bool{}
 	for _, e := range b.events {
-		if b.fresh[keyOf(e)] && !story.NoLead(e.Body) && e.Seq <= b.records[e.Lead.Lead].Lead.LastSeq {
+		if b.fresh[keyOf(e)] && !story.NoLead(e.Body) && (e.Seq <= b.records[e.Lead.Lead].Lead.LastSeq || story.Whole(e)) {
 			straggling[e.Lead.Lead] = true
 			b.anew[e.Lead.Lead] = e.Lead
 		}
