@@ -121,7 +121,7 @@ func ConfigText(markets []string, keys map[string]string) string {
 var accountsText string
 
 var accounts = template.Must(template.New("accounts").Funcs(template.FuncMap{
-	"account": account, "inbox": inbox, "market": subjects.Market, "stream": bucketStream, "deadLetter": subjects.DeadLetter,
+	"account": account, "inbox": inbox, "market": subjects.Market, "stream": bucketStream, "deadLetter": subjects.DeadLetter, "timers": subjects.SetTimers, "asked": subjects.Asked,
 	// event covers the events of a kind; an empty market stands for all.
 	"event":    func(market, kind string) string { return subjects.Filter(subjects.Lead{Market: market, Event: kind}) },
 	"durables": func(r subjects.Role) []string { return []string{r.Name, subjects.Replay(r.Name)} },

@@ -89,8 +89,20 @@ func TestTheConfigTextIsTheSameForEveryNode(t *testing.T) {
 	}
 	for _, n := range o.Nkeys {
 		role := strings.HasPrefix(n.Account.Name, "M_") && n.Permissions != nil
-		if role && (len(n.Permissions.Subscribe.Allow) != 1 || !strings.HasPrefix(n.Permissions.Subscribe.Allow[0], "_INBOX_")) {
-			t.Errorf("a role listens to %v", n.Permissions.Subscribe.Allow)
+		if !role {
+			continue
+		}
+		hears := n.Permissions.Subscribe.Allow
+		if n.Nkey == keys["ch-matcher"] || n.Nkey == keys["id-matcher"] || n.Nkey == keys["us-west-matcher"] {
+			if !strings.HasPrefix(hears[len(hears)-1], "ask.") || n.Permissions.Response == nil {
+				t.Errorf("a matcher listens to %v", hears)
+			}
+			hears = hears[:len(hears)-1]
+		} else if n.Permissions.Response != nil {
+			t.Error("a role that answers nothing may reply")
+		}
+		if len(hears) != 1 || !strings.HasPrefix(hears[0], "_INBOX_") {
+			t.Errorf("a role listens to %v", hears)
 		}
 	}
 	if o.Port != 0 || o.StoreDir != "" || o.Cluster.Name != "" || o.JetStream {
@@ -153,9 +165,9 @@ func TestRights(t *testing.T) {
 	r := newRig(t)
 	for user, c := range map[string]struct{ may, mayNot, hears, hearsNot []string }{
 		"edge": {
-			may:    []string{"lead.ch.a_ch.received.l1", "lead.id.a_id.receipt-received.l1"},
+			may:    []string{"lead.ch.a_ch.received.l1", "lead.id.a_id.receipt-received.l1", "ask.ch.a_ch.l1", "ask.id.a_id.l1"},
 			mayNot: []string{"lead.ch.a_ch.matched.l1", "lead.ch.a_ch.message-sent.l1", "$JS.API.STREAM.LIST", "$JS.API.STREAM.INFO.LEADS", "$KV.roster.p1"},
-			hears:  []string{"_INBOX_edge.x"}, hearsNot: []string{"lead.>", ">", "_INBOX.>"},
+			hears:  []string{"_INBOX_edge.x"}, hearsNot: []string{"lead.>", ">", "_INBOX.>", "ask.>"},
 		},
 		"ch-recorder": {
 			may: []string{"$JS.API.CONSUMER.MSG.NEXT.LEADS.recorder", "$JS.ACK.LEADS.recorder.1.1.1.1.0", "$JS.ACK.d.h.LEADS.recorder.1", "$KV.roster.p1"},
@@ -164,7 +176,7 @@ func TestRights(t *testing.T) {
 				"$JS.API.STREAM.DELETE.LEADS", "$JS.API.STREAM.PURGE.LEADS", "$JS.API.CONSUMER.DELETE.LEADS.recorder", "$KV.load.p1", "$KV.ledger.m1",
 				"$JS.API.DIRECT.GET.KV_ledger", "$JS.API.DIRECT.GET.LEADS",
 			},
-			hears: []string{"_INBOX_ch-recorder.x"}, hearsNot: []string{"lead.>", "_INBOX_ch-matcher.>", "$JS.EVENT.>"},
+			hears: []string{"_INBOX_ch-recorder.x"}, hearsNot: []string{"lead.>", "_INBOX_ch-matcher.>", "$JS.EVENT.>", "ask.ch.>"},
 		},
 		"ch-matcher": {
 			may: []string{
@@ -174,17 +186,17 @@ func TestRights(t *testing.T) {
 			mayNot: []string{
 				"lead.ch.a_ch.message-sent.l1", "lead.ch.a_ch.receipt-received.l1", "lead.id.a_id.matched.l1", "$JS.API.STREAM.MSG.GET.LEADS",
 				"$JS.API.CONSUMER.CREATE.LEADS.spy", "$JS.API.CONSUMER.DURABLE.CREATE.LEADS.spy", "$JS.API.CONSUMER.MSG.NEXT.LEADS.notifier", "$KV.roster.p1", "$KV.ledger.m1",
-				"timer.ch.x",
+				"timer.ch.x", "ask.ch.a_ch.l1",
 			},
-			hears: []string{"_INBOX_ch-matcher.x"}, hearsNot: []string{"lead.ch.>", "_INBOX_ch-notifier.>", "$KV.>"},
+			hears: []string{"_INBOX_ch-matcher.x", "ask.ch.>"}, hearsNot: []string{"lead.ch.>", "ask.>", "ask.id.>", "_INBOX_ch-notifier.>", "$KV.>"},
 		},
 		"ch-notifier": {
 			may: []string{"lead.ch.a_ch.message-queued.l1", "lead.ch.a_ch.message-doubtful.l1", "$JS.API.CONSUMER.INFO.LEADS.notifier", "$KV.ledger.m1", "$JS.API.DIRECT.GET.LEADS.lead.ch.a_ch.message-sent.l1", "lead.ch.a_ch.alarm-raised.l1", "$KV.watch.alarm-x"},
 			mayNot: []string{
 				"lead.ch.a_ch.matched.l1", "lead.ch.a_ch.received.l1", "$JS.API.STREAM.MSG.GET.LEADS", "$JS.API.CONSUMER.CREATE.LEADS.spy", "$JS.ACK.LEADS.recorder.1.1.1.1.0", "$KV.roster.p1", "$KV.load.p1",
-				"$JS.API.STREAM.INFO.KV_roster",
+				"$JS.API.STREAM.INFO.KV_roster", "ask.ch.a_ch.l1",
 			},
-			hears: []string{"_INBOX_ch-notifier.x"}, hearsNot: []string{"lead.>", "_INBOX_id-notifier.>"},
+			hears: []string{"_INBOX_ch-notifier.x"}, hearsNot: []string{"lead.>", "_INBOX_id-notifier.>", "ask.ch.>"},
 		},
 		"ch-scanner": {
 			may: []string{
@@ -196,7 +208,7 @@ func TestRights(t *testing.T) {
 				"$JS.API.CONSUMER.MSG.NEXT.LEADS.notifier-replay", "$JS.API.CONSUMER.CREATE.LEADS.recorder", "$JS.API.CONSUMER.CREATE.LEADS.recorder.lead.ch.>",
 				"$JS.API.CONSUMER.DELETE.LEADS.scanner", "$JS.API.CONSUMER.DURABLE.CREATE.LEADS.spy", "$JS.API.STREAM.MSG.GET.LEADS", "$KV.ledger.m1", "$KV.roster.p1",
 			},
-			hears: []string{"_INBOX_ch-scanner.x"}, hearsNot: []string{"lead.>", "_INBOX_ch-notifier.>", "$KV.>"},
+			hears: []string{"_INBOX_ch-scanner.x"}, hearsNot: []string{"lead.>", "_INBOX_ch-notifier.>", "$KV.>", "ask.ch.>"},
 		},
 		"ch-operator": {
 			may:   []string{"$JS.API.STREAM.LIST", "$JS.API.CONSUMER.LIST.LEADS", "timer.ch.x"},

@@ -29,7 +29,7 @@ const handleTime = 25 * time.Second
 // redelivery, to which handlers are indifferent. A delivery that was on its way
 // when a cluster's leader died comes again when its lease ends.
 func (c *Conn) Consume(ctx context.Context, durable string, workers int, h event.Handler) error {
-	return c.consume(ctx, durable, workers, workers, func(s *source) (func(context.Context), error) {
+	return c.consume(ctx, subjects.StreamLeads, durable, workers, workers, func(s *source) (func(context.Context), error) {
 		m, err := s.next(ctx)
 		return func(work context.Context) { c.handle(work, durable, m, h) }, err
 	})
@@ -40,7 +40,7 @@ func (c *Conn) Consume(ctx context.Context, durable string, workers int, h event
 // (or nil) for each delivery. Batches follow each other; the next one is
 // fetched meanwhile. Stop, loss, deadline and panic are as in Consume.
 func (c *Conn) ConsumeBatches(ctx context.Context, durable string, most int, wait time.Duration, h func(context.Context, []event.Delivery) []error) error {
-	return c.consume(ctx, durable, most, 1, func(s *source) (func(context.Context), error) {
+	return c.consume(ctx, subjects.StreamLeads, durable, most, 1, func(s *source) (func(context.Context), error) {
 		batch, err := s.batch(ctx, most, wait)
 		return func(work context.Context) { c.handleBatch(work, durable, batch, h) }, err
 	})
@@ -48,8 +48,8 @@ func (c *Conn) ConsumeBatches(ctx context.Context, durable string, most int, wai
 
 // consume takes deliveries of the durable and handles them, up to workers takes
 // at a time.
-func (c *Conn) consume(ctx context.Context, durable string, prefetch, workers int, take func(*source) (handle func(context.Context), err error)) error {
-	return c.pull(ctx, subjects.StreamLeads, durable, prefetch, func(work context.Context, s *source) error {
+func (c *Conn) consume(ctx context.Context, stream, durable string, prefetch, workers int, take func(*source) (handle func(context.Context), err error)) error {
+	return c.pull(ctx, stream, durable, prefetch, func(work context.Context, s *source) error {
 		free := make(chan struct{}, workers)
 		for {
 			select {

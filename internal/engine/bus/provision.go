@@ -68,14 +68,14 @@ func Provision(ctx context.Context, operator *Conn, market string, o Layout) err
 	}
 	streams := []jetstream.StreamConfig{leads, dlq, timers}
 	for bucket, size := range map[string]int64{
-		subjects.BucketRoster: bucketBytes, subjects.BucketLoad: bucketBytes, subjects.BucketLedger: maxBytes / 2, subjects.BucketWatch: bucketBytes,
+		subjects.BucketRoster: bucketBytes, subjects.BucketLoad: bucketBytes, subjects.BucketLedger: maxBytes / 2, subjects.BucketWatch: bucketBytes, subjects.BucketPeople: bucketBytes,
 	} {
 		// As the library makes a bucket, and open to atomic batches.
 		streams = append(streams, jetstream.StreamConfig{
 			Name: bucketStream(bucket), Subjects: []string{"$KV." + bucket + ".>"}, Storage: jetstream.FileStorage,
 			MaxMsgsPerSubject: 1, MaxBytes: size, Discard: jetstream.DiscardNew, Duplicates: 2 * time.Minute, Replicas: replicas,
 			AllowRollup: true, DenyDelete: true, AllowDirect: true, AllowAtomicPublish: true,
-			AllowMsgTTL: bucket == subjects.BucketWatch,
+			AllowMsgTTL: bucket == subjects.BucketWatch || bucket == subjects.BucketPeople,
 		})
 	}
 	for _, c := range streams {
@@ -95,6 +95,13 @@ func Provision(ctx context.Context, operator *Conn, market string, o Layout) err
 		}
 		if role.DeadLetters {
 			if err := operator.durable(ctx, subjects.StreamDLQ, c); err != nil {
+				return err
+			}
+		}
+		if role.Timers {
+			due := c
+			due.FilterSubject = subjects.DueTimers(market)
+			if err := operator.durable(ctx, subjects.StreamTimers, due); err != nil {
 				return err
 			}
 		}

@@ -2,8 +2,10 @@ package bus
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -22,6 +24,17 @@ import (
 // that was stored since, for milliseconds in a stream of some hundred thousand
 // events. Events of one lead that lie far apart still cost that.
 func (c *Conn) Events(ctx context.Context, filter subjects.Lead) ([]event.Event, error) {
+	return c.events(ctx, filter, time.Time{})
+}
+
+// Since reads the events of a kind that the stream took from a time on, in stream
+// order; filter may leave site and lead out. It costs what Events costs, and is for
+// what is rare.
+func (c *Conn) Since(ctx context.Context, filter subjects.Lead, from time.Time) ([]event.Event, error) {
+	return c.events(ctx, filter, from)
+}
+
+func (c *Conn) events(ctx context.Context, filter subjects.Lead, from time.Time) ([]event.Event, error) {
 	stream, err := c.stream(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read events: %w", err)
@@ -36,7 +49,11 @@ func (c *Conn) Events(ctx context.Context, filter subjects.Lead) ([]event.Event,
 		return stream.GetLastMsgForSubject(ctx, subject)
 	})
 	var found []event.Event
-	for next := uint64(1); err == nil && next <= last.Sequence; {
+	next := uint64(1)
+	if err == nil && !from.IsZero() {
+		next, err = c.first(ctx, subject, from)
+	}
+	for err == nil && next <= last.Sequence {
 		var m *jetstream.RawStreamMsg
 		m, err = get(func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
 			return stream.GetMsg(ctx, next, jetstream.WithGetMsgSubject(subject))
@@ -57,6 +74,29 @@ func (c *Conn) Events(ctx context.Context, filter subjects.Lead) ([]event.Event,
 		return nil, fmt.Errorf("read events: %w", err)
 	}
 	return found, nil
+}
+
+// first is the sequence of the first event of a subject from a time on; the library
+// does not ask by time.
+func (c *Conn) first(ctx context.Context, subject string, from time.Time) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	request, err := json.Marshal(map[string]any{"next_by_subj": subject, "start_time": from.UTC()})
+	if err != nil {
+		return 0, err
+	}
+	m, err := c.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+subjects.StreamLeads, request)
+	if err != nil {
+		return 0, err
+	}
+	switch status := m.Header.Get("Status"); status {
+	case "":
+		return strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
+	case "404":
+		return 0, jetstream.ErrMsgNotFound
+	default:
+		return 0, fmt.Errorf("the server answers %s", status)
+	}
 }
 
 func (c *Conn) stream(ctx context.Context) (jetstream.Stream, error) {

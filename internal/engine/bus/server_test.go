@@ -225,7 +225,7 @@ func TestProvisionIsSafeToRepeat(t *testing.T) {
 			t.Errorf("stream %s: %d bytes on %s", s.Config.Name, s.Config.MaxBytes, s.Config.Storage)
 		}
 	}
-	if len(names) != 7 {
+	if len(names) != 8 {
 		t.Errorf("streams %v", names)
 	}
 	for durable, pending := range map[string]uint64{subjects.Recorder: 3, subjects.Matcher: 3, subjects.Notifier: 0} {
