@@ -38,6 +38,8 @@ func (m *memory) Publish(_ context.Context, e event.Event) error {
 
 func (m *memory) PublishFirst(ctx context.Context, e event.Event) error { return m.Publish(ctx, e) }
 
+func (m *memory) SetTimer(context.Context, subjects.Lead, time.Time) error { return nil }
+
 func (m *memory) All(context.Context) ([]event.Entry, error) { return nil, nil }
 
 func (m *memory) Get(_ context.Context, key string) (event.Entry, error) {
@@ -95,7 +97,7 @@ func BenchmarkHandle(b *testing.B) {
 	b.Run("memory", func(b *testing.B) {
 		mem := &memory{events: map[string][]event.Event{}, loads: map[string]event.Entry{}}
 		o := r.options()
-		o.Stream, o.Load = mem, mem
+		o.Stream, o.Load, o.Timers = mem, mem, mem
 		run(b, o, func(e event.Event) {
 			clear(mem.events)
 			if err := mem.Publish(b.Context(), e); err != nil {

@@ -31,9 +31,9 @@ func (m *Matcher) understand(s *site.Site, id string, calls []event.Event) (l le
 		call := c.Body.(*event.Received).Lead
 		own := ""                        // the service that the call names
 		second, said := "", call.Request // what tells a request of its own from the first, and its words
-		if caller.Another(call) {
+		if repeats := c.Body.(*event.Received).Repeats != ""; caller.Another(call) && !repeats {
 			second = "call " + cmp.Or(call.Request.CallSID, call.Phone.CallerID)
-		} else if len(calls) > 1 && (service == "" || call.Request.ServiceType != "") {
+		} else if len(calls) > 1 && !repeats && (service == "" || call.Request.ServiceType != "") {
 			if named := m.reader.Understand(s, id, call.Request, call.ReceivedAt, nil).Service; named.Method != "trade" {
 				own = named.ID
 			}
@@ -64,6 +64,7 @@ func (m *Matcher) understand(s *site.Site, id string, calls []event.Event) (l le
 	for _, call := range joined {
 		req = req.Over(call.Request)
 	}
+	flags = heard(joined, flags)
 	l = m.reader.Understand(s, id, req, first.ReceivedAt, flags)
 	if service != "" && l.Service.ID != service { // a later word hid it
 		req.ServiceType = service

@@ -24,11 +24,34 @@ var (
 	errUnreadable   = errors.New("the event cannot be read back yet")
 )
 
-// Handle takes one delivery of the matcher's durable: a received event.
+// Handle takes one delivery of the matcher's durable.
 func (m *Matcher) Handle(ctx context.Context, d event.Delivery) error {
-	if _, ok := d.Body.(*event.Received); !ok {
+	switch b := d.Body.(type) {
+	case *event.Received:
+		return m.received(ctx, d)
+	case *event.Attempted, *event.Reported:
+		failed, err := m.health.handle(ctx, d.Event)
+		if err != nil || !failed {
+			return err
+		}
+	case *event.Replied:
+		if b.Answer == event.Verified {
+			return m.health.verified(ctx, d.Event, b.Offer)
+		}
+		if b.Answer == event.Leave {
+			if err := m.loads.leave(ctx, b.Provider, b.Until); err != nil {
+				return err
+			}
+		}
+	case *event.Ordered:
+	default:
 		return event.Permanent(fmt.Errorf("the matcher does not handle %s", d.Lead.Event))
 	}
+	return m.Route(ctx, d.Lead)
+}
+
+// received takes a tool call.
+func (m *Matcher) received(ctx context.Context, d event.Delivery) error {
 	s := m.Catalog.Sites[d.Lead.Site]
 	if s == nil || s.Market != m.market.ID {
 		// The lead waits until somebody puts the configuration right, for
@@ -69,10 +92,17 @@ func (m *Matcher) decide(ctx context.Context, s *site.Site, d event.Delivery) (o
 			return false, err
 		}
 	}
-	if last := r.Decided(); last != nil && contentOf(last.Lead) == contentOf(l) {
+	if last := r.Decided(); last != nil && contentOf(last.Lead) == contentOf(l) && !again(&r) {
 		return false, nil
 	}
+	if merged, err := m.unheard(ctx, d, r, l); merged || err != nil {
+		return false, err
+	}
 	switch missing := unusable(l); {
+	case r.Lead.Status == string(lead.Duplicate) && r.Decision.Lead.Event == subjects.Merged:
+		return false, m.passOn(ctx, r.Lead.Of, d, &r)
+	case slices.Contains(settled, lead.Status(r.Lead.Status)) && r.Match() == nil: // a person said so
+		return false, nil
 	case r.Match() != nil:
 		before := r.Match().Body.(*event.Decided)
 		return m.publish(ctx, d, r, subjects.Amended, event.Decided{
@@ -80,16 +110,34 @@ func (m *Matcher) decide(ctx context.Context, s *site.Site, d event.Delivery) (o
 		})
 	case missing != "":
 		return m.publish(ctx, d, r, subjects.ReviewRequested, event.Decided{Lead: l, Reason: missing})
-	default:
-		return m.match(ctx, d, r, l)
+	case len(r.Matches) > 0 || r.Lead.Status == string(lead.Cancelled): // it left its provider, and goes to the next one as it is now
+		if err := m.next(ctx, s, filter, &r, l, r.Left); err != nil {
+			return false, err
+		}
+		return false, m.Timers.SetTimer(ctx, filter, m.Now())
+	case r.Decision == nil:
+		of, err := m.repeats(ctx, l)
+		if err != nil {
+			return false, err
+		}
+		if of != "" {
+			return false, m.merge(ctx, of, d, &r, l)
+		}
 	}
+	return m.match(ctx, s, d, r, l)
 }
+
+// settled are the statuses that another call does not change.
+var settled = []lead.Status{lead.Converted, lead.Lost, lead.Spam, lead.Duplicate}
 
 // unusable says why nobody can be sent; empty when somebody can.
 func unusable(l lead.Lead) string {
 	var why []string
 	if l.Request.Refused() {
 		why = append(why, "the customer does not want to be contacted")
+	}
+	if l.Unheard() {
+		why = append(why, "nobody spoke with the caller")
 	}
 	if l.Phone.E164 == "" {
 		why = append(why, "no usable phone number")
@@ -114,36 +162,50 @@ func unusable(l lead.Lead) string {
 }
 
 // match offers the lead to the first provider who can take it.
-func (m *Matcher) match(ctx context.Context, d event.Delivery, r story.Record, l lead.Lead) (overtaken bool, err error) {
-	at, trace, p, err := m.reserve(ctx, l, nil)
+func (m *Matcher) match(ctx context.Context, s *site.Site, d event.Delivery, r story.Record, l lead.Lead) (overtaken bool, err error) {
+	mode, _ := s.DispatchOf(l)
+	c, err := m.reserve(ctx, l, nil, "", wanted(mode))
 	if errors.Is(err, errRosterUnread) || errors.Is(err, errRosterEmpty) {
 		return false, event.After(min(time.Duration(max(d.Attempt, 1))*500*time.Millisecond, 30*time.Second), err)
 	} else if err != nil {
 		return false, err
 	}
-	if p == nil {
+	if c.chosen == nil {
 		if !m.atRest() {
 			return false, event.After(restTime, errRosterMoves)
 		}
-		return m.publish(ctx, d, r, subjects.Unserved, event.Decided{Lead: l, Reason: m.unserved(at, trace), Trace: trace})
+		e := m.without(d.Lead, c, l)
+		if overtaken, err = m.publish(ctx, d, r, e.Lead.Event, *e.Body.(*event.Decided)); err == nil && !overtaken && e.Lead.Event == subjects.Postponed {
+			err = m.Timers.SetTimer(ctx, d.Lead, e.Body.(*event.Decided).Until)
+		}
+		return overtaken, err
 	}
-	e, err := decided(d, subjects.Matched, at, p.ID, event.Decided{
-		Lead: l, Offer: lead.OfferID(l.ID, p.ID), Provider: p, Trace: trace,
-	})
+	body := m.offers(d.Lead, s, l, c, func(provider string) string { return lead.OfferID(l.ID, provider) }).Body.(*event.Decided)
+	e, err := decided(d, subjects.Matched, c.at, c.chosen.ID, *body)
 	if err != nil {
 		return false, err
 	}
 	err = m.Stream.PublishFirst(ctx, e)
-	if err == nil && len(r.ToolCalls) == 1 && d.Attempt <= 1 {
+	if err != nil || len(r.ToolCalls) > 1 || d.Attempt > 1 { // somebody else may have had cause to decide
+		if overtaken, err = m.settle(ctx, e, c, err); err != nil || overtaken {
+			return overtaken, err
+		}
+	} else {
 		m.note(e)
-		return false, nil // nobody else had cause to decide
 	}
-	return m.settle(ctx, e, p.ID, err)
+	if l.Test() {
+		return false, nil
+	}
+	first := body.TextAt
+	if !body.Until.IsZero() && body.Until.Before(first) {
+		first = body.Until
+	}
+	return false, m.Timers.SetTimer(ctx, d.Lead, first)
 }
 
 // settle finds out which match of the lead stands, after one was published with
-// err, and gives the slot back only if it is certain that this one does not.
-func (m *Matcher) settle(ctx context.Context, e event.Event, provider string, err error) (overtaken bool, _ error) {
+// err, and gives the slots back only if it is certain that this one does not.
+func (m *Matcher) settle(ctx context.Context, e event.Event, c choice, err error) (overtaken bool, _ error) {
 	there, readErr := m.Stream.Events(ctx, e.Lead)
 	switch {
 	case readErr != nil:
@@ -154,61 +216,13 @@ func (m *Matcher) settle(ctx context.Context, e event.Event, provider string, er
 		m.note(e)
 		return false, nil
 	}
-	if rerr := m.loads.release(ctx, provider, e.At); rerr != nil {
-		m.Log.Warn().Err(rerr).Str("provider", provider).Str("lead", e.Lead.Lead).Msg("a slot stays counted without an offer")
+	if rerr := m.giveBack(ctx, c); rerr != nil {
+		m.Log.Warn().Err(rerr).Str("lead", e.Lead.Lead).Msg("a slot stays counted without an offer")
 	}
 	if len(there) == 0 { // the stream refused it
 		return false, err
 	}
 	return true, nil
-}
-
-// reserve chooses a provider, none of those who had the lead by a match, and
-// counts the offer; a test lead is for the canary. A choice made on loads that
-// turn out to be stale is made again; that nobody is eligible is only believed
-// of fresh loads.
-func (m *Matcher) reserve(ctx context.Context, l lead.Lead, had []event.Event) (time.Time, roster.Trace, *roster.Provider, error) {
-	fresh := false
-	for {
-		providers, err := m.list()
-		if err != nil {
-			return time.Time{}, nil, nil, err
-		}
-		var before roster.Trace
-		for _, match := range had {
-			if p := match.Body.(*event.Decided).Provider; p != nil {
-				providers = slices.DeleteFunc(slices.Clone(providers), func(other roster.Provider) bool { return other.ID == p.ID })
-				before = append(before, roster.Verdict{Provider: p.ID, Name: p.Name, Reason: "had it before"})
-			}
-		}
-		at := m.Now().UTC()
-		if l.Test() {
-			trace, p := m.canary()
-			return at, trace, p, nil
-		}
-		holiday := m.holidays[at.In(m.market.Location).Format(time.DateOnly)]
-		known, revisions := m.loads.snapshot()
-		trace, p := roster.Choose(roster.Question{
-			Now: at, Location: m.market.Location, Holiday: holiday.Name, Closed: holiday.Closed,
-			Service: l.Service.ID, Place: l.Place.ID, Language: l.Language, Covers: m.places.Covers,
-			Providers: providers, Loads: known,
-		})
-		trace = append(before, trace...)
-		switch {
-		case p == nil && fresh:
-			return at, trace, nil, nil
-		case p == nil:
-			if err := m.loads.refresh(ctx); err != nil {
-				return at, nil, nil, err
-			}
-			fresh = true
-			continue
-		}
-		err = m.loads.reserve(ctx, p.ID, revisions[p.ID], at)
-		if !errors.Is(err, event.ErrConflict) {
-			return at, trace, p, err
-		}
-	}
 }
 
 // canary is who gets a test lead. Nobody of the roster is asked, and nothing is
@@ -226,7 +240,7 @@ func (m *Matcher) unserved(at time.Time, trace roster.Trace) string {
 	case len(trace) == 0:
 		return errRosterEmpty.Error()
 	default:
-		return fmt.Sprintf("none of %d providers is eligible", len(trace))
+		return "nobody who does the service there can take it"
 	}
 }
 
@@ -237,7 +251,7 @@ func (m *Matcher) unserved(at time.Time, trace roster.Trace) string {
 func (m *Matcher) publish(ctx context.Context, d event.Delivery, r story.Record, kind string, body event.Decided) (overtaken bool, err error) {
 	after := ""
 	if r.Decision != nil {
-		after = r.Decision.ID
+		after = r.Decision.ID + r.Turn // the same words to another provider are another decision
 	}
 	e, err := decided(d, kind, m.Now().UTC(), after, body)
 	if err != nil {

@@ -101,6 +101,19 @@ func (l *loads) release(ctx context.Context, id string, at time.Time) error {
 	return err
 }
 
+// leave notes the last day of a leave that a provider announced.
+func (l *loads) leave(ctx context.Context, id, until string) error {
+	defer l.turns.lock(id)()
+	err := event.Change(ctx, l.bucket, id, func(load roster.Load) (roster.Load, error) {
+		load.AwayUntil = until
+		return load, nil
+	})
+	if err == nil {
+		err = l.read(ctx, id)
+	}
+	return err
+}
+
 func (l *loads) read(ctx context.Context, id string) error {
 	e, err := l.bucket.Get(ctx, id)
 	switch {

@@ -8,14 +8,20 @@
 //	received ─► all calls ─► known already? ───────────────────────► nothing
 //	                    matched before, content differs now ───► amended, same offer
 //	                    no phone, service or place ───────────► review-requested
+//	                    the same caller for the same job ─────► merged into that lead
+//	                    nobody open now ──────────────────────► postponed
 //	                    nobody eligible ──────────────────────► unserved
 //	                    reserve a slot (compare-and-set) ─────► matched, if first
 //
-// The stream is the truth: of several matches of a lead the first stands, and
-// whoever comes second gives the slot back. An operator may give a matched lead
-// to another provider (reassigned); that match stands from then on. A decision's content makes its
-// message id, so deciding again, here, in a replica or in a replay, adds
-// nothing. A process that dies between reserving and publishing leaves one slot
+// From then on Route brings the lead further: after each failed message, answer of a
+// provider and order of the owner, and when its timer is due, it goes to the next
+// provider (reassigned, unserved, postponed), or somebody hears that it takes longer
+// (overdue).
+//
+// The stream is the truth: of several decisions that were made on the same turn of a
+// lead the first stands, and whoever comes second gives the slot back. A decision's
+// content makes its message id, so deciding again, here, in a replica or in a replay,
+// adds nothing. A process that dies between reserving and publishing leaves one slot
 // counted; a cap is never exceeded.
 //
 // A test lead waits for the roster like any other and is then matched to the
@@ -28,6 +34,7 @@ package matcher
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"maps"
@@ -40,9 +47,22 @@ import (
 	"leadbus/internal/event"
 	"leadbus/internal/roster"
 	"leadbus/internal/site"
+	"leadbus/internal/subjects"
 	"leadbus/internal/understand/intake"
 	"leadbus/internal/understand/place"
 )
+
+// Watched is a bucket that is followed.
+type Watched interface {
+	event.Bucket
+	Roster
+}
+
+// Timers hold at most one for each lead.
+type Timers interface {
+	// SetTimer takes the place of the lead's timer; one in the past is due at once.
+	SetTimer(ctx context.Context, of subjects.Lead, at time.Time) error
+}
 
 // Roster is the market's bucket of providers.
 type Roster interface {
@@ -64,6 +84,10 @@ type Options struct {
 	Stream  event.FirstStream
 	Roster  Roster
 	Load    Load
+	Watch   Watched      // keeps the health of channels
+	People  event.Bucket // keeps who called before
+	Timers  Timers
+	Past    Past // nil: a call that nobody heard waits for nothing
 	Now     func() time.Time
 	Log     zerolog.Logger
 }
@@ -85,9 +109,11 @@ type Matcher struct {
 	reader   *intake.Reader
 	places   *place.Gazetteer
 	loads    *loads
+	health   *health
 	leads    stripes // one delivery of a lead at a time
 
 	mu         sync.Mutex
+	salt       []byte // of the keys in People
 	ready      bool
 	providers  map[string]roster.Provider
 	listed     []roster.Provider // the same; nil after a change
@@ -101,7 +127,7 @@ func New(o Options) *Matcher {
 	m := &Matcher{
 		Options: o, market: market, holidays: map[string]site.Holiday{},
 		reader: intake.New(o.Catalog), places: place.NewGazetteer(market.Places, market.Decoys),
-		loads: newLoads(o.Load, market.Location, o.Log), providers: map[string]roster.Provider{},
+		loads: newLoads(o.Load, market.Location, o.Log), health: &health{stream: o.Stream, bucket: o.Watch}, providers: map[string]roster.Provider{},
 	}
 	for _, h := range market.Holidays {
 		m.holidays[h.Date] = h
@@ -109,27 +135,35 @@ func New(o Options) *Matcher {
 	return m
 }
 
-// Run keeps the roster in memory until ctx ends. It returns an error when the
-// roster cannot be followed any more; what is known is then growing stale.
-func (m *Matcher) Run(ctx context.Context) error { return m.follow(ctx, func() {}) }
-
-// follow reads loads and roster, says when it has, and takes over every change
-// of the roster until ctx ends.
-func (m *Matcher) follow(ctx context.Context, read func()) error {
+// Run keeps roster and health of channels in memory until ctx ends. It returns an
+// error when they cannot be followed any more; what is known is then growing stale.
+func (m *Matcher) Run(ctx context.Context) error {
 	if err := m.loads.refresh(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	fault := make(chan error, 1)
+	known := make(chan struct{})
+	go func() {
+		defer cancel()
+		fault <- m.health.run(ctx, func() { close(known) })
+	}()
+	select {
+	case <-known:
+	case <-ctx.Done():
+	}
 	err := m.Roster.Watch(ctx, m.change, func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.ready, m.emptySince = true, m.Now()
 		m.Log.Info().Int("providers", len(m.providers)).Msg("roster read")
-		read()
 	})
-	if err != nil {
+	cancel()
+	if err = errors.Join(err, <-fault); err != nil {
 		return fmt.Errorf("follow the roster: %w", err)
 	}
 	return nil

@@ -39,9 +39,9 @@ func TestTheFirstAvailableProviderGetsTheLead(t *testing.T) {
 	}
 	if d := cmp.Diff(roster.Trace{
 		{Provider: "away", Name: "Plombier away", Reason: "on leave until 2026-11-30"},
-		{Provider: "carouge-only", Name: "Plombier carouge-only", Reason: "does not cover eaux-vives"},
 		{Provider: "lac", Name: "Plombier lac", In: true, Reason: "chosen"},
 		{Provider: "rive", Name: "Plombier rive", In: true, Reason: "eligible"},
+		{Name: "1 more", Reason: "do not cover eaux-vives"},
 	}, got.Trace); d != "" {
 		t.Error(d)
 	}
@@ -101,10 +101,10 @@ func TestWhatCannotBeMatchedReachesTheOwnerWithAReason(t *testing.T) {
 		"review-requested: place not understood":                                     func(q *lead.Request, _ *rig) { q.City = "Marta ville" },
 		"review-requested: place outside the area served":                            func(q *lead.Request, _ *rig) { q.City = "Lausanne" },
 		"review-requested: no usable phone number; no service given; no place given": func(q *lead.Request, _ *rig) { *q = lead.Request{CustomerName: "Marta"} },
-		"unserved: none of 2 providers is eligible":                                  func(_ *lead.Request, r *rig) { r.set(monday.Add(12 * time.Hour)) },
-		"matched night":                        func(_ *lead.Request, r *rig) { r.employ(plumber("night", after)); r.set(monday.Add(12 * time.Hour)) },
-		"matched noel":                         func(_ *lead.Request, r *rig) { r.employ(plumber("noel", after)); r.set(monday.AddDate(0, 0, 32)) },
-		"unserved: market closed today: Nyepi": func(_ *lead.Request, r *rig) { r.employ(plumber("night", after)); r.set(monday.AddDate(0, 0, 38)) },
+		"postponed: everybody is closed until 2026-11-24 08:00":                      func(_ *lead.Request, r *rig) { r.set(monday.Add(12 * time.Hour)) },
+		"matched night": func(_ *lead.Request, r *rig) { r.employ(plumber("night", after)); r.set(monday.Add(12 * time.Hour)) },
+		"matched noel":  func(_ *lead.Request, r *rig) { r.employ(plumber("noel", after)); r.set(monday.AddDate(0, 0, 32)) },
+		"postponed: everybody is closed until 2027-01-01 08:00": func(_ *lead.Request, r *rig) { r.employ(plumber("night", after)); r.set(monday.AddDate(0, 0, 38)) },
 	} {
 		t.Run(want, func(t *testing.T) {
 			r := newRig(t)
@@ -388,7 +388,7 @@ func TestCapsHoldOverReplicas(t *testing.T) {
 			count[line]++
 		}
 	}
-	if d := cmp.Diff(map[string]int{"matched capped": 5, "unserved: none of 1 providers is eligible": 35}, count); d != "" {
+	if d := cmp.Diff(map[string]int{"matched capped": 5, "unserved: nobody who does the service there can take it": 35}, count); d != "" {
 		t.Error(d)
 	}
 	if got := r.offers("capped"); got != 5 {

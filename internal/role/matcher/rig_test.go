@@ -116,7 +116,7 @@ func (r *rig) set(at time.Time) {
 func (r *rig) options() Options {
 	return Options{
 		Catalog: r.catalog, Market: "ch", Stream: r.matcher, Roster: r.bucket(r.matcher, subjects.BucketRoster), Load: r.load,
-		Now: r.clock, Log: zerolog.Nop(),
+		Watch: r.bucket(r.matcher, subjects.BucketWatch), People: r.bucket(r.matcher, subjects.BucketPeople), Timers: r.matcher, Now: r.clock, Log: zerolog.Nop(),
 	}
 }
 

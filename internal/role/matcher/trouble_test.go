@@ -528,7 +528,7 @@ func TestNobodyIsUnservedOnStaleLoads(t *testing.T) {
 	} {
 		full := r.receive(fmt.Sprintf("full_%d", i), leak())
 		handle(t, m, full)
-		if d := cmp.Diff([]string{"unserved: none of 1 providers is eligible"}, r.story(full.Lead.Lead)); d != "" {
+		if d := cmp.Diff([]string{"unserved: nobody who does the service there can take it"}, r.story(full.Lead.Lead)); d != "" {
 			t.Error(d)
 		}
 		if err := free(); err != nil {

@@ -1,4 +1,4 @@
-package reach
+package matcher
 
 import (
 	"fmt"
@@ -6,30 +6,31 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"leadbus/internal/engine/bus"
 	"leadbus/internal/engine/bus/bustest"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/local/await"
+	"leadbus/internal/roster"
 	"leadbus/internal/subjects"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+var noon = time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
 
-// rig is a real bus, reached with the scanner's rights.
-type rig struct {
+const mobile, another = "+41791234567", "+41797654321"
+
+// healthRig is a real bus, reached with the matcher's rights.
+type healthRig struct {
 	*testing.T
-	operator, scanner *bus.Conn
+	operator, matcher *bus.Conn
 	watch             *bus.Bucket
 }
 
-func newRig(t *testing.T) rig {
+func newHealthRig(t *testing.T) healthRig {
 	t.Helper()
 	b := bustest.New(t)
-	scanner := b.Connect(t, "ch-scanner")
-	return rig{T: t, operator: b.Operator, scanner: scanner, watch: bustest.Bucket(t, scanner, subjects.BucketWatch)}
+	matcher := b.Connect(t, "ch-matcher")
+	return healthRig{T: t, operator: b.Operator, matcher: matcher, watch: bustest.Bucket(t, matcher, subjects.BucketWatch)}
 }
 
 func of(id, kind string, minute int, body any) event.Event {
@@ -41,7 +42,7 @@ func of(id, kind string, minute int, body any) event.Event {
 
 // queue tells a provider and the customer of a lead; message ids are the
 // lead's and the recipient's.
-func (r rig) queue(id, address string, minute int) {
+func (r healthRig) queue(id, address string, minute int) {
 	r.Helper()
 	for i, recipient := range []string{lead.ToProvider, lead.ToCustomer} {
 		m := lead.Message{ID: id + "-" + recipient, Lead: id, Market: "ch", Site: "plombiersgeneve.ch", Recipient: recipient, Channel: lead.SMS, To: address}
@@ -70,13 +71,13 @@ func reported(id, recipient string, minute int, state lead.MessageState, class l
 	return of(id, subjects.ReceiptReceived, minute, &event.Reported{Receipt: receipt})
 }
 
-func (r rig) health() Health {
+func (r healthRig) health() roster.Health {
 	r.Helper()
-	e, err := r.watch.Get(r.Context(), Key("lac-2", lead.SMS))
+	e, err := r.watch.Get(r.Context(), roster.HealthKey("lac-2", lead.SMS))
 	if err != nil {
 		r.Fatal(err)
 	}
-	h, err := Read(e.Value)
+	h, err := roster.ReadHealth(e.Value)
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -84,11 +85,11 @@ func (r rig) health() Health {
 }
 
 func TestAChannelBreaksAndIsCorrected(t *testing.T) {
-	r := newRig(t)
-	reach := New(r.scanner, r.watch)
+	r := newHealthRig(t)
+	reach := (&health{stream: r.matcher, bucket: r.watch})
 	handle := func(want string, e event.Event) {
 		t.Helper()
-		if err := reach.Handle(t.Context(), e); err != nil {
+		if _, err := reach.handle(t.Context(), e); err != nil {
 			t.Fatal(err)
 		}
 		if s := r.health().State(); s != want {
@@ -98,50 +99,50 @@ func TestAChannelBreaksAndIsCorrected(t *testing.T) {
 	for i, id := range []string{"a", "b", "c", "d"} {
 		r.queue(id, mobile, i)
 	}
-	handle(Healthy, reported("a", lead.ToProvider, 10, lead.MessageDelivered, ""))
-	handle(Healthy, reported("b", lead.ToProvider, 11, lead.MessageFailed, lead.Transient))
-	handle(Healthy, reported("b", lead.ToProvider, 11, lead.MessageFailed, lead.Transient))
-	handle(Suspect, reported("c", lead.ToProvider, 12, lead.MessageFailed, lead.Transient))
-	handle(Suspect, failed("c", lead.ToCustomer, 13, lead.BadRecipient))
-	handle(Suspect, reported("c", lead.ToProvider, 13, lead.MessageSent, ""))
-	handle(Broken, failed("d", lead.ToProvider, 14, lead.BadRecipient))
+	handle(roster.Healthy, reported("a", lead.ToProvider, 10, lead.MessageDelivered, ""))
+	handle(roster.Healthy, reported("b", lead.ToProvider, 11, lead.MessageFailed, lead.Transient))
+	handle(roster.Healthy, reported("b", lead.ToProvider, 11, lead.MessageFailed, lead.Transient))
+	handle(roster.Suspect, reported("c", lead.ToProvider, 12, lead.MessageFailed, lead.Transient))
+	handle(roster.Suspect, failed("c", lead.ToCustomer, 13, lead.BadRecipient))
+	handle(roster.Suspect, reported("c", lead.ToProvider, 13, lead.MessageSent, ""))
+	handle(roster.Broken, failed("d", lead.ToProvider, 14, lead.BadRecipient))
 	r.queue("e", mobile, 20)
-	handle(Broken, failed("e", lead.ToProvider, 21, lead.BadRecipient)) // known already
+	handle(roster.Broken, failed("e", lead.ToProvider, 21, lead.BadRecipient)) // known already
 	r.queue("f", another, 22)
-	handle(Healthy, reported("f", lead.ToProvider, 23, lead.MessageDelivered, ""))
-	handle(Healthy, failed("d", lead.ToProvider, 14, lead.BadRecipient)) // a replay
+	handle(roster.Healthy, reported("f", lead.ToProvider, 23, lead.MessageDelivered, ""))
+	handle(roster.Healthy, failed("d", lead.ToProvider, 14, lead.BadRecipient)) // a replay
 }
 
 // A report on nothing of ours waits while a replica may lag behind, and no
 // longer.
 func TestAReportOnAnUnknownMessage(t *testing.T) {
-	r := newRig(t)
-	reach := New(r.scanner, r.watch)
+	r := newHealthRig(t)
+	reach := (&health{stream: r.matcher, bucket: r.watch})
 	e := failed("x", lead.ToProvider, 0, lead.BadRecipient)
-	if err := reach.Handle(t.Context(), e); err != nil {
+	if _, err := reach.handle(t.Context(), e); err != nil {
 		t.Error(err)
 	}
 	e.At = time.Now()
-	if err := reach.Handle(t.Context(), e); !event.Deferred(err) {
+	if _, err := reach.handle(t.Context(), e); !event.Deferred(err) {
 		t.Errorf("just now: %v", err)
 	}
 }
 
 // Reports that come together, at several scanners, are all counted.
 func TestReportsAtTheSameTime(t *testing.T) {
-	r := newRig(t)
+	r := newHealthRig(t)
 	var all sync.WaitGroup
 	for i := range 8 {
 		id := fmt.Sprint("lead-", i)
 		r.queue(id, mobile, i)
 		all.Go(func() {
-			if err := New(r.scanner, r.watch).Handle(t.Context(), reported(id, lead.ToProvider, 10+i, lead.MessageFailed, lead.Transient)); err != nil {
+			if _, err := (&health{stream: r.matcher, bucket: r.watch}).handle(t.Context(), reported(id, lead.ToProvider, 10+i, lead.MessageFailed, lead.Transient)); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	await.Return(t, "the reports are handled", all.Wait)
-	if h := r.health(); len(h.Failures) != 8 || h.State() != Suspect {
+	if h := r.health(); len(h.Failures) != 8 || h.State() != roster.Suspect {
 		t.Errorf("%s after %d failures", h, len(h.Failures))
 	}
 }
@@ -149,14 +150,14 @@ func TestReportsAtTheSameTime(t *testing.T) {
 // Reports that say whom they are about need no look at the stream, and each of
 // them counts.
 func TestReportsThatDescribeThemselves(t *testing.T) {
-	r := newRig(t)
-	reach := New(nil, r.watch) // no stream
+	r := newHealthRig(t)
+	reach := &health{bucket: r.watch} // no stream
 	about := func(address string, minute int) lead.Label {
 		return lead.Message{Recipient: lead.ToProvider, Provider: "lac-2", Channel: lead.SMS, To: address, QueuedAt: noon.Add(time.Duration(minute) * time.Minute)}.Label()
 	}
 	handle := func(want string, e event.Event) {
 		t.Helper()
-		if err := reach.Handle(t.Context(), e); err != nil {
+		if _, err := reach.handle(t.Context(), e); err != nil {
 			t.Fatal(err)
 		}
 		if s := r.health().State(); s != want {
@@ -170,9 +171,9 @@ func TestReportsThatDescribeThemselves(t *testing.T) {
 	}
 	refused := failed("a", lead.ToProvider, 2, lead.BadRecipient)
 	refused.Body.(*event.Attempted).Label = about(mobile, 1)
-	handle(Broken, refused)
+	handle(roster.Broken, refused)
 	for i := range 100 { // as fast as they come
-		handle(Broken, receipt(fmt.Sprint("old-", i), 1, lead.MessageDelivered, about(mobile, 0)))
+		handle(roster.Broken, receipt(fmt.Sprint("old-", i), 1, lead.MessageDelivered, about(mobile, 0)))
 	}
-	handle(Healthy, receipt("b", 3, lead.MessageDelivered, about(mobile, 1)))
+	handle(roster.Healthy, receipt("b", 3, lead.MessageDelivered, about(mobile, 1)))
 }
