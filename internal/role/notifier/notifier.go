@@ -16,6 +16,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -40,12 +42,17 @@ type Options struct {
 	// edge's, where they lead. Without either the mails have none.
 	Links     *link.Signer
 	PublicURL string
+	// People keeps who opted out; without it, or Links, nobody can.
+	People People
+	Past   Past
 }
 
 // Notifier handles one market's deliveries. It is safe for concurrent use and
 // beside other notifiers.
 type Notifier struct {
 	*send.Sender
+	people     *people
+	past       Past
 	composer   *compose.Composer
 	publishAll func(ctx context.Context, events []event.Event) error
 	recent     *lru.Cache[string, []event.Event] // see remember
@@ -60,25 +67,61 @@ func New(o Options) (*Notifier, error) {
 	recent, _ := lru.New[string, []event.Event](1000) // only a size below one fails
 	n := &Notifier{composer: c, publishAll: o.PublishAll, recent: recent}
 	o.Texted = n.texted
+	n.past = o.Past
+	if o.People != nil && o.Links != nil {
+		n.people = &people{bucket: o.People, links: o.Links, out: map[string]bool{}}
+		o.OptedOut = n.people.optedOut
+	}
 	if n.Sender, err = send.New(o.Options); err != nil {
 		return nil, fmt.Errorf("notifier: %w", err)
 	}
 	return n, nil
 }
 
-// Handle takes one delivery of the notifier's durable.
+// Handle takes one delivery of the notifier's durable: people first, then the
+// tracker.
 func (n *Notifier) Handle(ctx context.Context, d event.Delivery) error {
+	if err := n.tell(ctx, d); err != nil {
+		return err
+	}
+	return n.outcome(ctx, d.Event)
+}
+
+// tell tells people.
+func (n *Notifier) tell(ctx context.Context, d event.Delivery) error {
 	switch b := d.Body.(type) {
 	case *event.Queued:
 		return n.Send(ctx, d, b.Message)
 	case *event.Reported:
-		return n.Receipt(ctx, d, b.Receipt)
+		if err := n.Receipt(ctx, d, b.Receipt); err != nil {
+			return err
+		}
+		return n.retry(ctx, d, b.Receipt)
+	case *event.Texted:
+		return n.inbound(ctx, d, *b)
 	case *event.Decided:
-		switch cause := causes[d.Lead.Event]; {
-		case cause != "" && b.Lead.Test():
+		cause := causes[d.Lead.Event]
+		if d.Lead.Event == subjects.Overdue && b.Of == lead.ToOwner {
+			cause = alarm.Overdue
+		}
+		if b.Lead.Test() && d.Lead.Event != subjects.Matched {
 			return nil // whoever made the lead misses the receipt
-		case cause != "":
-			return n.Raise(ctx, alarm.Occurrence{Site: d.Lead.Site, Cause: cause, About: d.Lead.Lead, ID: d.ID, At: d.At, Leads: []string{d.Lead.Lead}})
+		}
+		if cause != "" {
+			texts, err := n.composer.Missed(d.Event, *b)
+			if err == nil {
+				err = n.queue(ctx, d.Lead, texts)
+			}
+			o := alarm.Occurrence{Site: d.Lead.Site, Cause: cause, About: d.Lead.Lead, ID: d.ID, At: d.At, Leads: []string{d.Lead.Lead}}
+			if cause == alarm.Unserved && b.Unreachable() { // one cause, however many leads
+				o.Cause, o.About = alarm.NoneReachable, ""
+			}
+			if err == nil {
+				err = n.Raise(ctx, o)
+			}
+			if err != nil || cause != alarm.Unserved {
+				return err
+			}
 		}
 	}
 	about, err := n.about(ctx, d.Event)
@@ -93,11 +136,57 @@ func (n *Notifier) Handle(ctx context.Context, d event.Delivery) error {
 	return n.queue(ctx, d.Lead, messages)
 }
 
+// retries are how often a message to a provider goes out once more that failed for a
+// reason that may pass, retryAfter apart. The lead waits for them (story.Patience).
+const (
+	retries    = 2
+	retryAfter = time.Minute
+	retried    = lead.PurposeAgain + "t" // and which time it is, in a purpose
+)
+
+var errRetry = errors.New("the message goes out once more")
+
+// retry queues a message to a provider once more that the vendor could not bring to
+// them for now, while the offer stands.
+func (n *Notifier) retry(ctx context.Context, d event.Delivery, r lead.Receipt) error {
+	if r.State != lead.MessageFailed || r.Failure == nil || r.Failure.Class != lead.Transient || r.Recipient != lead.ToProvider {
+		return nil
+	}
+	purpose, times, _ := strings.Cut(r.Purpose, retried)
+	done, _ := strconv.Atoi(times) // none is the first
+	if done == retries {
+		return nil
+	}
+	if wait := d.At.Add(retryAfter).Sub(n.Now()); wait > 0 {
+		return event.After(wait, errRetry)
+	}
+	events, err := event.Decisions(ctx, n.Stream, d.Lead, subjects.MessageQueued)
+	if err != nil {
+		return err
+	}
+	now := story.Of(events)
+	for _, e := range events {
+		if q, ok := e.Body.(*event.Queued); ok && q.Message.ID == r.Message && now.Has(q.Message.Offer) {
+			m := q.Message
+			m.Purpose, m.Of = fmt.Sprint(purpose, retried, done+1), 1
+			m.ID = lead.MessageID(m.Lead, m.Purpose, m.Recipient, m.Channel, m.Offer)
+			return n.queue(ctx, d.Lead, []lead.Message{m})
+		}
+	}
+	return nil
+}
+
 // remember keeps a decision with its texts to the customer: their receipts come
 // soon, and the stream need not be read for them.
 func (n *Notifier) remember(e event.Event, messages []lead.Message) {
+	b, decided := e.Body.(*event.Decided)
+	if !decided || e.Lead.Event == subjects.Overdue {
+		return
+	}
+	alone := *b
+	alone.Turn, e.Body = "", &alone // it counts without what came before
 	for _, m := range messages {
-		if _, decided := e.Body.(*event.Decided); decided && m.Recipient == lead.ToCustomer {
+		if m.Recipient == lead.ToCustomer {
 			n.recent.Add(m.ID, []event.Event{e, {Lead: e.Lead, Body: &event.Queued{Message: m}}})
 		}
 	}
@@ -128,28 +217,37 @@ func (n *Notifier) texted(ctx context.Context, l subjects.Lead, message string, 
 	return nil // gone from the stream, with the lead
 }
 
-// about is the newest decision on the lead that an alarm is about, and the one
-// before an amendment; nil for anything else.
-func (n *Notifier) about(ctx context.Context, e event.Event) (newest *event.Decided, err error) {
-	if e.Lead.Event == subjects.Amended {
-		events, err := event.Decisions(ctx, n.Stream, e.Lead)
-		if i := slices.IndexFunc(events, func(there event.Event) bool { return there.ID == e.ID }); i >= 0 {
-			e.Seq = events[i].Seq // an event may be stored again
+// about is what an event is composed with: of an alarm the lead that it is about, of
+// an event that changes who has a lead, where the lead stood before it; else nil.
+func (n *Notifier) about(ctx context.Context, e event.Event) (*compose.Standing, error) {
+	switch b := e.Body.(type) {
+	case *event.Decided:
+		if e.Lead.Event == subjects.Matched {
+			return nil, nil
 		}
-		r := story.Of(slices.DeleteFunc(events, func(there event.Event) bool { return there.Seq >= e.Seq }))
-		return r.Decided(), err
-	}
-	b, ok := e.Body.(*event.Raised)
-	if !ok || !alarm.OfLead(b.Alarm.Cause) {
+	case *event.Replied, *event.Ordered:
+	case *event.Raised:
+		if !alarm.OfLead(b.Alarm.Cause) {
+			return nil, nil
+		}
+		events, err := n.Stream.Events(ctx, subjects.Lead{Market: e.Lead.Market, Site: e.Lead.Site, Lead: b.Alarm.About})
+		r := story.Of(events)
+		if err == nil && r.Decision == nil && n.Now().Sub(e.At) < time.Minute { // a replica of the stream that lags behind
+			err = event.After(time.Second, errUnread)
+		}
+		return &compose.Standing{Before: r}, err
+	default:
 		return nil, nil
 	}
-	events, err := n.Stream.Events(ctx, subjects.Lead{Market: e.Lead.Market, Site: e.Lead.Site, Lead: b.Alarm.About})
-	r := story.Of(events)
-	newest = r.Decided()
-	if err == nil && newest == nil && n.Now().Sub(e.At) < time.Minute { // a replica of the stream that lags behind
+	events, err := event.Decisions(ctx, n.Stream, e.Lead)
+	i := slices.IndexFunc(events, func(there event.Event) bool { return there.ID == e.ID })
+	if i >= 0 {
+		e = events[i] // an event may be stored again
+	} else if err == nil && n.Now().Sub(e.At) < time.Minute && e.Lead.Event != subjects.Overdue {
 		err = event.After(time.Second, errUnread)
 	}
-	return newest, err
+	before := slices.DeleteFunc(slices.Clone(events), func(there event.Event) bool { return there.Seq >= e.Seq })
+	return &compose.Standing{Before: story.Of(before), After: story.Of(append(before, e))}, err
 }
 
 var errUnread = errors.New("the lead of an alarm cannot be read yet")

@@ -2,6 +2,7 @@ package notifier_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"leadbus/internal/lead"
 	"leadbus/internal/role/notifier"
 	"leadbus/internal/role/notifier/send"
+	"leadbus/internal/roster"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
 )
@@ -27,6 +29,7 @@ type fake struct {
 	events []event.Event
 	queued []lead.Message
 	raised []alarm.Occurrence
+	late   time.Duration // after the start
 }
 
 func (f *fake) Publish(context.Context, event.Event) error { return nil }
@@ -55,7 +58,7 @@ func (f *fake) notifier(t *testing.T) *notifier.Notifier {
 		}}},
 		Market: "ch", Stream: f, Ledger: f, Vendors: map[string]send.Vendor{lead.SMS: f, lead.WhatsApp: f, lead.Email: f},
 		Raise: func(_ context.Context, o ...alarm.Occurrence) error { f.raised = append(f.raised, o...); return nil },
-		Now:   func() time.Time { return start },
+		Now:   func() time.Time { return start.Add(f.late) },
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -77,6 +80,7 @@ func TestALeadThatNeedsTheOwnerRaisesAnAlarm(t *testing.T) {
 		f := &fake{}
 		n := f.notifier(t)
 		for _, e := range []event.Event{decided(kind, "nobody"), decided(kind, "test", lead.FlagTest)} {
+			f.events = []event.Event{e}
 			if err := n.Handle(t.Context(), event.Delivery{Event: e, Attempt: 1}); err != nil {
 				t.Fatal(err)
 			}
@@ -137,5 +141,55 @@ func TestADeadLetterRaisesAnAlarm(t *testing.T) {
 	}
 	if len(f.raised) != 3 || st.Times != 2 || !slices.Equal(st.Leads, []string{"l1"}) || !slices.Contains(st.Facts, alarm.Fact{Label: "retry", Value: "leadbus dlq retry --market ch 4"}) {
 		t.Errorf("%+v", st)
+	}
+}
+
+// A message to a provider that the vendor could not bring to them for now goes out
+// twice more, a minute apart, and no more when the offer has ended.
+func TestWhatMayPassIsTriedAgain(t *testing.T) {
+	label := lead.Label{Recipient: lead.ToProvider, Provider: "lac", Channel: lead.SMS, Purpose: lead.PurposeOffer, Offer: "o1"}
+	at := func(seq uint64, kind string, body any) event.Event {
+		return event.Event{ID: fmt.Sprint(kind, seq), Seq: seq, At: start, Lead: subjects.Lead{Market: "ch", Site: "a.ch", Event: kind, Lead: "l1"}, Body: body}
+	}
+	f := &fake{Bucket: &entries{there: map[string]event.Entry{}}}
+	n := f.notifier(t)
+	m := lead.Message{ID: "m1", Lead: "l1", Recipient: lead.ToProvider, Provider: "lac", Channel: lead.SMS, Purpose: lead.PurposeOffer, Offer: "o1", To: "+41781230003", Text: "Fuite"}
+	f.events = []event.Event{
+		at(1, subjects.Matched, &event.Decided{Lead: lead.Lead{ID: "l1"}, Offer: "o1", Provider: &roster.Provider{ID: "lac"}}),
+		at(2, subjects.MessageQueued, &event.Queued{Message: m}),
+	}
+	failed := func(class lead.FailureClass) error {
+		r := lead.Receipt{Label: label, Message: m.ID, State: lead.MessageFailed, Failure: &lead.Failure{Class: class}}
+		return n.Handle(t.Context(), event.Delivery{Event: at(uint64(len(f.events)+1), subjects.ReceiptReceived, &event.Reported{Receipt: r}), Attempt: 1})
+	}
+	for time := 1; time <= 3; time++ {
+		f.late, f.queued = 0, nil
+		if err := failed(lead.Transient); time < 3 && !event.Deferred(err) || len(f.queued) > 0 {
+			t.Fatalf("at once: %v, %v", err, f.queued)
+		}
+		f.late = 61e9
+		if err := failed(lead.Transient); err != nil {
+			t.Fatal(err)
+		}
+		if time == 3 {
+			break
+		}
+		if len(f.queued) != 1 || f.queued[0].ID == m.ID || f.queued[0].Text != m.Text || f.queued[0].Offer != "o1" {
+			t.Fatalf("%d: %+v", time, f.queued)
+		}
+		m = f.queued[0]
+		label.Purpose = m.Purpose
+		f.events = append(f.events, at(uint64(len(f.events)+1), subjects.MessageQueued, &event.Queued{Message: m}))
+	}
+	if len(f.queued) > 0 {
+		t.Errorf("a third time: %+v", f.queued)
+	}
+	label.Purpose, m.ID = lead.PurposeOffer, "m1"
+	if err := failed(lead.BadRecipient); err != nil || len(f.queued) > 0 {
+		t.Errorf("what does not pass: %v, %v", err, f.queued)
+	}
+	f.events = append(f.events, at(9, subjects.OwnerDecided, &event.Ordered{Order: event.Cancel}))
+	if err := failed(lead.Transient); err != nil || len(f.queued) > 0 {
+		t.Errorf("a cancelled lead: %v, %v", err, f.queued)
 	}
 }

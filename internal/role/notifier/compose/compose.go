@@ -13,6 +13,7 @@ import (
 	"leadbus/internal/lead"
 	"leadbus/internal/lead/link"
 	"leadbus/internal/site"
+	"leadbus/internal/story"
 )
 
 // Composer renders one market's messages. It is safe for concurrent use.
@@ -40,18 +41,35 @@ func New(catalog *site.Catalog, market string, links *link.Signer, publicURL str
 	return c, errors.Join(faults...)
 }
 
+// Standing is where a lead stood before an event and where it stands after.
+type Standing struct{ Before, After story.Record }
+
+// decided is what was decided before the event; nil for nothing.
+func (s *Standing) decided() *event.Decided {
+	if s == nil {
+		return nil
+	}
+	return s.Before.Decided()
+}
+
 // Compose renders what an event calls for, in the order in which it should go
-// out. Of an alarm about one lead, about is the newest decision on it, and of an
-// amendment the decision before it; else nil.
+// out. About is where the lead stood before it, of an alarm the lead that it is
+// about; nil of what is about no lead, and of a first match.
 // The error is permanent for a kind that calls for nothing.
-func (c *Composer) Compose(e event.Event, about *event.Decided) ([]lead.Message, error) {
+func (c *Composer) Compose(e event.Event, about *Standing) ([]lead.Message, error) {
 	switch b := e.Body.(type) {
 	case *event.Decided:
 		return c.plan(e, *b, about)
+	case *event.Replied:
+		return c.replied(e, *b, about)
+	case *event.Ordered:
+		return c.ordered(e, *b, about)
+	case *event.Verifying:
+		return c.verify(e, b.Provider)
 	case *event.Scanned:
 		return c.scanned(e, *b)
 	case *event.Raised:
-		return c.raised(e, b.Alarm, about)
+		return c.raised(e, b.Alarm, about.decided())
 	case *event.Digested:
 		return c.digested(e, b.Digest)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
+	"leadbus/internal/lead/link"
 )
 
 // owner starts a mail to the owner; ok is false when the site has nobody to
@@ -32,9 +33,13 @@ func (w *writer) toOwner(purpose string, head func(*texts) (title, intro text)) 
 	if purpose == lead.PurposeCopy && !w.of.Lead.Phone.Textable() {
 		sent = append(sent, quote{Head: "SMS", Lines: []string{t.say("not_texted", v)}})
 	}
+	var open []button
+	if url := w.link(link.Lead, w.of.Lead.ID, w.decision.At); url != "" {
+		open = []button{{Label: t.say("lead_button", v), URL: url, Quiet: true}}
+	}
 	w.addMail(m, mail{
 		Title: title.say(v), Intro: intro.say(v), Footer: t.say("owner_footer", v),
-		Notes: t.flagTexts(w.of.Lead.Flags),
+		Notes: t.flagTexts(w.of.Lead.Flags), Links: open,
 		Sections: append(w.everything(t, v),
 			section{Title: t.say("section_texts", v), Texts: sent},
 			section{Title: t.say("section_ids", v), Facts: w.supportFacts()}),

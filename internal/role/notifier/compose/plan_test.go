@@ -15,6 +15,7 @@ import (
 	"leadbus/internal/lead"
 	"leadbus/internal/roster"
 	"leadbus/internal/site"
+	"leadbus/internal/story"
 	"leadbus/internal/subjects"
 )
 
@@ -389,7 +390,7 @@ func TestUrgent(t *testing.T) {
 		"urgent": true, "EMERGENCY": true, "très urgent": true, "dringend": true, "mendesak": true, "urgenza": true,
 		"": false, "not urgent": false, "pas urgent": false, "nicht dringend": false, "tidak mendesak": false, "normal": false, "this week": false,
 	} {
-		if urgent(said) != want {
+		if r := (lead.Request{Urgency: said}); r.Urgent() != want {
 			t.Errorf("urgent(%q) = %v", said, !want)
 		}
 	}
@@ -413,32 +414,40 @@ func TestTheOwnerReadsWhatBecameOfAText(t *testing.T) {
 
 // A corrected number is texted; the same number is not texted again.
 func TestACorrectedNumberIsTexted(t *testing.T) {
-	match := outcome(subjects.Matched, nil).Body.(*event.Decided)
+	match := outcome(subjects.Matched, nil)
+	match.Seq = 1
+	after := func(match, amended event.Event) *Standing {
+		amended.Seq = 2
+		return &Standing{Before: story.Of([]event.Event{match}), After: story.Of([]event.Event{match, amended})}
+	}
 	amended := outcome(subjects.Amended, func(b *event.Decided) { b.Lead.Phone.E164 = "+41781230076" })
 	c, err := New(catalog(t), "ch", links, "https://leads.mail.example/")
 	if err != nil {
 		t.Fatal(err)
 	}
-	messages, err := c.Compose(amended, match)
+	messages, err := c.Compose(amended, after(match, amended))
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := slices.IndexFunc(messages, func(m lead.Message) bool { return m.Recipient == lead.ToCustomer })
+	customer := func(m lead.Message) bool { return m.Recipient == lead.ToCustomer }
+	i := slices.IndexFunc(messages, customer)
 	if i < 0 || messages[i].To != "+41781230076" {
 		t.Fatalf("%v", what(messages))
 	}
 	first := messages[i].ID
 	third := amended
 	third.ID += "-third"
-	if messages, err = c.Compose(third, match); err != nil || messages[i].To != "+41781230076" || messages[i].ID == first {
+	if messages, err = c.Compose(third, after(match, third)); err != nil || messages[i].To != "+41781230076" || messages[i].ID == first {
 		t.Errorf("a number corrected again has no text of its own: %v, %v", what(messages), err)
 	}
-	withdrawn := *match
-	withdrawn.Lead.Request.ContactConsent = new(bool)
-	if messages, err = c.Compose(outcome(subjects.Amended, nil), &withdrawn); err != nil || !slices.ContainsFunc(messages, func(m lead.Message) bool { return m.Recipient == lead.ToCustomer }) {
+	same, withdrawn := outcome(subjects.Amended, nil), match
+	refused := *match.Body.(*event.Decided)
+	refused.Lead.Request.ContactConsent = new(bool)
+	withdrawn.Body = &refused
+	if messages, err = c.Compose(same, after(withdrawn, same)); err != nil || !slices.ContainsFunc(messages, customer) {
 		t.Errorf("who allows contact again is not texted: %v, %v", what(messages), err)
 	}
-	if messages, err = c.Compose(outcome(subjects.Amended, nil), match); err != nil || slices.ContainsFunc(messages, func(m lead.Message) bool { return m.Recipient == lead.ToCustomer }) {
+	if messages, err = c.Compose(same, after(match, same)); err != nil || slices.ContainsFunc(messages, customer) {
 		t.Errorf("%v, %v", what(messages), err)
 	}
 }

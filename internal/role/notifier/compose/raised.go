@@ -108,6 +108,9 @@ func (w *writer) alarmMail(e event.Event, a alarm.Alarm, t *texts, v words, know
 	}
 	c.Sections = []section{{Facts: lines}}
 	if known {
+		if url := w.link(link.Lead, w.of.Lead.ID, e.At); url != "" {
+			c.Links = append(c.Links, button{Label: t.say("lead_button", v), URL: url, Quiet: true})
+		}
 		c.Call, c.Notes = w.call(t), append(c.Notes, t.flagTexts(w.of.Lead.Flags)...)
 		c.Sections = append(append(c.Sections, w.everything(t, v)...), section{Title: t.say("section_ids", v), Facts: w.supportFacts()})
 	}

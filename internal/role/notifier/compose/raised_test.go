@@ -20,7 +20,7 @@ import (
 var causes = []string{
 	alarm.Drift, alarm.ConfigDrift, alarm.NoDisclosure, alarm.ToolError, alarm.NotRescued, alarm.UnknownAgent, alarm.VoiceRemoved, alarm.CallWithoutConversation, alarm.CallWithoutEnd,
 	alarm.LeadWithoutOffer, alarm.MessageWithoutReceipt, alarm.Unreachable, alarm.Roster, alarm.Canary, alarm.HostSlept, alarm.Reconcile,
-	alarm.Unserved, alarm.Review, alarm.Account, alarm.Uncertain, alarm.DeadLetter,
+	alarm.Unserved, alarm.NoneReachable, alarm.Overdue, alarm.Review, alarm.Account, alarm.Tracker, alarm.Uncertain, alarm.DeadLetter,
 }
 
 // raised is a call to the owner for the n-th time.

@@ -97,7 +97,7 @@ var sample = words{
 	Brand: "Plombiers Genève", Site: "plombiersgeneve.ch", Dial: "+41225394512", Lead: "7k2mq9xe8tr5wz3hnd6y",
 	Ref: "482 913", Service: "Fuite d'eau", Place: "Plan-les-Ouates", Name: "Marta Salas", Phone: "+41781230042",
 	Details: "L'évier de la cuisine fuit", Provider: "Rapide Plomberie", Reason: "SMS", Channel: "SMS", Code: "30005",
-	Urgent: true, Since: "23.11.2026 09:00", Last: "23.11.2026 09:40", Date: "22.11.2026", Times: 3, Told: 2, Leads: 4,
+	Urgent: true, Until: "24.11. 08:00", By: "24.11. 08:30", Since: "23.11.2026 09:00", Last: "23.11.2026 09:40", Date: "22.11.2026", Times: 3, Told: 2, Leads: 4,
 }
 
 // say renders the text. It cannot fail, short of a text that

@@ -48,8 +48,8 @@ func TestEveryTextIsUsedAndThere(t *testing.T) {
 		if strings.HasSuffix(f, "_test.go") {
 			continue
 		}
-		for _, m := range regexp.MustCompile(`\.(?:say|of)\("([a-z_]+)"`).FindAllStringSubmatch(string(data), -1) {
-			used[m[1]] = true
+		for _, m := range regexp.MustCompile(`\.(?:say|of)\("([a-z_]+)"|"((?:customer|provider)_[a-z_]+)"`).FindAllStringSubmatch(string(data), -1) {
+			used[m[1]+m[2]] = true
 		}
 	}
 	for lang, x := range loaded(t) {

@@ -1,7 +1,6 @@
 package compose
 
 import (
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -22,6 +21,8 @@ type words struct {
 	Details  string // empty where Private
 	Window   string // when the customer wishes the call or visit
 	Provider string
+	Until    string // when the offer expires, or when somebody is open again
+	By       string // when the customer will have been called
 	Reason   string // why the owner is alarmed, or why a message was not delivered
 	Channel  string
 	Code     string // the vendor's own, of a failure
@@ -102,17 +103,4 @@ func tidy(s string) string {
 		}
 	}
 	return strings.Join(kept, "\n")
-}
-
-// urgent reads the agent's word for urgency, which is free text.
-func urgent(s string) bool {
-	s = strings.ToLower(s)
-	for _, w := range strings.FieldsFunc(s, func(r rune) bool { return !unicode.IsLetter(r) }) {
-		switch w {
-		case "not", "non", "no", "pas", "nicht", "kein", "keine", "tidak", "bukan", "low", "routine":
-			return false
-		}
-	}
-	stems := []string{"urgen", "emergen", "dringend", "notfall", "darurat", "mendesak", "immediat"}
-	return slices.ContainsFunc(stems, func(stem string) bool { return strings.Contains(s, stem) })
 }

@@ -10,6 +10,7 @@ import (
 	"leadbus/internal/lead/link"
 	"leadbus/internal/roster"
 	"leadbus/internal/site"
+	"leadbus/internal/story"
 	"leadbus/internal/subjects"
 )
 
@@ -125,13 +126,14 @@ func by(t *testing.T, c *site.Catalog, e event.Event) []lead.Message {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var about *event.Decided
+	var about *Standing
 	if cause := map[string]string{subjects.Unserved: alarm.Unserved, subjects.ReviewRequested: alarm.Review}[e.Lead.Event]; cause != "" {
-		about = e.Body.(*event.Decided)
+		about = &Standing{Before: story.Of([]event.Event{e})}
+		l := e.Body.(*event.Decided).Lead
 		e = raised(cause, 1)
-		e.Lead.Market, e.Lead.Site = about.Lead.Market, about.Lead.Site
+		e.Lead.Market, e.Lead.Site = l.Market, l.Site
 		a := &e.Body.(*event.Raised).Alarm
-		a.About, a.Leads, a.Facts, a.Times = about.Lead.ID, []string{about.Lead.ID}, nil, 1
+		a.About, a.Leads, a.Facts, a.Times = l.ID, []string{l.ID}, nil, 1
 	}
 	messages, err := composer.Compose(e, about)
 	if err != nil {

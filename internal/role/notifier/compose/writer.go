@@ -67,12 +67,16 @@ func (w *writer) language(wanted ...string) string {
 // link asks the owner about a lead or an alarm; empty when there are no links.
 // Made again for the same event it is the same.
 func (w *writer) link(asks, id string, at time.Time) string {
+	return w.linkTo(link.Link{ID: id, Asks: asks, Until: at.Add(link.Life)})
+}
+
+// linkTo is the address of a question about something of the site's.
+func (w *writer) linkTo(l link.Link) string {
 	if w.links == nil || w.public == "" {
 		return ""
 	}
-	return w.public + link.Path + w.links.Token(link.Link{
-		Market: w.site.Market, Site: w.site.Domain, ID: id, Asks: asks, Until: at.Add(link.Life),
-	})
+	l.Market, l.Site = w.site.Market, w.site.Domain
+	return w.public + link.Path + w.links.Token(l)
 }
 
 // Forms of a time for people.
@@ -132,7 +136,7 @@ func (w *writer) words(lang string) words {
 		Phone:   line(cmp.Or(l.Phone.E164, l.Phone.Raw, "?"), maxName),
 		Details: line(l.Request.IssueSummary, maxDetails),
 		Window:  line(l.Request.PreferredWindow, maxLine),
-		Urgent:  urgent(l.Request.Urgency),
+		Urgent:  l.Request.Urgent(),
 	}
 	if slices.Contains(l.Flags, "placeholder") {
 		out.Name = "" // the fact sheet still shows it

@@ -24,8 +24,11 @@ const (
 // there as much as sending.
 const (
 	mostSends = 64
-	mostLooks = 8
-	placeTime = time.Second
+	// mostPostbacks are those to one tracker: a slow one must not take the workers
+	// of what people wait for.
+	mostPostbacks = 8
+	mostLooks     = 8
+	placeTime     = time.Second
 )
 
 var (
@@ -33,7 +36,7 @@ var (
 	errBusy = errors.New("as many sends as may be are under way on the channel")
 )
 
-// breaker is the state of one channel. It is safe for concurrent use.
+// breaker is the state of one channel, or tracker. It is safe for concurrent use.
 type breaker struct {
 	mu    sync.Mutex
 	fails int
@@ -42,8 +45,8 @@ type breaker struct {
 	looks chan struct{} // likewise
 }
 
-func newBreaker() *breaker {
-	return &breaker{sends: make(chan struct{}, mostSends), looks: make(chan struct{}, mostLooks)}
+func newBreaker(sends int) *breaker {
+	return &breaker{sends: make(chan struct{}, sends), looks: make(chan struct{}, mostLooks)}
 }
 
 // enter waits a little for a place among the sends, which leave gives back.

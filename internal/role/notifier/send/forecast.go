@@ -22,7 +22,7 @@ type Forecast struct {
 	Undecided int `json:"undecided"`
 	// Messages by what the ledger says of them. Suppressed ones are not sent
 	// again; a doubtful one is looked for at the vendor first; an unsent one
-	// goes out, unless it is so old that it goes to the DLQ.
+	// goes out, unless it is too old: it goes to the DLQ, or fails.
 	Suppressed int `json:"suppressed"`
 	Doubtful   int `json:"doubtful"`
 	Unsent     int `json:"unsent"`
@@ -53,7 +53,11 @@ func NewForecast(ctx context.Context, c Past, ledger event.Bucket, filter subjec
 			if err != nil && !errors.Is(err, event.ErrNotFound) {
 				return err
 			}
-			return f.count(entry.Value, now.Sub(e.Stored))
+			until := b.Message.Until
+			if until.IsZero() {
+				until = e.Stored.Add(stale)
+			}
+			return f.count(entry.Value, now.After(until))
 		}
 		return nil
 	})
@@ -74,8 +78,8 @@ func NewForecast(ctx context.Context, c Past, ledger event.Bucket, filter subjec
 	return f, err
 }
 
-// count counts a message of an age by what the ledger says of it (nil: nothing).
-func (f *Forecast) count(value []byte, age time.Duration) error {
+// count counts a message by what the ledger says of it (nil: nothing).
+func (f *Forecast) count(value []byte, tooOld bool) error {
 	var e entry
 	if value != nil {
 		if err := json.Unmarshal(value, &e); err != nil {
@@ -87,7 +91,7 @@ func (f *Forecast) count(value []byte, age time.Duration) error {
 		f.Suppressed++
 	case e.State == claimed || e.State == doubtful:
 		f.Doubtful++
-	case age > stale:
+	case tooOld:
 		f.TooOld++
 	default:
 		f.Unsent++

@@ -15,8 +15,9 @@ import (
 )
 
 // defaultRates are messages per second and sender: Twilio's for an
-// alphanumeric SMS sender and for a WhatsApp sender, and a polite one for mail.
-var defaultRates = map[string]float64{lead.SMS: 10, lead.WhatsApp: 80, lead.Email: 50}
+// alphanumeric SMS sender and for a WhatsApp sender, and a polite one for mail and
+// for all trackers.
+var defaultRates = map[string]float64{lead.SMS: 10, lead.WhatsApp: 80, lead.Email: 50, lead.Postback: 20}
 
 const (
 	// burst is how many seconds' worth may go out at once; the vendors queue

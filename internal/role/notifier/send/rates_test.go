@@ -60,7 +60,7 @@ func TestASenderKeepsItsRate(t *testing.T) {
 				t.Errorf("%s %s: %v", other.Channel, other.From, err)
 			}
 		}
-		if len(r.senders) != 4 { // three defaults, A by SMS, and nothing for senders unheard of
+		if len(r.senders) != 5 { // four defaults, A by SMS, and nothing for senders unheard of
 			t.Errorf("%d limiters", len(r.senders))
 		}
 	})

@@ -59,7 +59,8 @@ func (s *Sender) Receipt(ctx context.Context, d event.Delivery, r lead.Receipt) 
 // alarm when a vendor refuses our account, a provider was not reached, or nobody
 // knows whether a customer was told; by a mail when a customer was not reached,
 // whoever is to blame. A canary's message raises no alarm, and neither does one to
-// the owner or one that something newer took the place of.
+// the owner or one that something newer took the place of. Whatever fails at a
+// tracker is one alarm.
 func (s *Sender) failed(ctx context.Context, l subjects.Lead, id string, e entry, f lead.Failure) error {
 	o := alarm.Occurrence{
 		Site: l.Site, ID: id, At: s.Now().UTC(), Leads: []string{l.Lead},
@@ -68,8 +69,13 @@ func (s *Sender) failed(ctx context.Context, l subjects.Lead, id string, e entry
 	switch {
 	case e.Provider == roster.Canary || e.Recipient == lead.ToOwner || f.Class == lead.Superseded:
 		return nil
+	case e.Recipient == lead.ToTracker:
+		o.Site, o.Cause = "", alarm.Tracker // the market's, whichever site it was for
+		if st := s.Catalog.Sites[l.Site]; st != nil {
+			o.About = st.Tracker
+		}
 	case f.Class == lead.OurFault:
-		o.Site, o.Cause, o.About = "", alarm.Account, e.Channel // the market's, whichever site it was for
+		o.Site, o.Cause, o.About = "", alarm.Account, e.Channel // likewise
 	case e.Recipient == lead.ToProvider:
 		o.Cause, o.About = alarm.Unreachable, e.Provider
 	case f.Class == lead.Doubtful:

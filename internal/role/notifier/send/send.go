@@ -38,7 +38,8 @@ const (
 var searches = []time.Duration{25 * time.Second, 5 * time.Minute, 35 * time.Minute}
 
 // stale is the age at which a message that was never sent helps nobody any
-// more: it goes to the DLQ, and a person decides.
+// more: it goes to the DLQ, and a person decides. What has a time of its own
+// (lead.Message.Until) fails.
 const stale = 8 * time.Hour
 
 // maxRepeats bounds sends after a doubtful one: with a vendor that never
@@ -48,6 +49,7 @@ const maxRepeats = 4
 var (
 	errClaimed  = errors.New("another attempt is under way")
 	errDoubtful = errors.New("the outcome of the last attempt is not known yet")
+	errEarly    = errors.New("the message waits for its time")
 )
 
 // repeatable is the rule for a message of unknown outcome that neither a
@@ -79,6 +81,9 @@ func (s *Sender) Send(ctx context.Context, d event.Delivery, m lead.Message) err
 		if wait := e.At.Add(lease).Sub(s.Now()); wait > 0 {
 			return event.After(wait, errClaimed)
 		}
+		if m.Recipient == lead.ToTracker { // which knows a repeat by its key
+			return s.attempt(ctx, d, m, e, rev)
+		}
 		e.State, e.At = doubtful, s.Now()
 		e.Failure = &lead.Failure{Vendor: "leadbus", Class: lead.Doubtful, Reason: "the sender stopped in the middle"}
 		if rev, err = s.ledger.put(ctx, m.ID, e, rev); err != nil {
@@ -102,7 +107,17 @@ func conflictSoon(err error) error {
 
 // attempt claims the message, hands it to the vendor and records the outcome.
 func (s *Sender) attempt(ctx context.Context, d event.Delivery, m lead.Message, before entry, rev uint64) error {
-	if age := s.Now().Sub(d.Stored); !d.Stored.IsZero() && age > stale {
+	if wait := m.NotBefore.Sub(s.Now()); wait > 0 {
+		return event.After(wait, errEarly)
+	}
+	if !m.Until.IsZero() && s.Now().After(m.Until) {
+		late := lead.Failure{Vendor: m.Recipient, Class: lead.Transient, Reason: "not taken in time"}
+		if before.Failure != nil {
+			late.Code = before.Failure.Code
+		}
+		return s.drop(ctx, d, m, before, rev, late)
+	}
+	if age := s.Now().Sub(d.Stored); !d.Stored.IsZero() && age > stale && m.Until.IsZero() {
 		if m.Provider == roster.Canary {
 			return nil // nobody waits for it
 		}
@@ -111,19 +126,25 @@ func (s *Sender) attempt(ctx context.Context, d event.Delivery, m lead.Message, 
 	if superseded, _, err := s.superseded(ctx, d, m); err != nil {
 		return err
 	} else if superseded {
-		return s.drop(ctx, d, m, before, rev)
+		return s.drop(ctx, d, m, before, rev, overtaken)
 	}
-	if wait := s.away[m.Channel].rests(s.Now()); wait > 0 {
+	vendor := s.breaker(m)
+	if wait := vendor.rests(s.Now()); wait > 0 {
 		return event.After(wait, errAway)
 	}
 	if err := s.rates.wait(ctx, m); err != nil {
 		return err
 	}
-	leave, err := s.away[m.Channel].enter(ctx, s.Now)
+	leave, err := vendor.enter(ctx, s.Now)
 	if err != nil {
 		return err
 	}
 	defer leave()
+	if out, err := s.optedOut(m); err != nil {
+		return err
+	} else if out {
+		return s.drop(ctx, d, m, before, rev, refused)
+	}
 	now := s.Now()
 	e := entry{
 		State: claimed, At: now, Attempt: strings.ToLower(rand.Text()), Claimed: now, Since: now, Repeats: before.Repeats,
@@ -165,7 +186,7 @@ func (s *Sender) attempt(ctx context.Context, d event.Delivery, m lead.Message, 
 		e.State = afterFailure(e.Failure.Class)
 		level, err = zerolog.WarnLevel, e.Failure
 	}
-	if s.away[m.Channel].result(s.Now(), e.Failure) {
+	if vendor.result(s.Now(), e.Failure) {
 		s.Log.Error().Str("channel", m.Channel).Msg("the vendor fails again and again: its messages wait")
 	}
 	s.Log.WithLevel(level).Err(err).Str("lead", m.Lead).Str("message", m.ID).Str("attempt", e.Attempt).Str("channel", m.Channel).Str("recipient", m.Recipient).
@@ -173,20 +194,23 @@ func (s *Sender) attempt(ctx context.Context, d event.Delivery, m lead.Message, 
 	return s.settle(ctx, d, m.ID, e, rev)
 }
 
-// drop gives up a message that something newer took the place of, or that says
-// nothing new.
-func (s *Sender) drop(ctx context.Context, d event.Delivery, m lead.Message, e entry, rev uint64) error {
+// overtaken is why a message is dropped that something newer took the place of, or
+// that says nothing new.
+var overtaken = lead.Failure{Vendor: "leadbus", Class: lead.Superseded, Reason: "something newer took its place, or it says nothing new"}
+
+// drop gives a message up.
+func (s *Sender) drop(ctx context.Context, d event.Delivery, m lead.Message, e entry, rev uint64, why lead.Failure) error {
 	if e.State == free && e.Repeats == 0 { // it certainly did not go out
 		e.Attempt = ""
 	}
 	e.State, e.At, e.Label, e.Ref = failed, s.Now(), m.Label(), m.Ref
-	e.Failure = &lead.Failure{Vendor: "leadbus", Class: lead.Superseded, Reason: "something newer took its place, or it says nothing new"}
+	e.Failure = &why
 	return s.settle(ctx, d, m.ID, e, rev)
 }
 
 // superseded reports whether what was decided since takes the place of a message:
-// the offer went to another provider, the customer has another number or does not
-// want to be contacted, a message of a later decision goes to the same address. It
+// the offer has ended, the lead was closed, the customer has another number or does
+// not want to be contacted, a message of a later decision goes to the same address. It
 // reports the same of words that the customer's number was sent before, or that the
 // provider's address was sent last, unless a person ordered them once more. The
 // first messages about a match go out without a look just after it was decided;
@@ -197,7 +221,7 @@ func (s *Sender) drop(ctx context.Context, d event.Delivery, m lead.Message, e e
 // address; an id is empty when nobody knows it.
 func (s *Sender) superseded(ctx context.Context, d event.Delivery, m lead.Message) (superseded bool, others []string, err error) {
 	first := m.Purpose == lead.PurposeOffer || m.Purpose == lead.PurposeConfirmation
-	if m.Recipient == lead.ToOwner || first && s.Now().Sub(m.Since) < fresh {
+	if m.Recipient == lead.ToOwner || m.Recipient == lead.ToTracker || first && s.Now().Sub(m.Since) < fresh {
 		return false, nil, nil
 	}
 	events, err := event.Decisions(ctx, s.Stream, d.Lead, subjects.MessageQueued)
@@ -214,9 +238,15 @@ func (s *Sender) superseded(ctx context.Context, d event.Delivery, m lead.Messag
 	}
 	// A message stands where the decision stands that it tells.
 	mine, now := cmp.Or(place[m.Decision], place[d.ID], d.Seq), r.Decided().Lead
-	superseded = now.Request.Refused() && r.Decision.Seq > mine || r.Lead.Offer != m.Offer ||
-		m.Recipient == lead.ToCustomer && now.Phone.E164 != m.To
-	waits := mine > r.Match().Seq && s.Now().Sub(r.Match().At) < fresh ||
+	superseded = now.Request.Refused() && r.Decision.Seq > mine
+	if m.Recipient == lead.ToProvider {
+		superseded = superseded || r.Has(m.Offer) == (m.Purpose == lead.PurposeWithdrawn)
+	} else {
+		superseded = superseded || r.Lead.Offer != m.Offer || now.Phone.E164 != m.To ||
+			slices.Contains([]lead.Status{lead.Cancelled, lead.Spam, lead.Duplicate}, lead.Status(r.Lead.Status))
+	}
+	match := r.Match()
+	waits := match != nil && mine > match.Seq && s.Now().Sub(match.At) < fresh ||
 		m.Recipient == lead.ToProvider && r.Decision.Seq > mine && s.Now().Sub(r.Decision.Stored) < lease
 	latest, last, again := uint64(0), false, strings.Contains(m.Purpose, lead.PurposeAgain)
 	for _, e := range events {
@@ -300,7 +330,11 @@ func (s *Sender) settle(ctx context.Context, d event.Delivery, id string, e entr
 			}
 			return event.After(max(e.Failure.RetryAfter, time.Duration(min(d.Attempt, 5))*time.Minute), e.Failure)
 		}
-		return event.After(max(e.Failure.RetryAfter, min(time.Second<<min(d.Attempt, 5), 30*time.Second)), e.Failure)
+		most := 30 * time.Second
+		if e.Recipient == lead.ToTracker { // for which nobody waits
+			most = 10 * time.Minute
+		}
+		return event.After(max(e.Failure.RetryAfter, min(time.Second<<min(d.Attempt, 10), most)), e.Failure)
 	default: // another attempt claimed it meanwhile
 		return event.After(lease, errClaimed)
 	}
@@ -327,7 +361,7 @@ func (s *Sender) resolve(ctx context.Context, d event.Delivery, m lead.Message, 
 	if err != nil {
 		return err
 	} else if superseded && repeatable(e) {
-		return s.drop(ctx, d, m, e, rev)
+		return s.drop(ctx, d, m, e, rev, overtaken)
 	}
 	taken, found, err := s.find(ctx, m, e, others)
 	switch {
@@ -360,7 +394,7 @@ func (s *Sender) resolve(ctx context.Context, d event.Delivery, m lead.Message, 
 
 // find asks the vendor for a message that is none of the others.
 func (s *Sender) find(ctx context.Context, m lead.Message, e entry, others []string) (taken lead.Sent, found bool, err error) {
-	looked, err := s.away[m.Channel].look(s.Now())
+	looked, err := s.breaker(m).look(s.Now())
 	if err != nil {
 		return taken, false, err
 	}

@@ -497,3 +497,21 @@ func TestErrorsAndLedgerHoldNothingPersonal(t *testing.T) {
 		}
 	}
 }
+
+// A sender dies while it tells a tracker. The tracker is told again at once when the
+// lease is over: it knows the repeat by its key.
+func TestAPostbackIsRepeatedAfterACrash(t *testing.T) {
+	w, sends := newWorld(), 0
+	w.send = func(lead.Message, string) (lead.Sent, error) {
+		if sends++; sends == 1 {
+			panic(errCrash)
+		}
+		return lead.Sent{}, nil
+	}
+	if _, err := w.deliver(t, queuedEvent(lead.ToTracker, lead.Postback, lead.OutcomeWon)); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{subjects.MessageSent}, w.kinds()); d != "" || sends != 2 || w.now().Sub(start) > time.Minute {
+		t.Errorf("%d sends in %s: %s", sends, w.now().Sub(start), d)
+	}
+}

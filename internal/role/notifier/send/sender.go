@@ -62,8 +62,11 @@ type Options struct {
 	Raise   Raise
 	// Texted is told that a text to a customer arrived, or why it did not.
 	Texted func(ctx context.Context, l subjects.Lead, message string, why *lead.Failure) error
-	Now    func() time.Time
-	Log    zerolog.Logger
+	// OptedOut reports whether who has an address on a channel wants no messages
+	// there; nil: nobody is asked. An error says that it is not known yet.
+	OptedOut func(channel, address string) (bool, error)
+	Now      func() time.Time
+	Log      zerolog.Logger
 }
 
 // Sender sends one market's messages. Between deliveries it keeps rate limits,
@@ -73,17 +76,29 @@ type Sender struct {
 	Options
 	ledger *ledger
 	rates  *rates
-	away   map[string]*breaker // by channel
+	away   map[string]*breaker // by channel, and of each tracker
 }
 
-// New needs a vendor for every channel.
+// New needs a vendor for every channel to people.
 func New(o Options) (*Sender, error) {
 	s := &Sender{Options: o, ledger: newLedger(o.Ledger), rates: newRates(o.Catalog, o.Market), away: map[string]*breaker{}}
 	for _, channel := range lead.Channels {
 		if o.Vendors[channel] == nil {
 			return nil, fmt.Errorf("no vendor for %s", channel)
 		}
-		s.away[channel] = newBreaker()
+		s.away[channel] = newBreaker(mostSends)
+	}
+	s.away[lead.Postback] = newBreaker(mostPostbacks)
+	for id := range o.Catalog.Trackers {
+		s.away[lead.Postback+" "+id] = newBreaker(mostPostbacks)
 	}
 	return s, nil
+}
+
+// breaker is that of a message's channel. Each tracker has its own.
+func (s *Sender) breaker(m lead.Message) *breaker {
+	if b := s.away[m.Channel+" "+m.To]; b != nil {
+		return b
+	}
+	return s.away[m.Channel]
 }

@@ -75,7 +75,7 @@ func (w *world) sender(tb testing.TB) *Sender {
 	}
 	n, err := New(Options{
 		Catalog: catalog(), Market: "ch", Stream: w, Ledger: w, Journal: j, Now: w.now, Log: zerolog.Nop(), Raise: w.raise, Texted: w.text,
-		Vendors: map[string]Vendor{lead.SMS: w, lead.WhatsApp: w, lead.Email: w},
+		Vendors: map[string]Vendor{lead.SMS: w, lead.WhatsApp: w, lead.Email: w, lead.Postback: w},
 	})
 	if err != nil {
 		tb.Fatal(err)
