@@ -36,7 +36,7 @@ func (c *Client) Find(ctx context.Context, m lead.Message, _ string, since time.
 	events := c.o.APIBase + "/" + domainOf(m.From) + "/events"
 	q := url.Values{
 		"event": {"accepted"}, "recipient": {addressOf(m.To)}, "ascending": {"yes"},
-		"begin": {strconv.FormatInt(since.Add(-clockSlack).Unix(), 10)},
+		"begin": {begin(since)},
 		"limit": {strconv.Itoa(pageSize)},
 	}
 	next := events + "?" + q.Encode()
@@ -62,6 +62,34 @@ func (c *Client) Find(ctx context.Context, m lead.Message, _ string, since time.
 	}
 	return lead.Sent{}, false, nil
 }
+
+// Reports are what the Events API says of a mail that Mailgun took, the earliest
+// first: known with each event since a minute before it was queued, as the webhook
+// would have been. Events may take half an hour to be complete, so a missing one
+// proves nothing. The error is a *lead.Failure.
+func (c *Client) Reports(ctx context.Context, known lead.Receipt) ([]lead.Receipt, error) {
+	ctx, x := c.line.Begin(ctx)
+	defer x.End()
+	q := url.Values{
+		"message-id": {known.VendorID}, "ascending": {"yes"}, "begin": {begin(known.QueuedAt)},
+		"limit": {strconv.Itoa(pageSize)}, // more than happen to one mail
+	}
+	// Mailgun makes the id under the sending domain.
+	items, _, err := c.page(ctx, x, c.o.APIBase+"/"+domainOf(known.VendorID)+"/events?"+q.Encode())
+	if err != nil {
+		return nil, fmt.Errorf("list events: %w", err)
+	}
+	var all []lead.Receipt
+	for _, item := range items {
+		var h happening
+		if decode(item, &h) == nil && string(h.Message.Headers.MessageID) == known.VendorID {
+			all = append(all, h.saying(known, c.now()))
+		}
+	}
+	return all, nil
+}
+
+func begin(since time.Time) string { return strconv.FormatInt(since.Add(-clockSlack).Unix(), 10) }
 
 func (c *Client) page(ctx context.Context, x *exchange.Exchange, address string) (items []json.RawMessage, next string, err error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)

@@ -27,7 +27,7 @@ const vendor = "mailgun"
 
 // Options are the keys and the region.
 type Options struct {
-	APIKey     string // a sending key
+	APIKey     string // may send and read events; a domain sending key may not read them
 	SigningKey string // of the webhooks; without one every webhook is refused
 	APIBase    string // with the version: https://api.mailgun.net/v3 or https://api.eu.mailgun.net/v3
 }

@@ -80,9 +80,14 @@ func (c *Client) Receipt(_ *http.Request, body []byte) (subjects.Lead, lead.Rece
 	if h.Event == "" {
 		return subjects.Lead{}, lead.Receipt{}, errors.New("mailgun receipt: the event has no name")
 	}
-	r.VendorID, r.At = string(h.Message.Headers.MessageID), h.at(c.now())
+	return to, h.saying(r, c.now()), nil
+}
+
+// saying is a receipt with what happened and what it means.
+func (h happening) saying(r lead.Receipt, now time.Time) lead.Receipt {
+	r.Vendor, r.VendorID, r.At = vendor, string(h.Message.Headers.MessageID), h.at(now)
 	r.Status, r.State, r.Failure = h.meaning()
-	return to, r, nil
+	return r
 }
 
 func (c *Client) authentic(s mailgun.Signature) error {

@@ -117,6 +117,14 @@ func TestMailboxes(t *testing.T) {
 		if d := cmp.Diff(in.want, statuses); d != "" || code != in.code {
 			t.Errorf("%s: code %q, %s", in.address, code, d)
 		}
+		// Asked, Mailgun says the same, and first that it took the mail.
+		got, err := c.Reports(t.Context(), lead.Receipt{Label: all[0].Label, Message: "m1", Attempt: "a1", VendorID: sent.VendorID})
+		if err != nil || len(got) == 0 || got[0].Status != "accepted" || got[0].State != "" {
+			t.Fatalf("%s: %+v, %v", in.address, got, err)
+		}
+		if d := cmp.Diff(all, got[1:]); d != "" {
+			t.Errorf("%s: %s", in.address, d)
+		}
 	}
 }
 
@@ -141,6 +149,14 @@ func TestWhatTheSandboxRefuses(t *testing.T) {
 		if f := failure(t, err); f.Class != in.class {
 			t.Errorf("%s: %+v", name, f)
 		}
+	}
+	unknown := lead.Receipt{VendorID: "20261122102030.1.0A1B2C3D4E5F6071@mg.example.com", Label: lead.Label{QueuedAt: time.Now()}}
+	if got, err := c.Reports(t.Context(), unknown); err != nil || len(got) != 0 {
+		t.Errorf("of an unknown mail: %+v, %v", got, err)
+	}
+	_, err := mailgun.New(mailgun.Options{APIKey: "other", APIBase: s.MailgunURL()}).Reports(t.Context(), unknown)
+	if f := failure(t, err); f.Class != lead.OurFault {
+		t.Errorf("asked with a wrong key: %+v", f)
 	}
 }
 

@@ -2,6 +2,7 @@ package twilio
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -43,15 +44,37 @@ func (c *Client) Receipt(r *http.Request, body []byte) (subjects.Lead, lead.Rece
 		return to, receipt, err
 	}
 	receipt.VendorID = cmp.Or(form.Get("MessageSid"), form.Get("SmsSid"))
-	receipt.Status = strings.ToLower(cmp.Or(form.Get("MessageStatus"), form.Get("SmsStatus")))
-	if receipt.VendorID == "" || receipt.Status == "" {
+	status := cmp.Or(form.Get("MessageStatus"), form.Get("SmsStatus"))
+	if receipt.VendorID == "" || status == "" {
 		return subjects.Lead{}, lead.Receipt{}, errors.New("twilio receipt: MessageSid or MessageStatus is missing")
 	}
-	receipt.State, receipt.At = states[receipt.Status], time.Now().UTC()
-	if receipt.State == lead.MessageFailed {
-		receipt.Failure = later(receipt.Status, form.Get("ErrorCode"))
+	return to, saying(receipt, status, form.Get("ErrorCode")), nil
+}
+
+// Reports are what Twilio says now of a message that it took: known with its
+// status, as the callback would have been, but for the time, which is now. It
+// answers event.ErrNotFound for a message that Twilio does not know; any other
+// error is a *lead.Failure.
+func (c *Client) Reports(ctx context.Context, known lead.Receipt) ([]lead.Receipt, error) {
+	_, x := c.line.Begin(ctx) // the library takes no context
+	defer x.End()
+	found, err := c.service(x).FetchMessage(known.VendorID, nil)
+	switch {
+	case x.Status() == http.StatusNotFound:
+		return nil, fmt.Errorf("fetch message: %w", event.ErrNotFound)
+	case err != nil || !x.OK():
+		return nil, fmt.Errorf("fetch message: %w", refusal(x, err))
 	}
-	return to, receipt, nil
+	return []lead.Receipt{saying(known, deref(found.Status), errorCode(found))}, nil
+}
+
+// saying is a receipt with a status and what it means.
+func saying(r lead.Receipt, status, code string) lead.Receipt {
+	r.Vendor, r.Status, r.At = vendor, strings.ToLower(status), time.Now().UTC()
+	if r.State = states[r.Status]; r.State == lead.MessageFailed {
+		r.Failure = later(r.Status, code)
+	}
+	return r
 }
 
 // authentic checks the signature over the address as Twilio knows it, built
@@ -59,15 +82,15 @@ func (c *Client) Receipt(r *http.Request, body []byte) (subjects.Lead, lead.Rece
 func (c *Client) authentic(r *http.Request, body []byte) (url.Values, error) {
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
-		return nil, fmt.Errorf("twilio receipt: not a form: %w", event.ErrUnauthenticated)
+		return nil, fmt.Errorf("twilio: not a form: %w", event.ErrUnauthenticated)
 	}
 	address := c.publicURL + r.RequestURI
 	signature := r.Header.Get("X-Twilio-Signature")
 	if !c.validator.ValidateBody(address, body, signature) && !c.validator.Validate(address, repeated(form), signature) {
-		return nil, fmt.Errorf("twilio receipt: %w", event.ErrUnauthenticated)
+		return nil, fmt.Errorf("twilio: %w", event.ErrUnauthenticated)
 	}
 	if form.Get("AccountSid") != c.accountSID {
-		return nil, fmt.Errorf("twilio receipt: another account: %w", event.ErrUnauthenticated)
+		return nil, fmt.Errorf("twilio: another account: %w", event.ErrUnauthenticated)
 	}
 	return form, nil
 }

@@ -1,6 +1,7 @@
 package twilio_test
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 
+	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/local/sandbox"
 	"leadbus/internal/subjects"
@@ -96,12 +98,49 @@ func TestToldFromSendToRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		var states []lead.MessageState
-		for _, r := range until(t, reports, sent.VendorID, string(in.want[len(in.want)-1])) {
+		all := until(t, reports, sent.VendorID, string(in.want[len(in.want)-1]))
+		for _, r := range all {
 			states = append(states, r.State)
 		}
+		saysTheSame(t, c, all[len(all)-1])
 		if d := cmp.Diff(in.want, states); d != "" {
 			t.Errorf("%s: %s", in.message.Channel, d)
 		}
+	}
+}
+
+// saysTheSame asks Twilio for what it reported.
+func saysTheSame(t *testing.T, c *twilio.Client, reported lead.Receipt) {
+	t.Helper()
+	got, err := c.Reports(t.Context(), lead.Receipt{Label: reported.Label, Message: reported.Message, Attempt: reported.Attempt, VendorID: reported.VendorID})
+	if err != nil || len(got) != 1 || got[0].At.Before(reported.At) {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	got[0].At = reported.At
+	if d := cmp.Diff(reported, got[0]); d != "" {
+		t.Error(d)
+	}
+}
+
+// A message that WhatsApp neither delivers nor refuses has no final status, and
+// one that Twilio does not know has none at all.
+func TestAskedForWhatIsNotKnown(t *testing.T) {
+	c, _, reports := setup(t)
+	blocked := template()
+	blocked.To = "+41791263033"
+	sent, err := c.Send(t.Context(), blocked, "a1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := until(t, reports, sent.VendorID, "sent")
+	saysTheSame(t, c, last[len(last)-1])
+	if got, err := c.Reports(t.Context(), lead.Receipt{VendorID: "SM00000000000000000000000000000000"}); !errors.Is(err, event.ErrNotFound) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	wrong := twilio.New(twilio.Options{AccountSID: account, AuthToken: "0000", APIBase: sandboxURL(t), PublicURL: public})
+	_, err = wrong.Reports(t.Context(), last[0])
+	if f := failure(t, err); f.Code != "20003" || f.Class != lead.OurFault {
+		t.Errorf("wrong token: %+v", f)
 	}
 }
 
@@ -135,6 +174,7 @@ func TestNumbersThatFailLater(t *testing.T) {
 		if last.State != lead.MessageFailed || last.Failure == nil || last.Failure.Code != code || last.Failure.Class != c2.class {
 			t.Errorf("%s: %+v, %+v", code, last, last.Failure)
 		}
+		saysTheSame(t, c, last)
 	}
 	// The same number on the other channel works.
 	sent, err := c.Send(t.Context(), to(text(), "+41791263024"), "a1")

@@ -96,11 +96,7 @@ func (c *Client) Send(ctx context.Context, m lead.Message, attempt string) (lead
 	}
 	// A first status has no callback of its own.
 	if status := deref(answer.Status); states[status] == lead.MessageFailed {
-		code := ""
-		if answer.ErrorCode != nil {
-			code = strconv.Itoa(*answer.ErrorCode)
-		}
-		return lead.Sent{}, later(status, code)
+		return lead.Sent{}, later(status, errorCode(answer))
 	}
 	return lead.Sent{VendorID: *answer.Sid, At: time.Now().UTC()}, nil
 }
@@ -212,6 +208,14 @@ func address(channel, number string) string {
 		return whatsApp + number
 	}
 	return number
+}
+
+// errorCode is why a message failed; empty when Twilio does not say.
+func errorCode(m *api.ApiV2010Message) string {
+	if m.ErrorCode == nil {
+		return ""
+	}
+	return strconv.Itoa(*m.ErrorCode)
 }
 
 func deref(s *string) string {
