@@ -4,10 +4,13 @@
 //
 //	POST /v1/sites/{site}/dispatch_lead   the voice agent's tool call
 //	POST /v1/twilio/status                Twilio's message status callbacks
+//	POST /v1/twilio/inbound               texts that people write to us
+//	POST /v1/twilio/voice-fallback        a call that the agent's platform does not take
+//	POST /v1/twilio/call-status           the end of a call
 //	POST /v1/mailgun/events               Mailgun's webhooks
 //	POST /v1/elevenlabs/post-call         the voice vendor's reports on finished calls
-//	GET  /v1/links/{token}                an owner's link: shows what can be answered
-//	POST /v1/links/{token}                an owner's answer, once
+//	GET  /v1/links/{token}                a link: shows what can be answered
+//	POST /v1/links/{token}                the answer
 //
 // A request that cannot be authenticated is refused and nothing of it is kept. One
 // that is authentic but odd is stored and marked for review: a tool call is never
@@ -16,7 +19,6 @@ package edge
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
@@ -67,7 +69,7 @@ type Receipts interface {
 type Options struct {
 	Catalog   *site.Catalog
 	Publisher Publisher
-	Twilio    Receipts
+	Twilio    Carrier
 	Mailgun   Receipts
 	// PostCall verifies the voice vendor's report and reads it. An error is
 	// event.ErrUnauthenticated or says what is wrong with the body.
@@ -75,8 +77,11 @@ type Options struct {
 	// Secret is the secret of a site's tool call; empty means none is
 	// configured, and then every call is refused.
 	Secret func(domain string) string
-	// Links reads the links by which owners answer; nil refuses all of them.
-	Links    *link.Signer
+	// Links reads the links by which owners and providers answer; nil refuses all
+	// of them.
+	Links *link.Signer
+	// Ask asks the market's matcher a story.Question about a lead, for a story.View.
+	Ask      func(ctx context.Context, of subjects.Lead, question []byte) ([]byte, error)
 	Now      func() time.Time
 	Log      zerolog.Logger
 	Registry prometheus.Registerer
@@ -86,6 +91,7 @@ type edge struct {
 	Options
 	reader  *intake.Reader
 	recent  recent
+	stopped *lru.Cache[string, string] // who was confirmed an opt-out, and the id of the text
 	metrics *metrics
 }
 
@@ -93,9 +99,14 @@ type edge struct {
 func New(o Options) http.Handler {
 	e := &edge{Options: o, reader: intake.New(o.Catalog), metrics: newMetrics(o.Registry)}
 	e.recent.leads, _ = lru.New[string, heard](1024) // only a size below one fails
+	e.stopped, _ = lru.New[string, string](1024)
 	mux := http.NewServeMux()
 	mux.Handle("POST /v1/sites/{site}/dispatch_lead", e.serve("dispatch_lead", e.dispatchLead))
 	mux.Handle("POST /v1/twilio/status", e.serve("twilio_status", e.receipt(o.Twilio)))
+	mux.Handle("POST /v1/twilio/inbound", e.serve("twilio_inbound", e.inbound))
+	mux.Handle("POST /v1/twilio/voice-fallback", e.serve("voice_fallback", e.voiceFallback))
+	mux.Handle("POST /v1/twilio/voice-fallback/recording", e.serve("voice_recording", e.recorded))
+	mux.Handle("POST /v1/twilio/call-status", e.serve("call_status", e.callStatus))
 	mux.Handle("POST /v1/mailgun/events", e.serve("mailgun_events", e.receipt(o.Mailgun)))
 	mux.Handle("POST /v1/elevenlabs/post-call", e.serve("post_call", e.postCall))
 	mux.Handle("GET "+link.Path+"{token}", e.serve("link", e.showLink))
@@ -216,11 +227,11 @@ func (e *edge) receipt(vendor Receipts) func(http.ResponseWriter, *http.Request,
 			return &refusal{http.StatusNotAcceptable, "no such site in this market"}
 		}
 		a.market, a.site, a.lead = to.Market, to.Site, to.Lead
-		id, err := event.ContentID(subjects.ReceiptReceived, to.Lead, []string{receipt.Message, receipt.VendorID, receipt.Status, cmp.Or(receipt.Failure, new(lead.Failure)).Code})
+		reported, err := event.NewReported(to, receipt, e.Now())
 		if err != nil {
 			return e.internal(err, a)
 		}
-		if refused := e.publish(r.Context(), event.Event{ID: id, At: e.Now().UTC(), Lead: to, Body: &event.Reported{Receipt: receipt}}, a); refused != nil {
+		if refused := e.publish(r.Context(), reported, a); refused != nil {
 			return refused
 		}
 		w.WriteHeader(http.StatusOK) // the only status every vendor takes for success

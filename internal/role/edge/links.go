@@ -11,11 +11,14 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/lead/link"
+	"leadbus/internal/roster"
 	"leadbus/internal/site"
+	"leadbus/internal/story"
 	"leadbus/internal/subjects"
 	"leadbus/internal/text"
 	"leadbus/internal/understand/phone"
@@ -37,6 +40,7 @@ type page struct {
 	Ref    string
 	Title  string
 	Say    string
+	Note   string // what an answer did
 	Fault  string // what is wrong with what was entered
 	Asks   string // a form for this; none when empty
 	Drop   bool   // only drop is offered
@@ -44,34 +48,45 @@ type page struct {
 	Choice struct{ Service, Place string }
 
 	Services, Places []choice
+
+	View *story.View // of an offer or a lead
+	Zone *time.Location
+	Now  time.Time
 }
 
 type choice struct{ ID, Name string }
 
 // link reads the request's token. Without a usable one it answers itself and
-// link is nil. The edge does not know the question of a link: it reads nothing,
-// and the token names no person; the mail or text with the link says it.
+// link is nil. The token names no person; of a recovered lead and an alarm the edge
+// knows nothing, and the mail or text with the link says it.
 func (e *edge) link(w http.ResponseWriter, r *http.Request, a *access) (*link.Link, *site.Site, page) {
-	p := page{Lang: "en", T: linkTexts["en"]}
+	p := page{Now: e.Now()}
+	p.speak("en")
 	if e.Links == nil {
 		p.show(w, http.StatusNotFound, "forged")
 		return nil, nil, p
 	}
-	l, err := e.Links.Read(r.PathValue("token"), e.Now())
+	l, err := e.Links.Read(r.PathValue("token"), p.Now)
 	s := e.Catalog.Sites[l.Site]
 	if s != nil {
-		if t := linkTexts[s.Owner.Language]; t != nil {
-			p.Lang, p.T = s.Owner.Language, t
+		p.speak(s.Owner.Language)
+		if l.Asks == link.Offer {
+			p.speak(s.Languages...)
 		}
 		p.Brand = s.Brand
 	}
 	switch {
 	case errors.Is(err, link.ErrExpired):
 		p.show(w, http.StatusNotFound, "expired")
-	case err != nil || s == nil || s.Market != l.Market:
+	case err != nil || s == nil || s.Market != l.Market || (l.Asks == link.Offer || l.Asks == link.Verify) != (l.Offer != ""):
 		p.show(w, http.StatusNotFound, "forged")
 	default:
 		a.market, a.site, a.lead = l.Market, l.Site, l.ID
+		p.Asks, p.Zone = l.Asks, e.Catalog.MarketOf(s).Location
+		if l.Asks == link.Optout || l.Asks == link.Verify { // a customer's or a provider's
+			a.lead = ""
+			p.speak(s.Languages...)
+		}
 		if l.Asks == link.Recover {
 			p.Ref = lead.Ref(l.ID)
 		}
@@ -80,10 +95,27 @@ func (e *edge) link(w http.ResponseWriter, r *http.Request, a *access) (*link.Li
 	return nil, nil, p
 }
 
+// speak takes the first of some languages that the page has words in.
+func (p *page) speak(languages ...string) {
+	for _, lang := range languages {
+		if t := linkTexts[lang]; t != nil {
+			p.Lang, p.T = lang, t
+			return
+		}
+	}
+}
+
 // showLink is GET: it shows what can be answered and does nothing, since mail
 // scanners and previews open every link.
 func (e *edge) showLink(w http.ResponseWriter, r *http.Request, a *access) *refusal {
-	if l, s, p := e.link(w, r, a); l != nil {
+	l, s, p := e.link(w, r, a)
+	switch {
+	case l == nil:
+	case l.Asks == link.Offer || l.Asks == link.Lead:
+		if e.look(w, r, a, *l, &p, "") {
+			p.showView(w, http.StatusOK)
+		}
+	default:
 		p.Drop = r.URL.Query().Get("answer") == event.Drop
 		e.ask(w, http.StatusOK, *l, s, p)
 	}
@@ -91,7 +123,6 @@ func (e *edge) showLink(w http.ResponseWriter, r *http.Request, a *access) *refu
 }
 
 func (e *edge) ask(w http.ResponseWriter, status int, l link.Link, s *site.Site, p page) {
-	p.Asks = l.Asks
 	if l.Asks == link.Recover {
 		for _, offered := range s.Services {
 			p.Services = append(p.Services, choice{offered.ID, e.serviceName(offered.ID, p.Lang)})
@@ -113,7 +144,7 @@ func (e *edge) serviceName(id, lang string) string {
 // maxForm is the largest answer.
 const maxForm = 8 << 10
 
-// answerLink is POST: the first answer stands.
+// answerLink is POST.
 func (e *edge) answerLink(w http.ResponseWriter, r *http.Request, a *access) *refusal {
 	l, s, p := e.link(w, r, a)
 	if l == nil {
@@ -127,13 +158,28 @@ func (e *edge) answerLink(w http.ResponseWriter, r *http.Request, a *access) *re
 	if err != nil {
 		return &refusal{http.StatusBadRequest, "the body is not a form"}
 	}
+	if l.Asks == link.Offer || l.Asks == link.Lead {
+		return e.act(w, r, a, *l, p, form)
+	}
+	return e.answerOnce(w, r, a, *l, s, p, form)
+}
+
+// answerOnce takes an answer to a recovered lead or an alarm: the first stands.
+func (e *edge) answerOnce(w http.ResponseWriter, r *http.Request, a *access, l link.Link, s *site.Site, p page, form url.Values) *refusal {
 	p.Phone, p.Choice.Service, p.Choice.Place = form.Get("phone"), form.Get("service"), form.Get("place")
-	answer, fault := e.answer(*l, s, form)
+	if l.Asks == link.Verify && form.Get("answer") == link.Verify {
+		return e.verify(w, r, a, l, p)
+	}
+	if l.Asks == link.Optout && form.Get("answer") == link.Optout {
+		return e.optOut(w, r, a, l, s, p)
+	}
+	answer, fault := e.answer(l, s, form)
 	if fault != "" {
 		p.Fault = p.T[fault]
-		e.ask(w, http.StatusUnprocessableEntity, *l, s, p)
+		e.ask(w, http.StatusUnprocessableEntity, l, s, p)
 		return nil
 	}
+	p.Asks = ""
 	// The same answer again, after one that got lost, is the same event.
 	id, err := event.ContentID(subjects.OwnerAnswered, l.ID, answer)
 	if err != nil {
@@ -150,11 +196,31 @@ func (e *edge) answerLink(w http.ResponseWriter, r *http.Request, a *access) *re
 		p.show(w, http.StatusOK, "again")
 	case err != nil:
 		a.err = err
-		w.Header().Set("Retry-After", "60")
-		p.show(w, http.StatusServiceUnavailable, "away")
+		p.later(w, "away", "60")
 	default:
 		p.show(w, http.StatusOK, answer.Answer)
 	}
+	return nil
+}
+
+// verify takes a provider's word that messages arrive.
+func (e *edge) verify(w http.ResponseWriter, r *http.Request, a *access, l link.Link, p page) *refusal {
+	of, ok := roster.ParseAddressKey(l.Offer)
+	if !ok {
+		p.show(w, http.StatusNotFound, "forged")
+		return nil
+	}
+	p.Asks = ""
+	ev := event.Event{
+		ID: subjects.ProviderReplied + "-" + l.ID + "-" + l.Offer, At: e.Now().UTC(),
+		Lead: subjects.Lead{Market: l.Market, Site: l.Site, Event: subjects.ProviderReplied, Lead: l.ID},
+		Body: &event.Replied{Offer: l.Offer, Provider: of.Provider, Answer: event.Verified},
+	}
+	if refused := e.publish(r.Context(), ev, a); refused != nil {
+		p.later(w, "away", "60")
+		return nil
+	}
+	p.show(w, http.StatusOK, "verified")
 	return nil
 }
 
@@ -184,6 +250,13 @@ func (e *edge) answer(l link.Link, s *site.Site, form url.Values) (a event.Answe
 		return a, "choose"
 	}
 	return a, ""
+}
+
+// later asks to try again.
+func (p page) later(w http.ResponseWriter, key, seconds string) {
+	p.Asks = ""
+	w.Header().Set("Retry-After", seconds)
+	p.show(w, http.StatusServiceUnavailable, key)
 }
 
 // show writes the page with the title and the sentence under a key. Nothing
