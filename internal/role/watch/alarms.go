@@ -11,6 +11,7 @@ import (
 
 	"leadbus/internal/event"
 	"leadbus/internal/event/alarm"
+	"leadbus/internal/lead"
 	"leadbus/internal/story"
 	"leadbus/internal/subjects"
 )
@@ -90,10 +91,18 @@ func (w *Watch) settled(ctx context.Context, st alarm.State) (bool, error) {
 	case alarm.OfLead(st.Cause):
 		events, err := w.Stream.Events(ctx, subjects.Lead{Market: w.Market, Site: st.Site, Lead: st.About})
 		r := story.Of(events)
-		return r.Decision != nil && (r.Decision.Lead.Event != decisions[st.Cause] || slices.ContainsFunc(events, func(e event.Event) bool {
+		return r.Decision != nil && (!slices.Contains(open[st.Cause], lead.Status(r.Lead.Status)) || slices.ContainsFunc(events, func(e event.Event) bool {
 			_, answered := e.Body.(*event.Answered)
 			return answered && e.Seq > r.Decision.Seq
 		})), err
+	case st.Cause == alarm.NoneReachable:
+		for _, id := range st.Leads {
+			events, err := w.Stream.Events(ctx, subjects.Lead{Market: w.Market, Site: st.Site, Lead: id})
+			if r := story.Of(events); err != nil || r.Lead.Status == string(lead.Unserved) {
+				return false, err
+			}
+		}
+		return true, nil
 	case st.Cause == alarm.DeadLetter && w.Dead != nil:
 		left, err := w.Dead(ctx, st.About)
 		return left == 0, err
@@ -101,8 +110,10 @@ func (w *Watch) settled(ctx context.Context, st alarm.State) (bool, error) {
 	return false, nil
 }
 
-// decisions are the kinds of event that raise an alarm about a lead, by cause.
-var decisions = map[string]string{alarm.Unserved: subjects.Unserved, alarm.Review: subjects.ReviewRequested}
+// open are the statuses of a lead in which an alarm about it goes on, by cause.
+var open = map[string][]lead.Status{
+	alarm.Unserved: {lead.Unserved}, alarm.Review: {lead.NeedsReview}, alarm.Overdue: {lead.Pending, lead.Matched, lead.Notified},
+}
 
 // Acknowledge makes an alarm quiet, and what it was about begins anew.
 func (w *Watch) Acknowledge(ctx context.Context, id string, at time.Time) error {
@@ -119,13 +130,13 @@ func (w *Watch) Acknowledge(ctx context.Context, id string, at time.Time) error 
 }
 
 // Settle takes a lead that the owner decided on out of the alarm about it.
-func (w *Watch) Settle(ctx context.Context, site, lead string, at time.Time) error {
+func (w *Watch) Settle(ctx context.Context, site, id string, at time.Time) error {
 	key := alarmPrefix + alarm.Key(site, alarm.NotRescued, "")
 	return event.Change(ctx, w.Bucket, key, func(st alarm.State) (alarm.State, error) {
-		if !slices.Contains(st.Leads, lead) {
+		if !slices.Contains(st.Leads, id) {
 			return st, event.ErrUnchanged
 		}
-		st.Leads = slices.DeleteFunc(slices.Clone(st.Leads), func(id string) bool { return id == lead })
+		st.Leads = slices.DeleteFunc(slices.Clone(st.Leads), func(other string) bool { return other == id })
 		if len(st.Leads) == 0 {
 			st = st.Answer(st.ID, at)
 		}

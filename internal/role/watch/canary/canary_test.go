@@ -113,7 +113,7 @@ func TestWhereATestLeadSticks(t *testing.T) {
 		return of(subjects.ReceiptReceived, &event.Reported{Receipt: r})
 	}
 	received := of(subjects.Received, &event.Received{})
-	matched := of(subjects.Matched, &event.Decided{})
+	matched := of(subjects.Matched, &event.Decided{Offer: "o1"})
 	queued := of(subjects.MessageQueued, &event.Queued{})
 	sent := of(subjects.MessageSent, &event.Attempted{})
 	refused := of(subjects.MessageFailed, &event.Attempted{Failure: &lead.Failure{Vendor: "mailgun", Code: "401", Reason: "wrong key"}})

@@ -40,7 +40,7 @@ func received(t time.Time, id string, flags ...string) event.Event {
 func decided(t time.Time, id, kind string) event.Event {
 	d := &event.Decided{Lead: lead.Lead{ID: id, Service: lead.Service{ID: "plumbing.leak"}, Place: lead.Place{ID: "carouge"}}}
 	if kind == subjects.Matched {
-		d.Provider = &roster.Provider{ID: "lac"}
+		d.Offer, d.Provider = "o1", &roster.Provider{ID: "lac"}
 	}
 	return at(t, plumber, id, kind, d)
 }

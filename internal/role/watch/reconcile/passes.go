@@ -30,8 +30,11 @@ func (p *Passes) Run(ctx context.Context, o Options) ([]alarm.Occurrence, error)
 		return nil, err
 	}
 	p.logGaps(report.Gaps)
+	if report.Receipts > 0 {
+		p.log.Warn().Int("receipts", report.Receipts).Msg("receipts did not come and were fetched")
+	}
 	occurrences := report.Occurrences()
-	for _, vendor := range []string{VoiceVendor, CarrierLog} {
+	for _, vendor := range append([]string{VoiceVendor, CarrierLog}, logs...) {
 		why := report.Missing[vendor]
 		if why == nil || vendor == VoiceVendor && o.Voice == nil {
 			p.failed[vendor] = 0

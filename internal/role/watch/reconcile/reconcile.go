@@ -1,8 +1,9 @@
 // Package reconcile compares the records that are kept of one market's calls:
 // the carrier's call log, the voice vendor's conversations, our calls, leads and
-// messages. Each gap between them has a name and an action. A conversation
-// that only the voice vendor has is fetched and published the way its webhook would
-// have been, under the same id: a webhook that comes late is a repeat.
+// messages, and what the vendors of messages know of these. Each gap between them
+// has a name and an action. A conversation or a receipt that only its vendor has is
+// fetched and published the way its webhook would have been, under the same id: a
+// webhook that comes late is a repeat.
 //
 // A pass reads and publishes, and keeps nothing. Two at the same time, or over
 // times that overlap, find the same.
@@ -32,6 +33,7 @@ const (
 	NotDispatched  = "eligible_without_lead"        // neither dispatched nor rescued
 	Stuck          = "lead_without_offer"           // nothing was decided
 	NobodyReported = "message_without_receipt"      // nobody knows whether it arrived
+	TimerLost      = "lead_without_timer"           // it ought to have gone on: set anew
 )
 
 // Actions say what to do about a gap.
@@ -41,18 +43,21 @@ var Actions = map[string]string{
 	Unanswered:     "call the customer back; look at the number's settings at the carrier",
 	NotDispatched:  "read the call, then call the customer",
 	Stuck:          "is the market's matcher running? see leadbus trace and leadbus dlq list",
+	TimerLost:      "the lead was looked at again; is the market's matcher running when there are many?",
 	NobodyReported: "call the provider, or resend on another channel: leadbus resend",
 }
 
 const (
 	// Window is how far back a pass usually looks.
 	Window = 48 * time.Hour
-	// Grace is how long after its end a call's webhook has had its chance.
+	// Grace is how long after a call's end, or after a vendor took a message, the
+	// webhook has had its chance.
 	Grace = 2 * time.Minute
 
 	endTime     = 2 * time.Hour // the longest call that the voice vendor allows
 	offerTime   = 5 * time.Minute
 	receiptTime = 30 * time.Minute
+	timerTime   = 2 * time.Minute
 	abandoned   = 5 // seconds; who hung up sooner dialled by mistake
 	sameCall    = 2 * time.Minute
 
@@ -63,7 +68,7 @@ const (
 	vendorTime  = 2 * time.Minute // for all that is asked of one vendor
 	longestWait = time.Minute     // that a vendor may ask for within a pass
 	tries       = 3               // of a request that a vendor puts off
-	giveUp      = 3               // conversations in a row that cannot be had
+	giveUp      = 3               // conversations, or receipts of one vendor, in a row that cannot be had
 )
 
 // Voice is the voice vendor's API. An error that asks to wait is a *call.Busy.
@@ -84,6 +89,8 @@ type Carrier interface {
 type Stream interface {
 	History(ctx context.Context, filter subjects.Lead, from time.Time, f func(event.Event) error) error
 	Publish(ctx context.Context, e event.Event) error
+	// SetTimer takes the place of the lead's timer.
+	SetTimer(ctx context.Context, of subjects.Lead, at time.Time) error
 }
 
 // Options are what a pass works with. A vendor that is nil is not compared.
@@ -95,8 +102,10 @@ type Options struct {
 	Stream  Stream
 	Voice   Voice
 	Carrier Carrier
-	Grace   time.Duration // before a webhook counts as lost
-	Now     func() time.Time
+	// Receipts are the vendors of messages by TextLog and MailLog.
+	Receipts map[string]Receipts
+	Grace    time.Duration // before a webhook counts as lost
+	Now      func() time.Time
 }
 
 // Gap is something that one record has and the next has not.
@@ -114,7 +123,9 @@ type Gap struct {
 // Report is what a pass found.
 type Report struct {
 	Gaps    []Gap
-	Fetched int
+	Fetched int // conversations
+	// Receipts counts what was fetched, repeats included.
+	Receipts int
 	// Missing are the records that could not be read, or not all of them, and
 	// why.
 	Missing map[string]error
@@ -146,7 +157,10 @@ func Pass(ctx context.Context, o Options, since time.Time) (Report, error) {
 	if err := p.dialled(ctx, unlisted); err != nil {
 		p.report.Missing[CarrierLog] = err
 	}
-	p.leadsAndMessages()
+	p.receipts(ctx)
+	if err := p.leadsAndMessages(ctx); err != nil {
+		return p.report, err
+	}
 	slices.SortStableFunc(p.report.Gaps, func(a, b Gap) int { return a.At.Compare(b.At) })
 	return p.report, nil
 }
@@ -173,14 +187,15 @@ type record struct {
 	story.Record
 	site    string
 	ended   bool
-	scanned *int      // how much the report tells that the scan was of
-	lost    time.Time // when a scan saw that it ought to be a lead and is none
+	scanned *int                        // how much the report tells that the scan was of
+	lost    time.Time                   // when a scan saw that it ought to be a lead and is none
+	taken   map[string]*event.Attempted // by message: how the vendor took it
 }
 
 func (p *pass) of(l subjects.Lead) *record {
 	r := p.leads[l.Lead]
 	if r == nil {
-		r = &record{site: l.Site}
+		r = &record{site: l.Site, taken: map[string]*event.Attempted{}}
 		p.leads[l.Lead] = r
 	}
 	return r
@@ -200,6 +215,10 @@ func (p *pass) take(e event.Event) {
 		r.scanned, r.lost = new(b.Call.Weight()), time.Time{}
 		if b.Scan.Eligible && !b.Scan.Dispatched && !b.Scan.Recovered {
 			r.lost = e.Stored
+		}
+	case *event.Attempted:
+		if b.Sent != nil {
+			r.taken[b.Message] = b
 		}
 	case *event.Received:
 		if sid := b.Lead.Request.CallSID; sid != "" {
@@ -277,13 +296,18 @@ func (p *pass) conversations(ctx context.Context) (unlisted map[string]bool, err
 		g.Detail = "not fetched: " + err.Error()
 		p.gap(g)
 	}
+	return unlisted, summary(faults)
+}
+
+// summary is the first of several faults, and how many more there are.
+func summary(faults []error) error {
 	switch len(faults) {
 	case 0:
-		return unlisted, nil
+		return nil
 	case 1:
-		return unlisted, faults[0]
+		return faults[0]
 	default:
-		return unlisted, fmt.Errorf("%w (and %d more)", faults[0], len(faults)-1)
+		return fmt.Errorf("%w (and %d more)", faults[0], len(faults)-1)
 	}
 }
 
@@ -419,7 +443,7 @@ func (p *pass) dialled(ctx context.Context, unlisted map[string]bool) error {
 }
 
 // leadsAndMessages looks for what stopped half way within our own events.
-func (p *pass) leadsAndMessages() {
+func (p *pass) leadsAndMessages(ctx context.Context) error {
 	for id, r := range p.leads {
 		if r.Flagged(lead.FlagTest) { // its canary follows it
 			continue
@@ -430,12 +454,19 @@ func (p *pass) leadsAndMessages() {
 		if received := r.Stored(); received.After(p.since) && r.Decision == nil && p.now.Sub(received) > offerTime {
 			p.gap(Gap{Kind: Stuck, Site: r.site, Lead: id, At: received, Detail: "received, nothing decided"})
 		}
+		if step, _ := r.Due(p.now.Add(-timerTime)); step != (story.Step{}) && p.now.Sub(r.Decision.Stored) > timerTime {
+			if err := p.Stream.SetTimer(ctx, subjects.Lead{Market: p.Market, Site: r.site, Lead: id}, p.now); err != nil {
+				return err
+			}
+			p.gap(Gap{Kind: TimerLost, Site: r.site, Lead: id, At: r.Decision.Stored, Quiet: true})
+		}
 		for _, m := range r.Messages {
-			if m.TakenAt.After(p.since) && m.Channel != "" && !lead.MessageState(m.State).Final() && p.now.Sub(m.TakenAt) > receiptTime {
+			if p.waits(m, receiptTime) {
 				p.gap(Gap{Kind: NobodyReported, Site: r.site, Lead: id, Ref: m.ID, At: m.TakenAt, Detail: m.Channel + " to " + m.Recipient})
 			}
 		}
 	}
+	return nil
 }
 
 func (p *pass) gap(g Gap) { p.report.Gaps = append(p.report.Gaps, g) }
