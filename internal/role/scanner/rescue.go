@@ -46,6 +46,9 @@ func (s *Scanner) rebuild(st *site.Site, id string, c call.Call, at time.Time) l
 	}
 	req.ConversationID, req.AgentID, req.CallSID = c.ID, c.AgentID, c.CallSID
 	req.CallerID, req.CalledNumber, req.CalledAt = c.CallerID, c.Called, c.StartedAt
+	if len(req.Clicks) == 0 {
+		req.Clicks = c.Clicks
+	}
 	if req.Language == "" {
 		req.Language = c.Language
 	}

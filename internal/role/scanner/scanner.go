@@ -53,13 +53,10 @@ type Watch interface {
 
 // Options are what a scanner works with.
 type Options struct {
-	Catalog *site.Catalog
-	Market  string
-	Stream  event.FirstStream
-	Watch   Watch
-	// Reach follows, from failed messages and receipts, whether providers can be
-	// reached.
-	Reach    func(ctx context.Context, e event.Event) error
+	Catalog  *site.Catalog
+	Market   string
+	Stream   event.FirstStream
+	Watch    Watch
 	Now      func() time.Time
 	Log      zerolog.Logger
 	Registry prometheus.Registerer
@@ -95,8 +92,6 @@ func (s *Scanner) Handle(ctx context.Context, d event.Delivery) error {
 		return s.ended(ctx, d, b.Call)
 	case *event.Answered:
 		return s.answered(ctx, d, *b)
-	case *event.Attempted, *event.Reported:
-		return s.Reach(ctx, d.Event)
 	default:
 		return event.Permanent(fmt.Errorf("the scanner does not handle %s", d.Lead.Event))
 	}

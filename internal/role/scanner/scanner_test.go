@@ -24,7 +24,6 @@ import (
 	"leadbus/internal/local/scenario"
 	"leadbus/internal/role/scanner/quality"
 	"leadbus/internal/role/watch"
-	"leadbus/internal/role/watch/reach"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
 	"leadbus/internal/understand/intake"
@@ -77,7 +76,7 @@ func (r *rig) start() (s *Scanner) {
 	c := r.bus.Connect(r, "ch-scanner")
 	bucket := bustest.Bucket(r, c, subjects.BucketWatch)
 	w := watch.New(watch.Options{Catalog: r.catalog, Market: "ch", Stream: c, Bucket: bucket, Now: r.clock, Log: zerolog.Nop()})
-	s = New(Options{Catalog: r.catalog, Market: "ch", Stream: c, Watch: w, Reach: reach.New(c, bucket).Handle, Now: r.clock, Log: zerolog.Nop()})
+	s = New(Options{Catalog: r.catalog, Market: "ch", Stream: c, Watch: w, Now: r.clock, Log: zerolog.Nop()})
 	await.Background(r, func(ctx context.Context) error { return c.Consume(ctx, subjects.Scanner, 4, s.Handle) })
 	return s
 }
