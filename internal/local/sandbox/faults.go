@@ -23,6 +23,7 @@ type Faults struct {
 	Twilio     VendorFaults   `json:"twilio,omitzero"`
 	Mailgun    VendorFaults   `json:"mailgun,omitzero"`
 	ElevenLabs VendorFaults   `json:"elevenlabs,omitzero"`
+	Tracker    VendorFaults   `json:"tracker,omitzero"`
 	Callbacks  CallbackFaults `json:"callbacks,omitzero"`
 }
 
@@ -31,6 +32,7 @@ type VendorFaults struct {
 	Error      float64 `json:"error,omitempty"`       // status 500, nothing was taken
 	ErrorTaken float64 `json:"error_taken,omitempty"` // status 500, and the message was taken
 	TooMany    float64 `json:"too_many,omitempty"`    // status 429, nothing was taken
+	Refused    float64 `json:"refused,omitempty"`     // status 400, nothing was taken
 	Timeout    float64 `json:"timeout,omitempty"`     // taken; no answer comes, the connection ends after Hold
 	NoBody     float64 `json:"no_body,omitempty"`     // taken; the answer has no body
 	Reset      float64 `json:"reset,omitempty"`       // the connection is reset, nothing was taken
@@ -46,6 +48,7 @@ type CallbackFaults struct {
 	Repeated float64 `json:"repeated,omitempty"` // comes a second time
 	Late     float64 `json:"late,omitempty"`     // comes up to DelayMS later, after what follows it
 	DelayMS  int     `json:"delay_ms,omitempty"` // default 2 s
+	Held     float64 `json:"held,omitempty"`     // comes when the faults are set anew
 }
 
 const (
@@ -60,6 +63,7 @@ type troublemaker struct {
 	set   Faults
 	draws map[string]*rand.Rand     // by vendor, and one for callbacks
 	count map[string]map[string]int // the same → kind → times
+	anew  chan struct{}             // closed when the faults are set anew
 }
 
 // chance is a kind of fault with its probability.
@@ -72,27 +76,30 @@ func (t *troublemaker) use(f Faults) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.set, t.draws = f, map[string]*rand.Rand{}
+	close(t.anew)
+	t.anew = make(chan struct{})
 }
 
 // streams are the random streams of the draws, by vendor, and of callbacks.
-var streams = map[string]uint64{"twilio": 1, "mailgun": 2, "callbacks": 3, "elevenlabs": 4}
+var streams = map[string]uint64{"twilio": 1, "mailgun": 2, "callbacks": 3, "elevenlabs": 4, "tracker": 5}
 
 // vendor are the faults of one vendor.
 func (f Faults) vendor(name string) VendorFaults {
-	return map[string]VendorFaults{"twilio": f.Twilio, "mailgun": f.Mailgun, "elevenlabs": f.ElevenLabs}[name]
+	return map[string]VendorFaults{"twilio": f.Twilio, "mailgun": f.Mailgun, "elevenlabs": f.ElevenLabs, "tracker": f.Tracker}[name]
 }
 
 // chances are what may strike a vendor's request, or a callback.
 func (f Faults) chances(of string) []chance {
 	if c := f.Callbacks; of == "callbacks" {
-		return []chance{{"lost", c.Lost}, {"repeated", c.Repeated}, {"late", c.Late}}
+		return []chance{{"lost", c.Lost}, {"repeated", c.Repeated}, {"late", c.Late}, {"held", c.Held}}
 	}
 	v := f.vendor(of)
-	return []chance{{"error", v.Error}, {"error_taken", v.ErrorTaken}, {"too_many", v.TooMany}, {"timeout", v.Timeout}, {"no_body", v.NoBody}, {"reset", v.Reset}}
+	return []chance{{"error", v.Error}, {"error_taken", v.ErrorTaken}, {"too_many", v.TooMany}, {"refused", v.Refused}, {"timeout", v.Timeout}, {"no_body", v.NoBody}, {"reset", v.Reset}}
 }
 
-// draw answers the kind that strikes, or none, and the settings it is of.
-func (t *troublemaker) draw(of string) (string, Faults) {
+// draw answers the kind that strikes, or none, the settings it is of, and what is
+// closed when these are replaced.
+func (t *troublemaker) draw(of string) (string, Faults, <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.draws[of] == nil {
@@ -105,16 +112,16 @@ func (t *troublemaker) draw(of string) (string, Faults) {
 				t.count[of] = map[string]int{}
 			}
 			t.count[of][c.kind]++
-			return c.kind, t.set
+			return c.kind, t.set, t.anew
 		}
 	}
-	return "", t.set
+	return "", t.set, t.anew
 }
 
 // vendor puts a vendor's faults before a handler.
 func (t *troublemaker) vendor(name string, h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		kind, set := t.draw(name)
+		kind, set, _ := t.draw(name)
 		f := set.vendor(name)
 		if f.DelayMS > 0 {
 			pause(r.Context(), time.Duration(f.DelayMS)*time.Millisecond)
@@ -131,6 +138,8 @@ func (t *troublemaker) vendor(name string, h http.HandlerFunc) http.HandlerFunc 
 				w.Header().Set("Retry-After", strconv.Itoa(f.RetryAfter))
 			}
 			refuse(w, http.StatusTooManyRequests, 20429, "Too Many Requests")
+		case "refused":
+			http.Error(w, "Bad Request", http.StatusBadRequest)
 		case "timeout":
 			h(unseen, r)
 			pause(r.Context(), cmp.Or(time.Duration(max(f.HoldMS, 0))*time.Millisecond, holdDefault))
@@ -160,7 +169,7 @@ func reset(w http.ResponseWriter) {
 
 // callback sends a callback as the faults let it through.
 func (s *Sandbox) callback(r *http.Request) (*http.Response, error) {
-	kind, set := s.faults.draw("callbacks")
+	kind, set, anew := s.faults.draw("callbacks")
 	taken := &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}
 	switch kind {
 	case "lost":
@@ -172,6 +181,15 @@ func (s *Sandbox) callback(r *http.Request) (*http.Response, error) {
 		s.lives.Go(func() {
 			if pause(s.ctx, rand.N(most)) {
 				s.sendAgain(r)
+			}
+		})
+		return taken, nil
+	case "held":
+		s.lives.Go(func() {
+			select {
+			case <-anew:
+				s.sendAgain(r)
+			case <-s.ctx.Done():
 			}
 		})
 		return taken, nil

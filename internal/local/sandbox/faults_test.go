@@ -179,6 +179,14 @@ func TestEveryFaultOfCallbacks(t *testing.T) {
 	if got := statuses(2); !strings.Contains(got, "sent") || !strings.Contains(got, "delivered") {
 		t.Errorf("late: %s", got)
 	}
+	put(t, s, Faults{Callbacks: CallbackFaults{Held: 1}})
+	if statuses(0); len(calls) > 0 {
+		t.Error("a callback was not held")
+	}
+	put(t, s, Faults{})
+	for range 2 {
+		await.Value(t, "a callback that was held", calls)
+	}
 	stop()
 	if len(calls) > 0 {
 		t.Errorf("%d callbacks too many", len(calls))

@@ -29,8 +29,11 @@ func (s *Sandbox) pages(mux *http.ServeMux) {
 	mux.HandleFunc("GET /mail/{id}", s.mailHTML)
 	mux.HandleFunc("GET /api/messages", s.apiMessages)
 	mux.HandleFunc("GET /api/calls", s.apiCalls)
-	// Another site's page in this browser shall not play calls.
-	mux.Handle("POST /api/calls", http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.play)))
+	mux.HandleFunc("GET /api/postbacks", s.apiPostbacks)
+	// Another site's page in this browser shall do nothing here.
+	for path, h := range map[string]http.HandlerFunc{"calls": s.play, "texts": s.write, "rings": s.ring} {
+		mux.Handle("POST /api/"+path, http.NewCrossOriginProtection().Handler(h))
+	}
 	mux.HandleFunc("PATCH /api/agents/{id}", s.apiAgent)
 	mux.HandleFunc("GET /api/requests", s.apiRequests)
 	mux.HandleFunc("GET /api/live", s.stream)
@@ -73,7 +76,7 @@ func (s *Sandbox) mailHTML(w http.ResponseWriter, r *http.Request) {
 // apiMessages lists every remembered message, newest last; with ?brief only
 // what tells one from another.
 func (s *Sandbox) apiMessages(w http.ResponseWriter, r *http.Request) {
-	all := s.store.newest(s.store.keep, func(m *message) bool { return m.Call == nil })
+	all := s.store.newest(s.store.keep, (*message).toPerson)
 	slices.Reverse(all)
 	if r.URL.Query().Has("brief") {
 		for i, m := range all {
@@ -82,6 +85,9 @@ func (s *Sandbox) apiMessages(w http.ResponseWriter, r *http.Request) {
 	}
 	writeJSON(w, http.StatusOK, all)
 }
+
+// toPerson reports whether it is a text or a mail.
+func (m *message) toPerson() bool { return m.Call == nil && m.Vendor != tracker }
 
 // apiRequests counts the requests since the start by vendor and route.
 func (s *Sandbox) apiRequests(w http.ResponseWriter, _ *http.Request) {

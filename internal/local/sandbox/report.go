@@ -44,17 +44,22 @@ func (s *Sandbox) report(m message) bool {
 	}
 }
 
-// post is the only way out of the sandbox: one request to this machine. An
+func (s *Sandbox) post(address, contentType string, body []byte, header http.Header, limit time.Duration) (int, error) {
+	status, _, err := s.exchange(address, contentType, body, header, limit)
+	return status, err
+}
+
+// exchange is the only way out of the sandbox: one request to this machine. An
 // address elsewhere (the edge's public one) is reached at EdgeURL; what was
 // signed stays as it is.
-func (s *Sandbox) post(address, contentType string, body []byte, header http.Header, limit time.Duration) (int, error) {
+func (s *Sandbox) exchange(address, contentType string, body []byte, header http.Header, limit time.Duration) (status int, answer []byte, err error) {
 	u, err := url.Parse(address)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	if host := u.Hostname(); host != "localhost" && !net.ParseIP(host).IsLoopback() {
 		if s.o.EdgeURL == "" {
-			return 0, errors.New("the address is not on this machine")
+			return 0, nil, errors.New("the address is not on this machine")
 		}
 		address = strings.TrimSuffix(s.o.EdgeURL, "/") + u.RequestURI()
 	}
@@ -62,16 +67,16 @@ func (s *Sandbox) post(address, contentType string, body []byte, header http.Hea
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	r.Header = header.Clone()
 	r.Header.Set("Content-Type", contentType)
 	res, err := s.callback(r)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10))
-	return res.StatusCode, res.Body.Close()
+	answer, _ = io.ReadAll(io.LimitReader(res.Body, 64<<10)) // a part is no answer
+	return res.StatusCode, answer, res.Body.Close()
 }
 
 // rules are how Twilio repeats a callback; the fragment of its address

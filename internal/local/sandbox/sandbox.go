@@ -1,4 +1,4 @@
-// Package sandbox is Twilio, Mailgun and ElevenLabs on this machine: servers
+// Package sandbox is Twilio, Mailgun, ElevenLabs and a tracker on this machine: servers
 // that speak their APIs, check credentials, remember what they took, and report
 // on it with signed callbacks and the vendors' own repeats. Nothing leaves the
 // machine. Certain numbers and addresses fail as they would in life; the page
@@ -13,9 +13,13 @@
 //	GET  /v1/convai/conversations                           ElevenLabs
 //	GET  /v1/convai/conversations/{id}
 //	GET  /v1/convai/agents/{id}
+//	GET, POST /tracker/…                                    takes a postback
 //	POST /api/calls                                         plays a finished call
 //	GET  /api/calls
+//	POST /api/texts                                         a handset writes
+//	POST /api/rings                                         a call that no agent takes
 //	GET  /, /api/messages, /api/requests, /api/live         people and tests
+//	GET  /api/postbacks
 //	PATCH /api/agents/{id}                                  changes an agent, as its makers do
 //	GET, PUT, DELETE /api/faults                            what goes wrong (Faults)
 package sandbox
@@ -41,6 +45,7 @@ import (
 type Options struct {
 	Addr              string // host:port; port 0 picks a free one
 	EdgeURL           string // of the edge on this machine; empty: no webhooks from Mailgun, and Twilio's only to loopback addresses
+	PublicURL         string // under which Twilio reaches the edge, and signs; default: EdgeURL
 	Dir               string // remembers messages over a restart; empty: in memory only
 	Keep              int    // messages remembered; 0: 50,000
 	AccountSID        string
@@ -51,7 +56,10 @@ type Options struct {
 	// ElevenLabsWebhookSecret signs post-call webhooks.
 	ElevenLabsWebhookSecret string
 
+	TrackerSecrets []string // any of them will do
+
 	Templates map[string]string         // content SID → body with {{1}}, {{2}}, …
+	Buttons   map[string][]string       // content SID → payloads of its buttons, likewise; what is before ":" stands on it
 	Agents    map[string]map[string]any // id → how it is set up at ElevenLabs
 	Log       zerolog.Logger
 }
@@ -73,6 +81,7 @@ type Sandbox struct {
 
 	mu       sync.Mutex
 	requests map[string]map[string]int // vendor → route → count
+	blocked  map[string]bool           // by number of ours and handset: it sent STOP
 }
 
 // Start listens and goes on with the messages that were under way when a
@@ -89,8 +98,9 @@ func Start(o Options) (*Sandbox, error) {
 	s := &Sandbox{
 		o: o, url: "http://" + l.Addr().String(), store: kept,
 		served:   make(chan error, 1),
-		faults:   troublemaker{count: map[string]map[string]int{}},
-		requests: map[string]map[string]int{"twilio": {}, "mailgun": {}, "elevenlabs": {}},
+		faults:   troublemaker{count: map[string]map[string]int{}, anew: make(chan struct{})},
+		blocked:  map[string]bool{},
+		requests: map[string]map[string]int{"twilio": {}, "mailgun": {}, "elevenlabs": {}, "tracker": {}},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.faults.use(Faults{})
@@ -121,6 +131,9 @@ func (s *Sandbox) MailgunURL() string { return s.url + "/v3" }
 
 // ElevenLabsURL is the base of ElevenLabs' API.
 func (s *Sandbox) ElevenLabsURL() string { return s.url }
+
+// TrackerURL goes before the path of every postback.
+func (s *Sandbox) TrackerURL() string { return s.url + "/tracker" }
 
 // Close stops answering, within a second, and leaves messages under way to
 // the next start.
@@ -157,6 +170,9 @@ func (s *Sandbox) routes() http.Handler {
 	elevenLabs("GET /v1/convai/conversations", s.listConversations)
 	elevenLabs("GET /v1/convai/conversations/{id}", s.fetchConversation)
 	elevenLabs("GET /v1/convai/agents/{id}", s.fetchAgent)
+	tracker := s.vendor(mux, "tracker", s.trackerKnows)
+	tracker("GET /tracker/", s.takePostback)
+	tracker("POST /tracker/", s.takePostback)
 	s.pages(mux)
 	return mux
 }

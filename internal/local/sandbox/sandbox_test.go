@@ -255,7 +255,7 @@ func TestAPIForTests(t *testing.T) {
 	}
 	var requests map[string]map[string]int
 	ask(t, "GET", s.URL()+"/api/requests", "", "", nil, &requests)
-	want := map[string]map[string]int{"twilio": {"POST /2010-04-01/Accounts/{account}/Messages.json": 2}, "mailgun": {}, "elevenlabs": {}}
+	want := map[string]map[string]int{"twilio": {"POST /2010-04-01/Accounts/{account}/Messages.json": 2}, "mailgun": {}, "elevenlabs": {}, "tracker": {}}
 	if d := cmp.Diff(want, requests); d != "" {
 		t.Error(d)
 	}

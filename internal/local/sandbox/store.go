@@ -42,6 +42,7 @@ type message struct {
 	FailedAt    time.Time `json:"failed_at,omitzero"`
 
 	ContentSID string            `json:"content_sid,omitempty"`
+	Buttons    []button          `json:"buttons,omitempty"`
 	Headers    map[string]string `json:"headers,omitempty"` // of a mail, as set by the sender
 	Tags       []string          `json:"tags,omitempty"`
 	Callback   string            `json:"callback,omitempty"` // where Twilio reports its status
@@ -160,7 +161,7 @@ func (s *store) persist(m message) {
 func (s *store) insert(m *message) {
 	s.rev++
 	m.rev = s.rev
-	if m.Call == nil {
+	if m.toPerson() {
 		s.total++
 	}
 	s.messages = append(s.messages, m)

@@ -102,6 +102,8 @@ func (s *Sandbox) compose(f url.Values) (message, *twilioError) {
 	if toWhatsApp {
 		m.Channel = "whatsapp"
 		m.Fate = "63016"
+	} else if s.stopped(from, to) {
+		return no(21610, "Attempt to send to unsubscribed recipient")
 	} else if code, ok := refusalOf(from, to); ok {
 		return no(code, fmt.Sprintf("%s: 'From' %s, 'To' %s", meaningOf(strconv.Itoa(code)), from, to))
 	}
@@ -116,9 +118,20 @@ func (s *Sandbox) compose(f url.Values) (message, *twilioError) {
 		}
 		m.ID, m.ContentSID = newSID("MM"), sid
 		m.Text, m.Fate = render(template, values)
+		for _, payload := range s.o.Buttons[sid] {
+			payload, _ = render(payload, values)
+			label, _, _ := strings.Cut(payload, ":")
+			m.Buttons = append(m.Buttons, button{label, payload})
+		}
 	}
 	m.Fate = cmp.Or(unreachable(numbers.Failing, m.Channel, to), m.Fate)
 	return m, nil
+}
+
+func (s *Sandbox) stopped(from, to string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.blocked[from+" "+to]
 }
 
 // refusalOf is the code with which Twilio refuses an SMS between two numbers.

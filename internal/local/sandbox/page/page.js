@@ -27,8 +27,9 @@ const why = (m) => {
 };
 
 function bubble(m) {
-  const b = node("div", `bubble ${m.channel}${failed(m) ? " failed" : ""}${m.status === "read" ? " read" : ""}`);
-  b.append(node("span", "by", `${m.channel === "whatsapp" ? "WhatsApp" : "SMS"} from ${m.from}`), node("p", "", m.text));
+  const mine = m.status === "received"; // written on the handset
+  const b = node("div", `bubble ${mine ? "mine " : ""}${m.channel}${failed(m) ? " failed" : ""}${m.status === "read" ? " read" : ""}`);
+  b.append(node("span", "by", `${m.channel === "whatsapp" ? "WhatsApp" : "SMS"} ${mine ? "to" : "from"} ${mine ? m.to : m.from}`), node("p", "", m.text));
   const at = node("span", "at");
   at.append(node("span", "", clock(m.created_at)));
   if (!failed(m)) {
@@ -37,9 +38,33 @@ function bubble(m) {
     if (ticks) at.append(node("span", "ticks", ticks));
   }
   b.append(at);
+  for (const x of m.buttons || []) {
+    const press = node("button", "press", x.text);
+    press.addEventListener("click", () => write(m, x.text, x.payload));
+    b.append(press);
+  }
   if (failed(m)) b.append(node("div", "why", why(m)));
   b.title = Object.entries(m.ids || {}).map(([k, v]) => `${k} ${v}`).join("\n");
   return b;
+}
+
+// write answers a message from its handset.
+function write(m, text, button) {
+  const body = { channel: m.channel, from: m.to, to: m.from, text, button };
+  fetch("/api/texts", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+}
+
+// answering is the line at the bottom of a handset; who writes from a name takes no
+// answers.
+function answering(p) {
+  const line = node("input", "answer");
+  line.setAttribute("aria-label", "Answer");
+  line.addEventListener("keydown", (e) => {
+    if (e.key !== "Enter" || !line.value || !p.last) return;
+    write(p.last, line.value);
+    line.value = "";
+  });
+  return line;
 }
 
 function row(m) {
@@ -63,11 +88,19 @@ function callRow(m) {
   return r;
 }
 
+function postbackRow(m) {
+  const r = node("article", "call");
+  r.append(node("b", "", m.subject), node("span", "", clock(m.created_at)), node("span", "", m.text), node("span", "", m.ids?.key ? `key ${m.ids.key}` : "no key"));
+  return r;
+}
+
 function place(kind, key) {
   let p = places.get(kind + key);
   if (!p) {
     p = node("article", kind);
-    p.append(node("h3", "", key), node("div", kind === "phone" ? "talk" : "list"));
+    p.append(node("h3", "", key));
+    if (kind === "phone") p.append(answering(p));
+    p.append(node("div", kind === "phone" ? "talk" : "list"));
     places.set(kind + key, p);
   }
   return p;
@@ -78,10 +111,11 @@ function place(kind, key) {
 function draw(kind, list, into, more, empty) {
   const groups = new Map();
   for (const m of list) {
-    const g = groups.get(m.to) || [];
+    const key = m.status === "received" ? m.from : m.to;
+    const g = groups.get(key) || [];
     g.push(m);
-    groups.delete(m.to); // the last one written to comes first
-    groups.set(m.to, g);
+    groups.delete(key); // the last one written to comes first
+    groups.set(key, g);
   }
   const keys = [...groups.keys()].reverse();
   const shown = all[into] ? keys : keys.slice(0, first);
@@ -90,6 +124,9 @@ function draw(kind, list, into, more, empty) {
     if (kind === "phone") {
       const site = g.at(-1).ids?.site;
       p.firstElementChild.replaceChildren(key, node("small", "", site || ""));
+      p.last = g.findLast((m) => m.status !== "received" && m.from.startsWith("+"));
+      p.children[1].disabled = !p.last;
+      p.children[1].placeholder = p.last ? `Answer ${p.last.from}` : "This sender takes no answers";
     }
     const nodes = g.map((m) => {
       let d = drawn.get(m.id);
@@ -131,9 +168,12 @@ function show() {
   const calls = list.filter((m) => m.channel === "call");
   $("callsection").hidden = calls.length === 0;
   $("calls").replaceChildren(...calls.reverse().map(callRow));
-  draw("phone", list.filter((m) => m.channel !== "email" && m.channel !== "call"), "phones", "morephones", "nophones");
+  const postbacks = list.filter((m) => m.channel === "postback");
+  $("postbacksection").hidden = postbacks.length === 0;
+  $("postbacks").replaceChildren(...postbacks.reverse().map(postbackRow));
+  draw("phone", list.filter((m) => !["email", "call", "postback"].includes(m.channel)), "phones", "morephones", "nophones");
   draw("box", list.filter((m) => m.channel === "email"), "boxes", "moreboxes", "noboxes");
-  const told = list.length - calls.length;
+  const told = list.length - calls.length - postbacks.length;
   const failures = list.filter((m) => failed(m) && m.channel !== "call").length;
   $("counted").textContent = `${total} message${total === 1 ? "" : "s"}${failures ? `, ${failures} failed` : ""}${told < total ? `, ${told} shown` : ""}`;
 }
