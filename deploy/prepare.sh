@@ -6,7 +6,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 state=deploy/state
-mkdir -p "$state/nats" "$state/sites"
+mkdir -p "$state/nats" "$state/sites" "$state/trackers"
 bin/leadbus nats-config --nats-keys "$state/nats" >"$state/accounts.conf"
 for domain in $(bin/leadbus config check --domains); do
   file="$state/sites/$domain"

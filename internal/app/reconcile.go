@@ -29,12 +29,16 @@ const operatorTime = 5 * time.Minute
 func (j *wiring) reconciling(whole *site.Catalog, market string, v VendorSettings, grace time.Duration, s reconcile.Stream) reconcile.Options {
 	o := reconcile.Options{
 		Catalog: whole, Market: market, Stream: s, Grace: grace, Now: time.Now,
+		Receipts: map[string]reconcile.Receipts{},
 	}
 	if v.ElevenLabsAPIKey != "" {
 		o.Voice = elevenlabs.New(string(v.ElevenLabsAPIKey), v.ElevenLabsURL)
 	}
 	if v.TwilioAccountSID != "" {
-		o.Carrier = j.twilio
+		o.Carrier, o.Receipts[reconcile.TextLog] = j.twilio, j.twilio
+	}
+	if v.MailgunAPIKey != "" {
+		o.Receipts[reconcile.MailLog] = j.mailgun
 	}
 	return o
 }
@@ -73,7 +77,7 @@ func Reconcile(ctx context.Context, s Settings, v VendorSettings, market string,
 		if err := s.sandboxSecrets(&v, readSecret); err != nil {
 			return reconcile.Report{}, err
 		}
-		v.TwilioURL, v.ElevenLabsURL = r.SandboxURL, r.SandboxURL
+		v.TwilioURL, v.MailgunURL, v.ElevenLabsURL = r.SandboxURL, r.SandboxURL+"/v3", r.SandboxURL
 	}
 	j := &wiring{Process: process.New(zerolog.Nop()), settings: s, catalog: c}
 	j.vendors(v)

@@ -44,11 +44,12 @@ const (
 type records struct {
 	*testing.T
 	*wiring
-	server *bus.Server
-	voices *sandbox.Sandbox
-	phones *sandbox.Sandbox
-	v      VendorSettings
-	n      int
+	server   *bus.Server
+	voices   *sandbox.Sandbox
+	phones   *sandbox.Sandbox
+	v        VendorSettings
+	n        int
+	operator *bus.Conn // of the first market
 
 	mu      sync.Mutex
 	trouble func(w http.ResponseWriter, r *http.Request) bool // answers in place of a vendor
@@ -98,6 +99,7 @@ func newRecords(t *testing.T, edgeURL string) *records {
 	}
 	r.voices, r.phones = vendor(), vendor()
 	r.v.ElevenLabsURL, r.v.TwilioURL = r.troubled(r.voices.ElevenLabsURL()), r.troubled(r.phones.TwilioURL())
+	r.v.MailgunURL, r.v.PublicURL = r.troubled(r.phones.URL())+"/v3", "http://127.0.0.1:1"
 	r.vendors(r.v)
 	return r
 }
@@ -240,11 +242,13 @@ func (r *records) stored(market, kind string) map[string]int {
 // tell stores an event of the first site.
 func (r *records) tell(kind, leadID, id string, at time.Time, body any) {
 	r.Helper()
-	c, err := r.connect(r.Context(), "ch-operator")
-	if err != nil {
-		r.Fatal(err)
+	if r.operator == nil {
+		var err error
+		if r.operator, err = r.connect(r.Context(), "ch-operator"); err != nil {
+			r.Fatal(err)
+		}
 	}
-	if err := c.Publish(r.Context(), event.Event{
+	if err := r.operator.Publish(r.Context(), event.Event{
 		ID: kind + "-" + leadID + "-" + id, At: at, Body: body,
 		Lead: subjects.Lead{Market: "ch", Site: plumbers, Event: kind, Lead: leadID},
 	}); err != nil {
@@ -601,5 +605,154 @@ func TestLeadsAndMessagesThatStopped(t *testing.T) {
 		31 * time.Minute: {missed, stuck, unreported("nothing"), unreported("underway")},
 	} {
 		r.want(r.passAt("ch", time.Now().Add(after), since), want...)
+	}
+}
+
+// posted is a message to a provider, and the status that it ends with at its
+// vendor.
+type posted struct{ channel, to, ends string }
+
+// send hands messages to their vendors, as a notifier does, and stores that they
+// were taken. No callback comes. It answers the messages' ids when nothing more
+// becomes of them.
+func (r *records) send(leadID string, all ...posted) (ids []string) {
+	r.Helper()
+	req, err := http.NewRequestWithContext(r.Context(), http.MethodPut, r.phones.URL()+"/api/faults", strings.NewReader(`{"callbacks": {"lost": 1}}`))
+	if err != nil {
+		r.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		r.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		r.Fatalf("the sandbox answered %s", res.Status)
+	}
+	ends := map[string]string{}
+	for _, p := range all {
+		m := lead.Message{
+			ID: lead.NewID(leadID, p.channel+p.to), Lead: leadID, Market: "ch", Site: plumbers, Provider: "rapide", Recipient: lead.ToProvider,
+			Purpose: lead.PurposeOffer, Channel: p.channel, From: "+41225394512", To: p.to, Text: "Fuite d'eau", QueuedAt: time.Now(),
+		}
+		vendor := r.twilio.Send
+		if p.channel == lead.Email {
+			m.From, vendor = "dispatch@mg.example.com", r.mailgun.Send
+		}
+		sent, err := vendor(r.Context(), m, "a1")
+		if err != nil {
+			r.Fatal(err)
+		}
+		r.tell(subjects.MessageQueued, leadID, m.ID, m.QueuedAt, &event.Queued{Message: m})
+		r.tell(subjects.MessageSent, leadID, m.ID, time.Now(), &event.Attempted{Label: m.Label(), Message: m.ID, Attempt: "a1", Sent: &sent})
+		ends[p.to], ids = p.ends, append(ids, m.ID)
+	}
+	var there []struct{ To, Status string }
+	await.Until(r.T, func() bool {
+		res, err := http.Get(r.phones.URL() + "/api/messages")
+		if err != nil {
+			r.Fatal(err)
+		}
+		defer func() { _ = res.Body.Close() }()
+		there = nil
+		if err := json.NewDecoder(res.Body).Decode(&there); err != nil {
+			r.Fatal(err)
+		}
+		return !slices.ContainsFunc(there, func(m struct{ To, Status string }) bool { return ends[m.To] != "" && m.Status != ends[m.To] })
+	}, func() string { return fmt.Sprintf("the vendors are done: %v", there) })
+	return ids
+}
+
+// received are the stored receipts of the first site: message and status.
+func (r *records) received() (all []string) {
+	r.Helper()
+	if err := r.scanning("ch").History(r.Context(), subjects.Lead{Market: "ch", Event: subjects.ReceiptReceived}, time.Time{}, func(e event.Event) error {
+		b := e.Body.(*event.Reported).Receipt
+		all = append(all, b.Message+" "+string(b.State))
+		if b.Provider != "rapide" || b.Purpose != lead.PurposeOffer || len(b.Address) == 0 || b.QueuedAt.IsZero() || b.Attempt != "a1" || e.Lead.Site != plumbers {
+			r.Errorf("the receipt's label is %+v", b)
+		}
+		return nil
+	}); err != nil {
+		r.Fatal(err)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// Receipts that never came are fetched from their vendors, once. What has no
+// final word there is asked for again, and is a gap only then. A vendor that does
+// not know a message says nothing of it. Nothing of this needs the voice vendor.
+func TestReceiptsThatNeverCame(t *testing.T) {
+	r := newRecords(t, "")
+	r.v.ElevenLabsAPIKey = ""
+	ids := r.send("told",
+		posted{lead.SMS, "+41781240001", "delivered"}, posted{lead.SMS, "+41781230005", "undelivered"}, posted{lead.WhatsApp, "+41781263033", "sent"},
+		posted{lead.Email, "a@example.org", "delivered"}, posted{lead.Email, "bounce@example.org", "failed"},
+	)
+	r.tell(subjects.MessageSent, "told", "unknown", time.Now(), &event.Attempted{
+		Label: lead.Label{Channel: lead.SMS, Recipient: lead.ToProvider}, Message: "unknown", Sent: &lead.Sent{VendorID: "SM0"},
+	})
+	r.tell(subjects.Received, "canary", "1", time.Now(), &event.Received{Lead: lead.Lead{Flags: []string{lead.FlagTest}}})
+	r.send("canary", posted{lead.SMS, "+41781240009", "delivered"})
+
+	since := time.Now().Add(-time.Hour)
+	if report := r.passAt("ch", time.Now().Add(reconcile.Grace/2), since); report.Receipts != 0 || len(r.received()) != 0 {
+		t.Errorf("before their time: %+v", report)
+	}
+	var passes sync.WaitGroup
+	for range 2 {
+		passes.Go(func() {
+			if report := r.passAt("ch", time.Now().Add(2*reconcile.Grace), since); len(report.Gaps) > 0 || report.Missing[reconcile.TextLog] != nil || report.Missing[reconcile.MailLog] != nil {
+				t.Errorf("%+v", report)
+			}
+		})
+	}
+	await.Return(t, "both passes end", passes.Wait)
+	want := []string{ids[0] + " delivered", ids[1] + " failed", ids[3] + " delivered", ids[4] + " failed"}
+	slices.Sort(want)
+	if got := r.received(); !slices.Equal(got, want) {
+		t.Errorf("receipts\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	report := r.passAt("ch", time.Now().Add(31*time.Minute), since)
+	if len(r.received()) != len(want) || report.Receipts != 0 {
+		t.Errorf("a pass without anything new: %+v, %v", report, r.received())
+	}
+	r.want(report, reconcile.NobodyReported+" "+ids[2]+" whatsapp to provider", reconcile.NobodyReported+" unknown sms to provider")
+}
+
+// A pass asks a vendor for so many messages, the newest first, and leaves one
+// alone that fails several times in a row; the other is asked all the same.
+func TestAVendorIsNotAskedForEver(t *testing.T) {
+	r := newRecords(t, "")
+	const many = 205
+	var all []posted
+	for n := range many {
+		all = append(all, posted{lead.SMS, fmt.Sprintf("+4178124%04d", n), "delivered"})
+	}
+	ids := r.send("told", append(all, posted{lead.Email, "a@example.org", "delivered"})...)
+	var asked atomic.Int64
+	fails := func(w http.ResponseWriter, req *http.Request) bool {
+		return refusing("/Messages/", http.StatusInternalServerError, "")(w, req) && asked.Add(1) > 0
+	}
+	look := func() reconcile.Report {
+		return r.passAt("ch", time.Now().Add(reconcile.Grace+time.Minute), time.Now().Add(-time.Hour))
+	}
+	r.strike(fails)
+	if report := look(); report.Receipts != 1 || report.Missing[reconcile.TextLog] == nil || report.Missing[reconcile.MailLog] != nil || asked.Load() != 3 {
+		t.Errorf("while it fails: %d receipts, missing %v, asked %d times", report.Receipts, report.Missing, asked.Load())
+	}
+	r.strike(nil)
+	if report := look(); report.Receipts != 200 || len(report.Missing) > 0 {
+		t.Errorf("first pass: %d receipts, missing %v", report.Receipts, report.Missing)
+	}
+	got := strings.Join(r.received(), "\n")
+	for n, id := range ids[:many] {
+		if strings.Contains(got, id) != (n >= many-200) {
+			t.Errorf("message %d was looked up: %t", n, n < many-200)
+		}
+	}
+	if report := look(); report.Receipts != many-200 || len(report.Missing) > 0 {
+		t.Errorf("second pass: %d receipts, missing %v", report.Receipts, report.Missing)
 	}
 }

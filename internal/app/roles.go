@@ -28,12 +28,12 @@ import (
 	"leadbus/internal/role/scanner"
 	"leadbus/internal/role/watch"
 	"leadbus/internal/role/watch/canary"
-	"leadbus/internal/role/watch/reach"
 	"leadbus/internal/roster"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
 	"leadbus/internal/vendors/elevenlabs"
 	"leadbus/internal/vendors/mailgun"
+	"leadbus/internal/vendors/tracker"
 	"leadbus/internal/vendors/twilio"
 )
 
@@ -60,6 +60,7 @@ type wiring struct {
 	server    *bus.Server // in-process broker; nil with an external one
 	twilio    *twilio.Client
 	mailgun   *mailgun.Client
+	tracker   *tracker.Client
 	postCall  func(r *http.Request, body []byte) (call.Report, error)
 	noReports bool // on calls, for want of their secret
 	links     *link.Signer
@@ -90,6 +91,7 @@ func (j *wiring) vendors(v VendorSettings) {
 	j.mailgun = mailgun.New(mailgun.Options{
 		APIKey: string(v.MailgunAPIKey), SigningKey: string(v.MailgunSigningKey), APIBase: v.MailgunURL,
 	})
+	j.tracker = tracker.New(tracker.Options{Trackers: j.catalog.Trackers, Secret: j.settings.trackerSecret, Base: v.TrackerURL})
 	j.noReports = v.ElevenLabsWebhookSecret == ""
 	j.postCall = func(r *http.Request, body []byte) (call.Report, error) {
 		signature := r.Header.Get(elevenlabs.SignatureHeader)
@@ -192,10 +194,14 @@ func (j *wiring) recorder(_ context.Context, m member) error {
 func (j *wiring) matcher(_ context.Context, m member) error {
 	r := matcher.New(matcher.Options{
 		Catalog: j.catalog, Market: m.market, Stream: m, Roster: m.bucket[subjects.BucketRoster], Load: m.bucket[subjects.BucketLoad],
-		Now: time.Now, Log: m.log,
+		Watch: m.bucket[subjects.BucketWatch], People: m.bucket[subjects.BucketPeople], Timers: m, Past: m, Now: time.Now, Log: m.log,
 	})
 	j.ReadyWhen("the matcher of market "+m.market+" has not read its roster yet", r.Ready)
 	j.Go("roster watch "+m.market, r.Run)
+	if !j.replay {
+		j.Go("timers "+m.market, func(ctx context.Context) error { return m.ConsumeTimers(ctx, m.role, matcherWorkers, r.Route) })
+		j.Go("answers "+m.market, func(ctx context.Context) error { return m.Answer(ctx, m.market, matcherWorkers, r.View) })
+	}
 	j.consume(m, func(ctx context.Context, durable string) error {
 		return m.Consume(ctx, durable, matcherWorkers, r.Handle)
 	})
@@ -210,13 +216,20 @@ func (j *wiring) notifier(ctx context.Context, m member) error {
 	}
 	j.OnStop("journal "+m.market, func(context.Context) error { return journal.Close() })
 	alarms := watch.New(watch.Options{Catalog: j.catalog, Market: m.market, Stream: m, Bucket: m.bucket[subjects.BucketWatch], Now: time.Now, Log: m.log})
-	n, err := notifier.New(notifier.Options{PublishAll: m.PublishAll, Links: j.links, PublicURL: j.public, Options: send.Options{
+	n, err := notifier.New(notifier.Options{PublishAll: m.PublishAll, Links: j.links, PublicURL: j.public, People: m.bucket[subjects.BucketPeople], Past: m, Options: send.Options{
 		Catalog: j.catalog, Market: m.market, Stream: m, Ledger: m.bucket[subjects.BucketLedger], Journal: journal, Raise: alarms.Raise,
-		Vendors: map[string]send.Vendor{lead.SMS: j.twilio, lead.WhatsApp: j.twilio, lead.Email: j.mailgun},
+		Vendors: map[string]send.Vendor{lead.SMS: j.twilio, lead.WhatsApp: j.twilio, lead.Email: j.mailgun, lead.Postback: j.tracker},
 		Now:     time.Now, Log: m.log,
 	}})
 	if err != nil {
 		return err
+	}
+	for _, st := range j.catalog.Sites {
+		if t := j.catalog.Trackers[st.Tracker]; t != nil && t.Secret != "" && st.Market == m.market {
+			if secret, err := j.settings.trackerSecret(t.Secret); err != nil || secret == "" {
+				j.Lack("tracker " + t.ID + " of site " + st.Domain + " hears of nothing: write its secret to " + j.settings.trackerSecretFile(t.Secret))
+			}
+		}
 	}
 	if err := n.Recover(ctx); err != nil {
 		return err
@@ -231,6 +244,8 @@ func (j *wiring) notifier(ctx context.Context, m member) error {
 		}
 		return float64(depth)
 	}))
+	j.ReadyWhen("the notifier of market "+m.market+" does not know yet who opted out", n.Ready)
+	j.Go("opt-outs "+m.market, n.Run)
 	j.Go("dead letters "+m.market, func(ctx context.Context) error {
 		return m.ConsumeDead(ctx, m.role, n.HandleDead)
 	})
@@ -267,7 +282,7 @@ func (j *wiring) scanner(_ context.Context, m member) error {
 	}
 	keeper := watch.New(o)
 	s := scanner.New(scanner.Options{
-		Catalog: j.catalog, Market: m.market, Stream: m, Watch: keeper, Reach: reach.New(m, bucket).Handle,
+		Catalog: j.catalog, Market: m.market, Stream: m, Watch: keeper,
 		Now: time.Now, Log: o.Log, Registry: j.Registry,
 	})
 	j.slept = append(j.slept, keeper.Slept)
@@ -325,8 +340,8 @@ func (j *wiring) edge(ctx context.Context, l net.Listener, s SpoolSettings) erro
 	j.Serve("edge", l, edge.New(edge.Options{
 		Catalog: j.catalog, Publisher: spool, Twilio: j.twilio, Mailgun: j.mailgun, PostCall: j.postCall,
 		Secret: secret, Now: time.Now,
-		Links: j.links,
-		Log:   j.Log.With().Str("role", "edge").Logger(), Registry: j.Registry,
+		Links: j.links, Ask: c.Ask,
+		Log: j.Log.With().Str("role", "edge").Logger(), Registry: j.Registry,
 	}))
 	return nil
 }

@@ -264,26 +264,40 @@ func (j *wiring) sandbox(s *RunSettings, edgeURL string) (*sandbox.Sandbox, erro
 			return nil, err
 		}
 	}
+	for _, t := range j.catalog.Trackers {
+		if t.Secret == "" {
+			continue
+		}
+		if _, err := ensureSecret(s.trackerSecretFile(t.Secret), 24); err != nil {
+			return nil, err
+		}
+	}
 	sb, err := j.startSandbox(s.VendorSettings, s.SandboxAddr, edgeURL, 0)
 	if err != nil {
 		return nil, err
 	}
-	s.TwilioURL, s.MailgunURL, s.ElevenLabsURL = sb.TwilioURL(), sb.MailgunURL(), sb.ElevenLabsURL()
+	s.TwilioURL, s.MailgunURL, s.ElevenLabsURL, s.TrackerURL = sb.TwilioURL(), sb.MailgunURL(), sb.ElevenLabsURL(), sb.TrackerURL()
 	return sb, nil
 }
 
 // startSandbox starts the vendors with the given credentials.
 func (j *wiring) startSandbox(v VendorSettings, addr, edgeURL string, keep int) (*sandbox.Sandbox, error) {
-	templates := map[string]string{}
+	templates, buttons := map[string]string{}, map[string][]string{}
 	for sid, t := range j.catalog.Templates {
-		templates[sid] = t.Body
+		templates[sid], buttons[sid] = t.Body, t.Buttons
+	}
+	var secrets []string
+	for _, t := range j.catalog.Trackers {
+		if secret, err := j.settings.trackerSecret(t.Secret); t.Secret != "" && err == nil {
+			secrets = append(secrets, secret)
+		}
 	}
 	return sandbox.Start(sandbox.Options{
-		Addr: addr, EdgeURL: edgeURL, Dir: filepath.Join(j.settings.Data, "sandbox"), Keep: keep,
+		Addr: addr, EdgeURL: edgeURL, PublicURL: v.PublicURL, Dir: filepath.Join(j.settings.Data, "sandbox"), Keep: keep,
 		AccountSID: v.TwilioAccountSID, AuthToken: string(v.TwilioAuthToken),
 		MailgunKey: string(v.MailgunAPIKey), MailgunSigningKey: string(v.MailgunSigningKey),
 		ElevenLabsKey: string(v.ElevenLabsAPIKey), ElevenLabsWebhookSecret: string(v.ElevenLabsWebhookSecret),
-		Templates: templates, Agents: sandboxAgents(j.catalog), Log: j.Log.With().Str("role", "sandbox").Logger(),
+		TrackerSecrets: secrets, Templates: templates, Buttons: buttons, Agents: sandboxAgents(j.catalog), Log: j.Log.With().Str("role", "sandbox").Logger(),
 	})
 }
 

@@ -34,6 +34,8 @@ type Settings struct {
 
 	SiteSecrets string `help:"Directory with one file per site domain holding the secret of its tool calls; default DATA/secrets/sites." env:"LEADBUS_SITE_SECRETS" placeholder:"DIR"`
 
+	TrackerSecrets string `help:"Directory with one file per tracker secret, by the name in trackers.yaml; default DATA/secrets/trackers." env:"LEADBUS_TRACKER_SECRETS" placeholder:"DIR"`
+
 	LogLevel string `help:"debug, info, warn or error." env:"LEADBUS_LOG_LEVEL" default:"${log_level}" enum:"debug,info,warn,error"`
 }
 
@@ -46,10 +48,11 @@ type VendorSettings struct {
 	TwilioAPIKey      string `name:"twilio-api-key" help:"Twilio API key SID; with its secret it is used instead of the auth token for calls, and can be revoked alone." env:"LEADBUS_TWILIO_API_KEY" placeholder:"SK…"`
 	TwilioAPISecret   Secret `name:"twilio-api-secret" help:"Secret of the Twilio API key." env:"LEADBUS_TWILIO_API_SECRET" placeholder:"SECRET"`
 	TwilioURL         string `name:"twilio-url" help:"Twilio API base." env:"LEADBUS_TWILIO_URL" default:"https://api.twilio.com" placeholder:"URL"`
-	MailgunAPIKey     Secret `name:"mailgun-api-key" help:"Mailgun sending key." env:"LEADBUS_MAILGUN_API_KEY" placeholder:"KEY"`
+	MailgunAPIKey     Secret `name:"mailgun-api-key" help:"Mailgun API key that may send and read events; a domain sending key may not read them." env:"LEADBUS_MAILGUN_API_KEY" placeholder:"KEY"`
 	MailgunSigningKey Secret `help:"Mailgun webhook signing key." env:"LEADBUS_MAILGUN_SIGNING_KEY" placeholder:"KEY"`
 	OwnerEmail        string `help:"Send owner copies and alarms of every site to this address instead of the site's own." env:"LEADBUS_OWNER_EMAIL" placeholder:"ADDRESS"`
 	LinkSecret        Secret `help:"Secret of the links by which owners answer, the same for the edge and every notifier: 32 random characters or more." env:"LEADBUS_LINK_SECRET" placeholder:"SECRET"`
+	TrackerURL        string `name:"tracker-url" help:"Where all postbacks go instead of their trackers' hosts, for tests." env:"LEADBUS_TRACKER_URL" placeholder:"URL"`
 	MailgunURL        string `name:"mailgun-url" help:"Mailgun API base with its version; EU: https://api.eu.mailgun.net/v3." env:"LEADBUS_MAILGUN_URL" default:"https://api.mailgun.net/v3" placeholder:"URL"`
 
 	ElevenLabsAPIKey        Secret        `name:"elevenlabs-api-key" help:"ElevenLabs API key; without it calls whose report was lost are not looked for." env:"LEADBUS_ELEVENLABS_API_KEY" placeholder:"KEY"`
@@ -201,6 +204,16 @@ func (s Settings) siteSecretFile(domain string) string {
 func (s Settings) SiteSecret(domain string) string {
 	secret, _ := readSecret(s.siteSecretFile(domain))
 	return secret
+}
+
+// trackerSecretFile holds a secret that trackers.yaml names.
+func (s Settings) trackerSecretFile(name string) string {
+	return filepath.Join(cmp.Or(s.TrackerSecrets, filepath.Join(s.Data, "secrets", "trackers")), name)
+}
+
+// trackerSecret reads it each time: a correction needs no new start.
+func (s Settings) trackerSecret(name string) (string, error) {
+	return readSecret(s.trackerSecretFile(name))
 }
 
 // siteSecrets reads all of them once.
