@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	mathrand "math/rand/v2"
 	"net/http"
 	"os"
 	"strings"
@@ -39,11 +40,13 @@ type callCmd struct {
 	Caller   string        `help:"The number they call from; default: an example mobile number of the market." placeholder:"NUMBER"`
 	Count    int           `help:"How many calls." default:"1"`
 	Scenario string        `help:"Play a whole phone call, with its report by the voice vendor, instead of a bare tool call: ${scenarios}. Needs the sandbox." enum:"${scenarios}," default:"" placeholder:"NAME"`
+	Answer   string        `help:"Play the providers to whom the lead is offered, in the sandbox: all accept; or the first one declines, and the next one accepts; or nobody answers." enum:"accept,decline,none," default:"" placeholder:"accept|decline|none"`
 	Edge     string        `help:"Base URL of the edge; default: the one that runs on the data directory." placeholder:"URL"`
-	Wait     time.Duration `help:"How long to wait for everyone to be told; default: 60s, and 6m for a lost webhook." placeholder:"DURATION"`
+	Wait     time.Duration `help:"How long to wait for everyone to be told; default: 60s, and 6m for a lost webhook and a call that no agent takes." placeholder:"DURATION"`
 	catalog  *site.Catalog
 	site     *site.Site
 	sandbox  string
+	first    int // number of a caller
 }
 
 // concurrentCalls is how many callers of --count talk at the same time.
@@ -57,24 +60,25 @@ func (c *callCmd) Run(ctx context.Context) error {
 	if c.site = c.catalog.Sites[c.Site]; c.site == nil {
 		return fmt.Errorf("no site %q in %s/sites; 'leadbus config check' lists them", c.Site, c.Config)
 	}
+	c.first = mathrand.IntN(10_000) // the same caller for the same job is the same lead
 	if c.Count < 1 {
 		return errors.New("--count must be at least 1")
 	}
 	if c.Wait == 0 {
 		c.Wait = time.Minute
-		if c.Scenario == "webhook-lost" {
+		if _, rings := scenario.Rings[c.Scenario]; rings || c.Scenario == "webhook-lost" {
 			c.Wait = 6 * time.Minute
 		}
 	}
-	if c.Edge == "" || c.Scenario != "" {
+	if c.Edge == "" || c.Scenario != "" || c.Answer != "" {
 		running, err := app.Running(c.Data)
 		if err != nil {
 			return err
 		}
 		c.Edge, c.sandbox = cmp.Or(c.Edge, running.EdgeURL), running.SandboxURL
 	}
-	if c.Scenario != "" && c.sandbox == "" {
-		return errors.New("--scenario needs the sandbox, where the voice vendor can be made to report a call; this leadbus talks to real vendors")
+	if c.Scenario+c.Answer != "" && c.sandbox == "" {
+		return errors.New("--scenario and --answer need the sandbox, where vendors and handsets can be played; this leadbus talks to real vendors")
 	}
 	operator, err := app.Operator(ctx, c.Settings, c.site.Market, zerolog.Nop())
 	if err != nil {
@@ -87,7 +91,10 @@ func (c *callCmd) Run(ctx context.Context) error {
 	}
 	defer db.Close()
 
-	watch := &watcher{leads: map[string]*progress{}, verbose: c.Count == 1}
+	watch := &watcher{leads: map[string]*progress{}, verbose: c.Count == 1, answers: c.Answer}
+	if c.Answer != "" {
+		watch.press = func(m lead.Message, answer string) error { return c.press(ctx, m, answer) }
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.Wait)
 	defer cancel()
 	lost := make(chan error, 1)
@@ -104,7 +111,7 @@ func (c *callCmd) Run(ctx context.Context) error {
 		if p.Decision == nil {
 			continue // a call without a lead
 		}
-		if err := recorded(ctx, db, c.site.Market, id); err != nil {
+		if err := recorded(ctx, db, c.site.Market, id, p.Decision.Seq); err != nil {
 			return err
 		}
 	}
@@ -113,9 +120,9 @@ func (c *callCmd) Run(ctx context.Context) error {
 }
 
 // recorded waits until the lead's row is in Postgres with its decision.
-func recorded(ctx context.Context, db *store.Store, market, id string) error {
+func recorded(ctx context.Context, db *store.Store, market, id string, decision uint64) error {
 	for {
-		if l, err := db.Lead(ctx, market, id); err == nil && l.Status != string(lead.Pending) {
+		if l, err := db.Lead(ctx, market, id); err == nil && l.LastSeq >= decision {
 			return nil
 		}
 		select {
@@ -134,11 +141,16 @@ func (c *callCmd) place(ctx context.Context, watch *watcher) error {
 		g.Go(func() error {
 			conversation := "conv_" + strings.ToLower(rand.Text())
 			id := lead.NewID(c.site.Domain, conversation)
+			_, rings := scenario.Rings[c.Scenario]
+			if rings { // there is no conversation, only a phone call
+				conversation = "CA" + strings.ToLower(rand.Text())
+				id = lead.NewID(c.site.Domain, "call\x00"+conversation)
+			}
 			if c.Count == 1 {
 				fmt.Printf("calling %s: lead %s, reference %s\n", c.site.Domain, id, lead.Ref(id))
 			}
 			start := time.Now()
-			watch.expect(id, &progress{start: start, reported: c.Scenario != ""})
+			watch.expect(id, &progress{start: start, reported: c.Scenario != "" && !rings, answered: c.Answer != "", offered: map[string]lead.Message{}})
 			reply, err := c.dial(ctx, conversation, i)
 			if err != nil {
 				watch.answered(id, false)
@@ -174,6 +186,14 @@ func (c *callCmd) dial(ctx context.Context, conversation string, n int) (intake.
 		return reply, err
 	}
 	said := c.payload(conversation, n)
+	if ring, ok := scenario.Rings[c.Scenario]; ok {
+		ring.From, ring.To, ring.SID = fmt.Sprint(said["caller_id"]), c.site.DID, conversation
+		body, err := json.Marshal(ring)
+		if err != nil {
+			return intake.Reply{}, err
+		}
+		return intake.Reply{}, c.play(ctx, "/api/rings", body)
+	}
 	text := func(field string) string { return fmt.Sprint(said[field]) }
 	play, err := scenario.Build(c.Scenario, scenario.Site{
 		Language: text("language"), AgentID: c.site.Agent.ID, DID: c.site.DID, Brand: c.site.Brand,
@@ -191,12 +211,12 @@ func (c *callCmd) dial(ctx context.Context, conversation string, n int) (intake.
 		}
 		replies, last = append(replies, answer), reply
 	}
-	return last, c.hangUp(ctx, play.Conversation(replies...))
+	return last, c.play(ctx, "/api/calls", play.Conversation(replies...))
 }
 
-// hangUp lets the sandbox's voice vendor report the finished call.
-func (c *callCmd) hangUp(ctx context.Context, conversation []byte) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.sandbox+"/api/calls", bytes.NewReader(conversation))
+// play lets the sandbox's vendors report a call.
+func (c *callCmd) play(ctx context.Context, path string, call []byte) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.sandbox+path, bytes.NewReader(call))
 	if err != nil {
 		return err
 	}
@@ -222,9 +242,20 @@ func (c *callCmd) post(ctx context.Context, body []byte) (answer []byte, reply i
 	return intake.Do(http.DefaultClient, r)
 }
 
+// press presses a button below a WhatsApp message in the sandbox.
+func (c *callCmd) press(ctx context.Context, m lead.Message, answer string) error {
+	body, err := json.Marshal(map[string]string{
+		"channel": m.Channel, "from": m.To, "to": m.From, "text": answer, "button": answer + ":" + m.ContentVariables["6"],
+	})
+	if err != nil {
+		return err
+	}
+	return c.play(ctx, "/api/texts", body)
+}
+
 // payload is the tool call's body.
 func (c *callCmd) payload(conversation string, n int) map[string]any {
-	caller := cmp.Or(c.Caller, scenario.Mobile(c.catalog.MarketOf(c.site).Country, n))
+	caller := cmp.Or(c.Caller, scenario.Mobile(c.catalog.MarketOf(c.site).Country, c.first+n))
 	body := intake.Example(c.catalog, c.site, caller)
 	if c.Language != "" {
 		body["language"], body["service_type"] = c.Language, c.catalog.Services[c.site.Services[0].ID].Names[c.Language]
@@ -243,6 +274,8 @@ func (c *callCmd) payload(conversation string, n int) map[string]any {
 // watcher follows the leads of this run.
 type watcher struct {
 	verbose bool // one lead: print its timeline
+	answers string
+	press   func(m lead.Message, answer string) error // nil: nobody answers
 
 	mu      sync.Mutex
 	leads   map[string]*progress
@@ -278,7 +311,23 @@ func (w *watcher) take(e event.Event) error {
 	if w.verbose {
 		p.print(os.Stdout, e.At, line)
 	}
-	return nil
+	return w.answer(p, e)
+}
+
+// answer plays the provider whose WhatsApp message with the offer has arrived.
+func (w *watcher) answer(p *progress, e event.Event) error {
+	r, ok := e.Body.(*event.Reported)
+	if !ok || w.press == nil || r.Receipt.State != lead.MessageDelivered || r.Receipt.Channel != lead.WhatsApp || r.Receipt.Purpose != lead.PurposeOffer {
+		return nil
+	}
+	m := p.offered[r.Receipt.Message]
+	answer := event.Accept
+	if w.answers == "none" || m.ContentVariables["6"] == "" {
+		return nil
+	} else if w.answers == event.Decline && !p.declined {
+		p.declined, answer = true, event.Decline
+	}
+	return w.press(m, answer)
 }
 
 // counts answers how many leads were accepted, matched and told.

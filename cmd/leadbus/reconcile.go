@@ -19,7 +19,7 @@ type reconcileCmd struct {
 	app.VendorSettings
 	Market string        `help:"The market." required:"" placeholder:"ID"`
 	Since  time.Duration `help:"How far back." default:"48h" placeholder:"DURATION"`
-	Grace  time.Duration `help:"How long after a call its report may still come by itself." default:"2m" placeholder:"DURATION"`
+	Grace  time.Duration `help:"How long after a call or a message its report may still come by itself." default:"2m" placeholder:"DURATION"`
 }
 
 // Run prints every gap between the records with what to do about it. It fails
@@ -44,8 +44,8 @@ func (c *reconcileCmd) Run(ctx context.Context) error {
 	}
 	open := len(report.Gaps) - report.Fetched + len(report.Missing)
 	if open > 0 {
-		return fmt.Errorf("%d gaps, %d records not compared; %d calls fetched", len(report.Gaps)-report.Fetched, len(report.Missing), report.Fetched)
+		return fmt.Errorf("%d gaps, %d records not compared; %d calls and %d receipts fetched", len(report.Gaps)-report.Fetched, len(report.Missing), report.Fetched, report.Receipts)
 	}
-	fmt.Printf("the records agree; %d calls fetched\n", report.Fetched)
+	fmt.Printf("the records agree; %d calls and %d receipts fetched\n", report.Fetched, report.Receipts)
 	return nil
 }

@@ -15,7 +15,6 @@ import (
 	"leadbus/internal/engine/store"
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
-	"leadbus/internal/role/watch/reach"
 	"leadbus/internal/roster"
 	"leadbus/internal/site"
 	"leadbus/internal/subjects"
@@ -29,7 +28,8 @@ type rosterCmd struct {
 
 type rosterImportCmd struct {
 	app.Settings
-	File string `arg:"" type:"existingfile" help:"YAML or CSV file."`
+	File   string `arg:"" type:"existingfile" help:"YAML or CSV file."`
+	Verify bool   `help:"Ask the providers of the file, on every channel on which nothing arrived yet, to confirm by a link that messages arrive."`
 }
 
 func (c *rosterImportCmd) Run(ctx context.Context) error {
@@ -55,8 +55,75 @@ func (c *rosterImportCmd) Run(ctx context.Context) error {
 		markets = append(markets, p.Market)
 	}
 	slices.Sort(markets)
-	_, err = lintRoster(ctx, catalog, db, slices.Compact(markets))
-	return err
+	markets = slices.Compact(markets)
+	if _, err = lintRoster(ctx, catalog, db, markets); err != nil || !c.Verify {
+		return err
+	}
+	for _, market := range markets {
+		if err := c.verify(ctx, catalog, market, providers); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verify asks a market's providers to confirm the addresses of which nothing is known.
+func (c *rosterImportCmd) verify(ctx context.Context, catalog *site.Catalog, market string, providers []roster.Provider) error {
+	return operate(ctx, c.Settings, market, func(ctx context.Context, conn *bus.Conn) error {
+		bucket, err := conn.Bucket(ctx, subjects.BucketWatch)
+		if err != nil {
+			return err
+		}
+		for _, p := range providers {
+			if p.Market != market {
+				continue
+			}
+			var asked []string
+			key := ""
+			for _, ch := range p.Channels() {
+				h, err := known(ctx, bucket, p.ID, ch)
+				if err != nil {
+					return err
+				}
+				if h.State() == roster.Healthy {
+					*p.Address(ch.Channel) = ""
+					continue
+				}
+				asked, key = append(asked, ch.Channel), key+roster.AddressKey(p.ID, ch)
+			}
+			domain := siteOf(catalog, p)
+			if len(asked) == 0 || domain == "" {
+				continue
+			}
+			to := subjects.Lead{Market: market, Site: domain, Event: subjects.VerifyAsked, Lead: lead.NewID(domain, "verify\x00"+key)}
+			if err := conn.Publish(ctx, event.Event{ID: to.Event + "-" + to.Lead, At: time.Now(), Lead: to, Body: &event.Verifying{Provider: p}}); err != nil {
+				return err
+			}
+			fmt.Printf("asked to confirm: %s (%s)\n", p.ID, strings.Join(asked, ", "))
+		}
+		return nil
+	})
+}
+
+// siteOf is the first site for which a provider works; empty for none.
+func siteOf(c *site.Catalog, p roster.Provider) (first string) {
+	for domain, s := range c.Sites {
+		works := slices.ContainsFunc(s.Services, func(o site.SiteService) bool { return slices.Contains(p.Services, o.ID) })
+		if s.Market == p.Market && works && (first == "" || domain < first) {
+			first = domain
+		}
+	}
+	return first
+}
+
+// known is what is known of a provider's channel.
+func known(ctx context.Context, bucket *bus.Bucket, provider string, ch roster.Channel) (roster.Health, error) {
+	e, err := bucket.Get(ctx, roster.HealthKey(provider, ch.Channel))
+	if err != nil && !errors.Is(err, event.ErrNotFound) {
+		return roster.Health{}, err
+	}
+	h, err := roster.ReadHealth(e.Value)
+	return h.Working(ch.Address), err
 }
 
 // stored are the markets whose providers in the database are looked at.
@@ -168,15 +235,10 @@ func (c *rosterListCmd) health(ctx context.Context, market string, listed []list
 		for i, p := range listed {
 			health := map[string]string{}
 			for _, ch := range p.Channels() {
-				e, err := bucket.Get(ctx, reach.Key(p.ID, ch.Channel))
-				if err != nil && !errors.Is(err, event.ErrNotFound) {
-					return err
-				}
-				h, err := reach.Read(e.Value)
+				h, err := known(ctx, bucket, p.ID, ch)
 				if err != nil {
 					return err
 				}
-				h, _ = h.About(lead.AddressTag(ch.Address), time.Now()) // it may have been corrected since
 				health[ch.Channel] = h.String()
 			}
 			listed[i].Health = health

@@ -11,6 +11,7 @@ import (
 	"leadbus/internal/event"
 	"leadbus/internal/lead"
 	"leadbus/internal/story"
+	"leadbus/internal/subjects"
 )
 
 // progress is how far one lead has come, and the call it came of.
@@ -21,6 +22,11 @@ type progress struct {
 	last     time.Time
 	reported bool           // the voice vendor reports on the call, and not each becomes a lead
 	scanned  *event.Scanned // what the scanner made of that
+	// Of an offered lead: whether somebody answers, the messages to providers, and
+	// whether one has declined.
+	answered bool
+	offered  map[string]lead.Message
+	declined bool
 }
 
 // take takes one event in and answers it as a line for people; empty for what
@@ -42,12 +48,19 @@ func (p *progress) take(e event.Event) string {
 		}
 	}
 	switch b := e.Body.(type) {
+	case *event.Queued:
+		if p.offered != nil && b.Message.Recipient == lead.ToProvider {
+			p.offered[b.Message.ID] = b.Message
+		}
 	case *event.Received:
 		l := b.Lead
 		return fmt.Sprintf("received   %s, %s, phone %s%s", cmp.Or(l.Service.Name, "service?"), cmp.Or(l.Place.Name, "place?"), cmp.Or(l.Phone.Confidence, "none"), flags(l.Flags))
 	case *event.Decided:
-		if b.Provider != nil {
-			return fmt.Sprintf("%-10s %s (%d providers looked at)", e.Lead.Event, b.Provider.Name, len(b.Trace))
+		switch {
+		case e.Lead.Event == subjects.Overdue:
+			return fmt.Sprintf("%-10s the %s hears that it takes longer", e.Lead.Event, b.Of)
+		case b.Provider != nil:
+			return fmt.Sprintf("%-10s %s (%d providers looked at)%s", e.Lead.Event, b.Provider.Name, len(b.Trace), because(string(b.Ended)))
 		}
 		return fmt.Sprintf("%-10s %s", e.Lead.Event, b.Reason)
 	case *event.Ended:
@@ -57,6 +70,10 @@ func (p *progress) take(e event.Event) string {
 			p.scanned = b
 		}
 		return "scanned    " + scan(*b)
+	case *event.Replied:
+		return fmt.Sprintf("%-10s the provider: %s%s", "replied", b.Answer, because(b.Reason, b.Value, b.Until))
+	case *event.Ordered:
+		return fmt.Sprintf("%-10s the owner: %s%s", "ordered", b.Order, because(b.Provider, b.Of, b.Reason, b.Value))
 	case *event.Answered:
 		return fmt.Sprintf("%-10s the owner: %s", "answered", b.Answer)
 	}
@@ -73,19 +90,19 @@ func (p *progress) done() bool { return p.missing() == "" }
 func (p *progress) queued() bool {
 	// For what nobody can take the owner is notified by an alarm of its own.
 	begun, together := p.Decision != nil && p.Outcome() != lead.Matched, map[int]int{}
-	copied, texts, heard := false, 0, 0
+	copied, texts, heard := false, []string{}, map[string]bool{}
 	for _, m := range p.Messages {
 		begun = begun || p.leadless() || !strings.HasPrefix(m.Purpose, lead.PurposeCall)
 		together[max(m.Of, 1)]++
 		switch {
 		case m.Recipient == lead.ToCustomer && lead.MessageState(m.State).Final() && m.ErrorClass != string(lead.Superseded):
-			texts++
-		case strings.HasPrefix(m.Purpose, lead.PurposeCopyOfText+lead.PurposeConfirmation):
-			heard++
+			texts = append(texts, strings.TrimSuffix(m.Purpose, "-correction"))
+		case strings.HasPrefix(m.Purpose, lead.PurposeCopyOfText):
+			heard[strings.TrimSuffix(strings.TrimPrefix(m.Purpose, lead.PurposeCopyOfText), "-failed")] = true
 		}
 		copied = copied || m.Purpose == lead.PurposeCopy
 	}
-	begun = begun && (!copied || heard >= texts)
+	begun = begun && (!copied || !slices.ContainsFunc(texts, func(purpose string) bool { return !heard[purpose] }))
 	for of, n := range together {
 		begun = begun && n%of == 0
 	}
@@ -106,16 +123,23 @@ func (p *progress) missing() string {
 	if p.Decision == nil && !p.leadless() {
 		return "no decision yet: is the market's matcher running?"
 	}
-	var open []string
+	open := p.Mode != "" && (p.Lead.Status == string(lead.Matched) || p.Lead.Status == string(lead.Notified))
+	if open && p.answered {
+		return "an offer is open: the next provider is asked at " + p.Until.Local().Format(time.TimeOnly)
+	}
+	if step, _ := p.Due(time.Now()); step.Next {
+		return "the next provider is looked for: is the market's matcher running?"
+	}
+	var waiting []string
 	for _, m := range p.Messages {
-		if !lead.MessageState(m.State).Final() {
-			open = append(open, fmt.Sprintf("%s to %s is %s", m.Channel, m.Recipient, m.State))
+		if !lead.MessageState(m.State).Final() && m.Recipient != lead.ToTracker { // which may wait for days
+			waiting = append(waiting, fmt.Sprintf("%s to %s is %s", m.Channel, m.Recipient, m.State))
 		}
 	}
-	if len(open) == 0 && !p.queued() {
+	if len(waiting) == 0 && !p.queued() {
 		return "some messages are not queued yet: is the market's notifier running?"
 	}
-	return strings.Join(open, "; ")
+	return strings.Join(waiting, "; ")
 }
 
 // summary says what became of the lead.
@@ -123,7 +147,7 @@ func (p *progress) summary(w io.Writer, id string) {
 	if p.leadless() {
 		_, _ = fmt.Fprintf(w, "\ncall %s: %s", id, cmp.Or(p.scanned.Status, "no lead was due"))
 	} else {
-		_, _ = fmt.Fprintf(w, "\nlead %s recorded, %s", id, p.decision())
+		_, _ = fmt.Fprintf(w, "\nlead %s recorded, %s", id, p.Lead.Status)
 	}
 	if d := p.Decided(); d != nil && d.Provider != nil {
 		_, _ = fmt.Fprintf(w, "; provider: %s", d.Provider.Name)
@@ -136,14 +160,6 @@ func (p *progress) summary(w io.Writer, id string) {
 	slices.Sort(lines)
 	_, _ = fmt.Fprintln(w, strings.Join(lines, "\n"))
 	_, _ = fmt.Fprintf(w, "total %d ms\n", p.last.Sub(p.start).Milliseconds())
-}
-
-// decision is the kind of the newest decision; empty before the first.
-func (p *progress) decision() string {
-	if p.Decision == nil {
-		return ""
-	}
-	return p.Decision.Lead.Event
 }
 
 // scan is what the scanner made of a call, for people.
@@ -167,6 +183,14 @@ func (p *progress) print(w io.Writer, at time.Time, line string) {
 	if line != "" {
 		_, _ = fmt.Fprintf(w, "  %6d ms  %s\n", max(at.Sub(p.start).Milliseconds(), 0), line)
 	}
+}
+
+// because are the words that are there, in brackets.
+func because(words ...string) string {
+	if words = slices.DeleteFunc(words, func(w string) bool { return w == "" }); len(words) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(words, ", ") + ")"
 }
 
 func flags(f []string) string {

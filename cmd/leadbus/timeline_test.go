@@ -47,7 +47,7 @@ func TestALeadIsDoneWhenEverythingIsTold(t *testing.T) {
 	scanned := event.Event{Body: &event.Scanned{Lead: &lead.Lead{}}}
 	none := event.Event{Body: &event.Scanned{}}
 	full := event.Event{Body: &event.Scanned{Lead: &lead.Lead{}, Call: call.Call{Turns: []call.Turn{{Text: "Une fuite."}}}}}
-	matched := event.Event{Lead: subjects.Lead{Event: subjects.Matched}, Body: &event.Decided{}}
+	matched := event.Event{Lead: subjects.Lead{Event: subjects.Matched}, Body: &event.Decided{Offer: "o1"}}
 	mail, offers := queued(1, "call"), queued(3, "offer", "offer", "confirmation")
 	copied := queued(2, "copy", "confirmation")
 	copied[2].Body.(*event.Queued).Message.Recipient = lead.ToCustomer
