@@ -419,7 +419,7 @@ func TestComparingRecords(t *testing.T) {
 	}
 	await.Return(t, "both reconcile", wg.Wait)
 	out, stderr, err := s.leadbus(t, "reconcile", "--market", "ch", "--grace", "1ms")
-	if err != nil || !strings.Contains(out, "the records agree; 0 calls fetched") {
+	if err != nil || !strings.Contains(out, "the records agree; 0 calls and ") {
 		t.Errorf("%v\n%s%s", err, out, stderr)
 	}
 	got := s.kinds(t, "ch", subjects.CallEnded)

@@ -22,7 +22,6 @@ import (
 	"leadbus/internal/engine/process"
 	"leadbus/internal/engine/store"
 	"leadbus/internal/lead"
-	"leadbus/internal/role/watch/reach"
 	"leadbus/internal/roster"
 	"leadbus/internal/subjects"
 	"leadbus/internal/understand/intake"
@@ -137,12 +136,12 @@ func TestWrongNumbersAreFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, _ := reach.Health{}.About(lead.AddressTag(p.SMS), time.Now().Add(-time.Hour))
-	value, err := json.Marshal(h.Fail(reach.Failure{Message: "m1", At: time.Now(), Why: lead.Failure{Vendor: "twilio", Code: "21635", Class: lead.BadRecipient}}))
+	h, _ := roster.Health{}.About(lead.AddressTag(p.SMS), time.Now().Add(-time.Hour))
+	value, err := json.Marshal(h.Fail(roster.Failure{Message: "m1", At: time.Now(), Why: lead.Failure{Vendor: "twilio", Code: "21635", Class: lead.BadRecipient}}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := kv.Put(t.Context(), reach.Key(p.ID, lead.SMS), value); err != nil {
+	if _, err := kv.Put(t.Context(), roster.HealthKey(p.ID, lead.SMS), value); err != nil {
 		t.Fatal(err)
 	}
 	list := func(want string) {

@@ -19,6 +19,7 @@ import (
 	"leadbus/internal/lead"
 	"leadbus/internal/local/await"
 	"leadbus/internal/roster"
+	"leadbus/internal/story"
 	"leadbus/internal/subjects"
 )
 
@@ -275,8 +276,12 @@ func (s *system) next(tb testing.TB, id string) {
 	var out, errs string
 	await.Until(tb, func() bool { // the roster is copied within seconds
 		var err error
-		out, errs, err = s.leadbus(tb, "resend", id, "--to", "next")
-		return err == nil && strings.Contains(out, "given to")
+		if before := story.Of(s.events(tb, "ch", id)); before.Lead.Status == string(lead.Unserved) {
+			out, errs, err = s.leadbus(tb, "lead", "assign", id, "--provider", "chauffage-carouge")
+		} else {
+			out, errs, err = s.leadbus(tb, "lead", "next", id)
+		}
+		return err == nil && strings.Contains(out, ", with ")
 	}, func() string { return out + errs })
 }
 
@@ -302,7 +307,7 @@ func TestTheNextProvider(t *testing.T) {
 	id := s.accept(t, site1, said)
 	first := s.row(t, "ch", id, told)
 	s.next(t, id)
-	second := s.row(t, "ch", id, func(l store.Lead) bool { return len(l.Offers) == 2 && allTold(12)(l) })
+	second := s.row(t, "ch", id, func(l store.Lead) bool { return len(l.Offers) == 2 && allTold(14)(l) }) // the former one hears it by text and mail
 	if second.Provider == first.Provider || second.Status != string(lead.Notified) || len(second.Refused) > 0 {
 		t.Fatalf("%s has it after %s, status %s, refused %v", second.Provider, first.Provider, second.Status, second.Refused)
 	}
@@ -328,7 +333,7 @@ func TestTheNextProvider(t *testing.T) {
 	was := len(reads(providers[first.Provider].Email))
 	said["issue_summary"] = "Et la cave est inondee."
 	s.accept(t, site1, said)
-	s.row(t, "ch", id, allTold(16))
+	s.row(t, "ch", id, allTold(18))
 	if n := len(reads(providers[first.Provider].Email)); n != was {
 		t.Errorf("the former provider got %d mails, before %d", n, was)
 	}
@@ -343,20 +348,26 @@ func TestTheNextProvider(t *testing.T) {
 	if out, _, err := s.leadbus(t, "trace", id); err != nil || !strings.Contains(out, "reassigned "+providers[second.Provider].Name) || !strings.Contains(out, "had it before") {
 		t.Errorf("trace: %v\n%s", err, out)
 	}
+	out, errs := "", ""
 	for range len(providers) { // until nobody is left
-		out, errs, err := s.leadbus(t, "resend", id, "--to", "next")
-		if err == nil {
-			continue
+		var err error
+		if out, errs, err = s.leadbus(t, "lead", "next", id); err != nil || strings.Contains(out, "unserved") {
+			break
 		}
-		if !strings.Contains(errs, "nobody else can take lead") || !strings.Contains(errs, "had it before") || out != "" {
-			t.Errorf("with nobody left: %s%s", out, errs)
-		}
-		break
+	}
+	if !strings.Contains(out, "the lead is unserved now (") || !strings.Contains(out, "providers had it, and nobody else can take it)") {
+		t.Errorf("with nobody left: %s%s", out, errs)
+	}
+	if out, errs, err := s.leadbus(t, "lead", "won", id); err == nil || !strings.Contains(errs, "a lead that is unserved cannot be changed by won; from there it may become: matched, pending, lost, spam, cancelled") {
+		t.Errorf("a transition that the table refuses: %v %s%s", err, out, errs)
+	}
+	if _, errs, err := s.leadbus(t, "lead", "assign", id, "--provider", "nobody"); err == nil || !strings.Contains(errs, `no provider "nobody"`) {
+		t.Errorf("a provider that there is not: %v %s", err, errs)
 	}
 	other := s.accept(t, site1, call(map[string]any{"city": "Atlantis"}))
 	s.row(t, "ch", other, told)
-	if _, errs, err := s.leadbus(t, "resend", other, "--to", "next"); err == nil || !strings.Contains(errs, "no provider was ever chosen") {
-		t.Errorf("a lead that nobody has: %v %s", err, errs)
+	if out, errs, err := s.leadbus(t, "lead", "next", other); err != nil || !strings.Contains(out, "the lead is needs_review now (place not understood") {
+		t.Errorf("a lead whose place is not known: %v %s%s", err, out, errs)
 	}
 }
 

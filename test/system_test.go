@@ -211,14 +211,14 @@ func (s *system) row(tb testing.TB, market, id string, ok func(store.Lead) bool)
 // receipt before either.
 func told(l store.Lead) bool {
 	for _, m := range l.Messages {
-		if m.Purpose == "" || !lead.MessageState(m.State).Final() {
+		if m.Purpose == "" || !m.Done() {
 			return false
 		}
 	}
 	switch lead.Status(l.Status) {
 	case lead.None, lead.Pending, lead.Matched:
 		return false
-	case lead.Unserved, lead.NeedsReview:
+	case lead.Unserved, lead.NeedsReview, lead.Duplicate:
 		return true // the owner is notified by an alarm, whose messages are not the lead's
 	}
 	return len(l.Messages) > 0

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -197,6 +198,9 @@ func TestAnEarlierVersionIsTakenOver(t *testing.T) {
 
 // settled reports whether nothing of a lead of the earlier version is under way.
 func settled(r story.Record, name string) bool {
+	if r.Lead.Status == string(lead.Duplicate) { // a caller of another lead, within a day
+		return true
+	}
 	if len(r.Messages) == 0 {
 		return false
 	}
@@ -213,27 +217,32 @@ func settled(r story.Record, name string) bool {
 	return taken == len(r.Messages) && (review || r.Match() != nil && toProvider >= 3)
 }
 
-// What this version writes is what the version before reads: the kinds of event
-// on a durable do not change under a role that is still the old one, and old
-// rights are part of the new.
+// What this version writes is what the version before reads, but for the kinds of the
+// delivery loop: a role of the version before gives those up, so it is stopped before
+// the durables are provisioned anew (docs/operations.md). Nothing that it handled is
+// taken from its durable, but what another role handles now.
 func TestARoleOfTheEarlierVersionWorksBesideThisOne(t *testing.T) {
+	loop := []string{
+		subjects.Postponed, subjects.Overdue, subjects.Merged, subjects.ProviderReplied, subjects.OwnerDecided, subjects.VerifyAsked, subjects.TextReceived,
+	}
 	consumes := map[string][]string{
-		subjects.Recorder: nil,
-		subjects.Matcher:  {subjects.Received},
+		subjects.Matcher: {subjects.Received, subjects.MessageFailed, subjects.ReceiptReceived}, // the last two were the scanner's
 		subjects.Notifier: {
 			subjects.Matched, subjects.Amended, subjects.Reassigned, subjects.Unserved, subjects.ReviewRequested,
 			subjects.MessageQueued, subjects.ReceiptReceived, subjects.CallScanned, subjects.AlarmRaised, subjects.DigestMade,
 		},
-		subjects.Scanner: {subjects.CallEnded, subjects.OwnerAnswered, subjects.MessageFailed, subjects.ReceiptReceived},
+		subjects.Scanner: {subjects.CallEnded, subjects.OwnerAnswered},
 	}
 	for role, kinds := range consumes {
-		for _, kind := range subjects.RoleNamed(role).Consumes {
-			known := false
-			for _, k := range kinds {
-				known = known || k == kind
-			}
-			if !known {
+		there := subjects.RoleNamed(role).Consumes
+		for _, kind := range there {
+			if !slices.Contains(kinds, kind) && !slices.Contains(loop, kind) {
 				t.Errorf("%s is delivered %s, which the %s of the version before gives up", role, kind, role)
+			}
+		}
+		for _, kind := range kinds {
+			if !slices.Contains(there, kind) {
+				t.Errorf("%s is not delivered %s any more", role, kind)
 			}
 		}
 	}
