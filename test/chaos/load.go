@@ -31,7 +31,8 @@ type webhook struct {
 	// instead is the lead's id when the stream took the call before the one that
 	// was placed first, under the same conversation id.
 	instead string
-	review  bool // nobody can be texted or called back: a person has to look
+	review  bool   // nobody can be texted or called back: a person has to look
+	repeats string // the lead that the same customer has called in for the same job
 }
 
 // plan draws the load: webhooks at their times, some of them twice, some late
@@ -86,6 +87,12 @@ func plan(c *site.Catalog, sites []*site.Site, seed uint64, rate float64, total 
 			other.body, other.lead = encode(fields), lead.SecondID(w.lead, "call "+fields["call_sid"].(string))
 			other.at = time.Second
 			out[len(out)-1].then = []webhook{other}
+		case kind < 43: // the call drops, and the customer calls again
+			redial := again
+			redial.repeats, redial.at = w.lead, 2*time.Second
+			fields["conversation_id"], fields["call_sid"] = conversation+"_again", fmt.Sprintf("CA%032d", 2_000_000_000+n)
+			redial.body, redial.lead = encode(fields), lead.NewID(s.Domain, conversation+"_again")
+			out[len(out)-1].then = []webhook{redial}
 		}
 	}
 	slices.SortStableFunc(out, func(a, b webhook) int { return int(a.at - b.at) })
@@ -100,12 +107,15 @@ func call(c *site.Catalog, s *site.Site, seed uint64, n int, r *rand.Rand) map[s
 	body := intake.Example(c, s, scenario.Mobile(market.Country, n))
 	maps.Copy(body, map[string]any{
 		"conversation_id": fmt.Sprintf("conv_chaos_%d_%d", seed, n), "call_sid": fmt.Sprintf("CA%032d", n),
-		"call_time_utc": time.Now().UTC().Format(time.RFC3339), "customer_name": "Marta Salas", "language": language,
+		"call_time_utc": time.Now().UTC().Format(time.RFC3339), "customer_name": customer, "language": language,
 		"service_type":  c.Services[s.Services[r.IntN(len(s.Services))].ID].Names[language],
 		"issue_summary": "Since this morning.", "city": served[r.IntN(len(served))].Name,
 	})
 	return body
 }
+
+// customer is who calls.
+const customer = "Marta Salas"
 
 func encode(v any) []byte {
 	b, err := json.Marshal(v)
@@ -118,6 +128,8 @@ func encode(v any) []byte {
 // heard is what the load knows of a lead.
 type heard struct {
 	market   string
+	domain   string
+	repeats  string // see webhook
 	instead  string // see webhook
 	review   bool
 	says     string // the address that stands, as far as it is known
@@ -164,7 +176,7 @@ func (c *client) run(ctx context.Context, begun time.Time, hooks []webhook) {
 func (c *client) place(ctx context.Context, h webhook, n int) {
 	c.mu.Lock()
 	if c.leads[h.lead] == nil {
-		c.leads[h.lead] = &heard{market: h.market, instead: h.instead, review: h.review}
+		c.leads[h.lead] = &heard{market: h.market, domain: h.domain, repeats: h.repeats, instead: h.instead, review: h.review}
 	}
 	if h.says != "" {
 		c.leads[h.lead].says = "?" // until it is answered

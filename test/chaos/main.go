@@ -113,20 +113,30 @@ func trial(ctx context.Context, out io.Writer, dir string, s settings) (bool, er
 		defer close(ended)
 		w.inflict(ctx, begun, faults)
 	}()
+	answering, quit := context.WithCancel(ctx)
+	defer quit()
+	people, gone := newProviders(w, s.Seed), make(chan struct{})
+	go func() {
+		defer close(gone)
+		people.run(answering)
+	}()
 	c.run(ctx, begun, hooks)
 	<-ended
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
 	v, took := settle(ctx, w, c, s.Patience)
+	quit()
+	<-gone
+	v.answered(people)
 	v.broken = append(v.broken, w.notes...)
-	table(out, s, w, c, faults, v, took)
+	table(out, s, w, c, people, faults, v, took)
 	complain(out, w, v)
 	return len(v.broken) == 0, ctx.Err()
 }
 
 // table prints what happened.
-func table(out io.Writer, s settings, w *world, c *client, faults []fault, v *verdict, took time.Duration) {
+func table(out io.Writer, s settings, w *world, c *client, people *providers, faults []fault, v *verdict, took time.Duration) {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	line := func(name, format string, args ...any) {
 		_, _ = fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...))
@@ -148,6 +158,7 @@ func table(out io.Writer, s settings, w *world, c *client, faults []fault, v *ve
 	line("answers by status", "%s", counts(c.answers))
 	line("time to a 200", "p50 %s, p99 %s, max %s", at(.5), at(.99), at(1))
 	line("leads in Postgres", "%s", counts(v.leads))
+	line("providers answered", "%s; %d leads are theirs", counts(people.counts), len(people.owns))
 	line("faults", "%d: %s", len(faults), counts(kinds))
 	line("processes that ended unasked", "%d", len(w.unasked()))
 	line("lost, doubled or wrong", "%d", len(v.broken))

@@ -19,7 +19,8 @@ import (
 
 // row is a lead as it stands in Postgres.
 type row struct {
-	Market, ID, Status, Address string
+	Market, ID, Status, Address, Offer, Of string
+	Accepted                               int // offers
 }
 
 // message is a message as it stands in Postgres, with what the vendors have
@@ -60,6 +61,20 @@ type verdict struct {
 	settled time.Duration  // the slowest lead, from its 200 to its last message
 	slowest string         // that lead
 	guilty  map[string]bool
+	twin    map[string]string // lead → the other one of the same customer for the same job
+	has     map[string]string // lead → its offer
+}
+
+// answered compares what providers read with who has the leads.
+func (v *verdict) answered(p *providers) {
+	for _, id := range p.twice {
+		v.wrong(id, "two providers read that it is theirs")
+	}
+	for id, offer := range p.owns {
+		if v.has[id] != offer {
+			v.wrong(id, "offer %s was told that it is theirs, and %s has it", offer, v.has[id])
+		}
+	}
 }
 
 // doubtful counts messages that keep their event open until the last look.
@@ -78,12 +93,14 @@ func (v *verdict) wait(lead, format string, args ...any) {
 // expected are the messages of each outcome, by recipient, purpose and channel.
 // The owner's belong to the alarm about the lead.
 var expected = map[string][]string{
+	string(lead.Accepted):  {"provider accepted sms", "provider accepted email", "customer confirmation sms", "owner copy email", "owner copy-accepted email"},
+	string(lead.Duplicate): {},
 	"told": {
 		"provider offer whatsapp", "provider offer sms", "provider offer email",
 		"customer confirmation sms", "owner copy email",
 	},
 	string(lead.NeedsReview): {"owner alarm-raised-1 email", "owner alarm-raised-1 sms"},
-	string(lead.Unserved):    {"owner alarm-raised-1 email", "owner alarm-raised-1 sms"},
+	string(lead.Unserved):    {"customer unserved sms"}, // and an alarm, which may be about other leads, too
 }
 
 // firstLook is when a notifier has asked a vendor for a message of unknown
@@ -114,7 +131,7 @@ func judge(ctx context.Context, w *world, c *client, calm time.Duration) (*verdi
 			c.leads[l.instead] = l
 		}
 	}
-	v := &verdict{leads: map[string]int{}, guilty: map[string]bool{}}
+	v := &verdict{leads: map[string]int{}, guilty: map[string]bool{}, twin: map[string]string{}, has: map[string]string{}}
 	for _, t := range vendors {
 		m := messages[t.IDs["message"]]
 		switch {
@@ -156,6 +173,20 @@ func judge(ctx context.Context, w *world, c *client, calm time.Duration) (*verdi
 		}
 	}
 	for id, l := range c.leads {
+		if l.repeats == "" || l.accepted.IsZero() || c.leads[l.repeats] == nil || c.leads[l.repeats].accepted.IsZero() {
+			continue
+		}
+		v.twin[id], v.twin[l.repeats] = l.repeats, id
+		one, other := rows[id], rows[l.repeats]
+		duplicate := string(lead.Duplicate)
+		open := func(r row) bool { return r.Status != duplicate && r.Status != string(lead.Unserved) && r.Status != "" }
+		if one.Status == duplicate && one.Of != l.repeats || other.Status == duplicate && other.Of != id || one.Status == duplicate && other.Status == duplicate {
+			v.wrong(id, "is %s of %q, and the other one is %s of %q", one.Status, one.Of, other.Status, other.Of)
+		} else if open(one) && open(other) && one.Status != string(lead.Pending) && other.Status != string(lead.Pending) {
+			v.wrong(id, "and %s are two leads of the same customer for the same job", l.repeats)
+		}
+	}
+	for id, l := range c.leads {
 		v.lead(id, l, rows[id], byLead[id], alarmed[id], calm)
 	}
 	return v, nil
@@ -193,15 +224,29 @@ func (v *verdict) lead(id string, l *heard, r row, messages []*message, alarmed 
 		v.wait(id, "is at %q, and the caller said %q last", r.Address, l.says)
 	}
 	want := r.Status
-	if want == string(lead.Matched) || want == string(lead.Notified) {
+	if notified := want == string(lead.Matched) || want == string(lead.Notified); notified && offered[l.domain] != "" {
+		v.wait(id, "is %s, and an offer is open", r.Status)
+	} else if notified {
 		want = "told"
 	}
 	if expected[want] == nil {
 		v.wait(id, "is %s", r.Status)
 	}
-	if !l.review && want != "told" && want != string(lead.Pending) {
+	if want == string(lead.Unserved) && !alarmed {
+		v.wait(id, "is unserved, and the owner was not called")
+	}
+	switch {
+	case l.review || want == "told" || want == string(lead.Pending):
+	case want == string(lead.Accepted) && offered[l.domain] != "":
+	case want == string(lead.Unserved) && (offered[l.domain] != "" || short[l.domain]):
+	case want == string(lead.Duplicate) && v.twin[id] != "":
+	case offered[l.domain] == "" || want != string(lead.Matched) && want != string(lead.Notified):
 		v.wrong(id, "is %s, though somebody can take it", r.Status)
 	}
+	if (r.Status == string(lead.Accepted)) != (r.Accepted == 1) || r.Accepted > 1 {
+		v.wrong(id, "is %s, and %d providers have accepted it", r.Status, r.Accepted)
+	}
+	v.has[id] = r.Offer
 	there := map[string]*message{}
 	told := time.Time{}
 	for _, m := range messages {
@@ -268,7 +313,9 @@ func recorded(ctx context.Context, database string) (map[string]row, map[string]
 		return nil, nil, err
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	found, _ := conn.Query(ctx, "select l.market, l.id, l.status, coalesce(p.address, '') as address from leadbus.lead l left join leadbus.lead_person p on p.market = l.market and p.lead = l.id")
+	found, _ := conn.Query(ctx, `select l.market, l.id, l.status, coalesce(p.address, '') as address, l.offer_id as offer, l.duplicate_of as of,
+		(select count(*) from leadbus.offer o where o.market = l.market and o.lead = l.id and o.state = 'accepted') as accepted
+		from leadbus.lead l left join leadbus.lead_person p on p.market = l.market and p.lead = l.id`)
 	leads, err := pgx.CollectRows(found, pgx.RowToStructByName[row]) // tells the query's error too
 	if err != nil {
 		return nil, nil, err
