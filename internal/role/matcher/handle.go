@@ -114,7 +114,7 @@ func (m *Matcher) decide(ctx context.Context, s *site.Site, d event.Delivery) (o
 		if err := m.next(ctx, s, filter, &r, l, r.Left); err != nil {
 			return false, err
 		}
-		return false, m.Timers.SetTimer(ctx, filter, m.Now())
+		return true, m.Timers.SetTimer(ctx, filter, m.Now()) // another may have had the turn, without what is new
 	case r.Decision == nil:
 		of, err := m.repeats(ctx, l)
 		if err != nil {

@@ -297,3 +297,37 @@ func TestACorrectionReachesWhoAccepted(t *testing.T) {
 		t.Errorf("%+v, %+v", got.Lead, got.Decided().Lead.Request)
 	}
 }
+
+// A correction that comes while the lead is on its way to the next provider is not
+// lost to a decision that was made without it.
+func TestACorrectionOnTheWayToTheNextIsKept(t *testing.T) {
+	r := newRig(t)
+	r.employ(plumber("a"))
+	offering(r, lead.Exclusive)
+	quick, _ := r.start(r.options())
+	d := r.receive(conversation(1), leak())
+	id := d.Lead.Lead
+	handle(t, quick, d)
+	r.declines(id, 0)
+	more := leak()
+	more.AddressLine = "Rue du Lac 3"
+	later := r.receive(conversation(1), more)
+	o := r.options()
+	stream := &slowToPublish{FirstStream: r.matcher, meanwhile: func() { r.route(quick, id) }}
+	o.Stream = stream
+	slow, _ := r.start(o)
+	handle(t, slow, later)
+	if got := story.Of(r.events(id)); got.Decided().Lead.Request.AddressLine != "Rue du Lac 3" || got.Person.Address != "Rue du Lac 3" || got.Lead.Status != string(lead.Unserved) {
+		t.Errorf("%+v, %+v", got.Lead, got.Decided().Lead.Request)
+	}
+}
+
+// declines publishes that the provider of an offer declined, and leaves it to others.
+func (r *rig) declines(id string, offer int) {
+	r.t.Helper()
+	o := story.Of(r.events(id)).Offers[offer]
+	e := event.Event{ID: "declined-" + id, At: r.clock(), Lead: subjects.Lead{Market: "ch", Site: domain, Event: subjects.ProviderReplied, Lead: id}, Body: &event.Replied{Offer: o.ID, Provider: o.Provider, Answer: event.Decline}}
+	if err := r.edge.Publish(r.t.Context(), e); err != nil {
+		r.t.Fatal(err)
+	}
+}
