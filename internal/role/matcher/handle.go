@@ -257,8 +257,14 @@ func (m *Matcher) publish(ctx context.Context, d event.Delivery, r story.Record,
 	if err != nil {
 		return false, err
 	}
+	now, err := m.store(ctx, e)
+	return len(now.ToolCalls) > len(r.ToolCalls) || now.Lead.Offer != r.Lead.Offer, err
+}
+
+// store publishes a decision, and is where the lead stands once the stream has it.
+func (m *Matcher) store(ctx context.Context, e event.Event) (story.Record, error) {
 	if err := m.Stream.Publish(ctx, e); err != nil {
-		return false, err
+		return story.Record{}, err
 	}
 	m.note(e)
 	e.Lead.Event = ""
@@ -266,8 +272,7 @@ func (m *Matcher) publish(ctx context.Context, d event.Delivery, r story.Record,
 	if err == nil && !slices.ContainsFunc(events, func(there event.Event) bool { return there.ID == e.ID }) { // a replica of the stream that lags behind
 		err = errUnreadable
 	}
-	now := story.Of(events)
-	return len(now.ToolCalls) > len(r.ToolCalls) || now.Lead.Offer != r.Lead.Offer, err
+	return story.Of(events), err
 }
 
 // decided is the event of a decision. Its id tells what people are told and

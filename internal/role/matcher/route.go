@@ -67,7 +67,13 @@ func (m *Matcher) overdue(ctx context.Context, of subjects.Lead, r *story.Record
 // turn publishes a decision that was made on the lead's turn, and comes back when
 // the stream has it. Its id tells the turn and what people are told: deciding the
 // same again gives the same id.
-func (m *Matcher) turn(ctx context.Context, e event.Event, r *story.Record, ended lead.OfferState) (err error) {
+func (m *Matcher) turn(ctx context.Context, e event.Event, r *story.Record, ended lead.OfferState) error {
+	_, err := m.turned(ctx, e, r, ended)
+	return err
+}
+
+// turned is turn, and where the lead stands after it.
+func (m *Matcher) turned(ctx context.Context, e event.Event, r *story.Record, ended lead.OfferState) (now story.Record, err error) {
 	b := e.Body.(*event.Decided)
 	b.Turn, b.Ended = r.Turn, ended
 	e.ID, err = event.ContentID(e.Lead.Event, e.Lead.Lead, struct {
@@ -75,17 +81,9 @@ func (m *Matcher) turn(ctx context.Context, e event.Event, r *story.Record, ende
 		Turn, Of, Offer string
 	}{contentOf(b.Lead), r.Turn, b.Of, b.Offer})
 	if err != nil {
-		return err
+		return now, err
 	}
-	if err := m.Stream.Publish(ctx, e); err != nil {
-		return err
-	}
-	m.note(e)
-	there, err := m.Stream.Events(ctx, e.Lead)
-	if err == nil && !slices.ContainsFunc(there, func(other event.Event) bool { return other.ID == e.ID }) { // a replica of the stream that lags behind
-		err = errUnreadable
-	}
-	return err
+	return m.store(ctx, e)
 }
 
 // next gives a lead to the next provider, the one that the owner chose, or nobody.
@@ -120,16 +118,12 @@ func (m *Matcher) next(ctx context.Context, s *site.Site, of subjects.Lead, r *s
 		return id
 	})
 	e.Lead.Event = subjects.Reassigned
-	if err := m.turn(ctx, e, r, ended); err != nil {
-		return err
-	}
-	of.Event = ""
-	offer := e.Body.(*event.Decided).Offer
-	events, err := m.Stream.Events(ctx, of)
+	now, err := m.turned(ctx, e, r, ended)
 	if err != nil {
 		return err
 	}
-	if now := story.Of(events); !slices.ContainsFunc(now.Matches, func(there event.Event) bool {
+	offer := e.Body.(*event.Decided).Offer
+	if !slices.ContainsFunc(now.Matches, func(there event.Event) bool {
 		return there.Body.(*event.Decided).Offer == offer && there.At.Equal(e.At)
 	}) {
 		return m.giveBack(ctx, c)
