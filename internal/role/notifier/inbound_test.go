@@ -230,14 +230,11 @@ func TestAMessageToWhoOptedOutIsNeverSent(t *testing.T) {
 // restarted is another notifier, once it has heard what this one has.
 func (p *post) restarted(t *testing.T, i int, n *notifier.Notifier, out bool, channel, address string) *notifier.Notifier {
 	t.Helper()
-	for range 500 {
-		if _, got := p.message(t, n, lead.ToCustomer, channel, address); got == out {
-			return n
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
-	t.Fatalf("step %d: the replica has not heard", i)
-	return nil
+	await.True(t, fmt.Sprintf("the replica of step %d has heard", i), func() bool {
+		_, got := p.message(t, n, lead.ToCustomer, channel, address)
+		return got == out
+	})
+	return n
 }
 
 // Until it is known who opted out, messages wait.
